@@ -1,0 +1,3 @@
+import type { LayoutSpec } from '../util/layout.ts';
+
+export const datapathLayouts: readonly LayoutSpec[] = [];

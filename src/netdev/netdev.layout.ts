@@ -1,0 +1,34 @@
+import type { LayoutSpec } from '../util/layout.ts';
+
+/** A packet in flight: where its bytes are and what the port said of it. */
+export const packetLayout = {
+  name: 'packet',
+  size: 64,
+  source: 'megaflow; virtio_net_hdr of linux/virtio_net.h',
+  fields: {
+    data: { at: 0, type: 'ptr', doc: 'First byte of the Ethernet header.' },
+    length: { at: 4, type: 'u32', doc: 'Bytes from data.' },
+    bufferStart: { at: 8, type: 'ptr', doc: 'First byte that may be used as headroom.' },
+    bufferEnd: { at: 12, type: 'ptr', doc: 'One past the last byte that may be used.' },
+    inPort: { at: 16, type: 'u32', doc: 'Datapath port it came from.' },
+    csumStart: { at: 20, type: 'u16', doc: 'From data to where the checksum starts (FLAG_NEEDS_CSUM).' },
+    csumOffset: { at: 22, type: 'u16', doc: 'From csumStart to the checksum field.' },
+    gsoSize: { at: 24, type: 'u16', doc: 'L4 payload bytes of each segment, 0 = not GSO.' },
+    gsoType: { at: 26, type: 'u8', doc: 'VIRTIO_NET_HDR_GSO_* (1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP_L4, 0x80 ECN).' },
+    flags: { at: 27, type: 'u8', doc: '1 NEEDS_CSUM (checksum unfinished), 2 CSUM_VALID.' },
+    hdrLen: { at: 28, type: 'u16', doc: 'virtio hdr_len as received.' },
+    l3: { at: 30, type: 'u16', doc: 'From data to the network header, 0xffff = none.' },
+    l4: { at: 32, type: 'u16', doc: 'From data to the transport header, 0xffff = none.' },
+    l25: { at: 34, type: 'u16', doc: 'From data to the MPLS stack, 0xffff = none.' },
+    key: { at: 36, type: 'ptr', doc: 'Its extracted key.' },
+    megaflow: { at: 40, type: 'ptr', doc: 'The megaflow it hit, 0 = miss.' },
+    hash: { at: 44, type: 'u32', doc: 'Hash of the key.' },
+    recircId: { at: 48, type: 'u32', doc: 'Metadata for the next pass.' },
+    dpHash: { at: 52, type: 'u32', doc: 'Metadata for the next pass.' },
+    tcpFlags: { at: 56, type: 'u16', doc: 'TCP flags for statistics.' },
+    depth: { at: 58, type: 'u8', doc: 'Recirculations so far.' },
+    present: { at: 60, type: 'u32', doc: 'Bitmap of blocks present in its key.' },
+  },
+} as const satisfies LayoutSpec;
+
+export const netdevLayouts: readonly LayoutSpec[] = [packetLayout];

@@ -1,0 +1,96 @@
+import type { Core } from '../arena/core.ts';
+
+/**
+ * A network device, seen from main (`Netdev`) and from the thread that moves its packets (`PortIo`).
+ *
+ * Life cycle:
+ *
+ *   | step      | thread | call                         | may fail                                   |
+ *   |-----------|--------|------------------------------|--------------------------------------------|
+ *   | open      | main   | provider.open(name, options) | yes: the message becomes Interface.error   |
+ *   | attach    | main   | netdev.attach(odpPort)       | yes                                        |
+ *   | move      | PMD    | openPortIo(attachment, core) | yes: logged, the port is retried           |
+ *   | packets   | PMD    | io.receive / io.transmit     | no: errors are counted                     |
+ *   | transmit  | others | io.transmit (own PortIo)     | no                                         |
+ *   | detach    | PMD    | io.close()                   | no                                         |
+ *   | close     | main   | netdev.close()               | no; only after every thread detached       |
+ *
+ * An attachment is plain data (structured-clone safe): file descriptors and arena addresses.
+ * Each thread that sends on the port builds its own PortIo from it; only one receives (`rx: true`).
+ */
+export interface NetdevProvider {
+  /** Interface.type in the database; '' and 'system' are both the system provider. */
+  readonly type: string;
+  /** @throws SystemError | UsageError when the device cannot be opened or an option is wrong. */
+  open(name: string, options: ReadonlyMap<string, string>): Netdev;
+}
+
+export interface Netdev {
+  readonly name: string;
+  readonly type: string;
+  /** Six bytes. */
+  readonly mac: Uint8Array;
+  setMac(mac: Uint8Array): void;
+  readonly mtu: number;
+  setMtu(mtu: number): void;
+  /** 0 when the device has none. */
+  readonly ifindex: number;
+  readonly adminUp: boolean;
+  setAdminUp(up: boolean): void;
+  readonly carrier: boolean;
+  readonly carrierResets: number;
+  /** Bits per second, 0 when unknown; false = half duplex. */
+  readonly linkSpeed: number;
+  readonly fullDuplex: boolean;
+  /** Interface.statistics: keys of vswitchd.conf.db(5) (rx_packets, tx_bytes, ...). */
+  statistics(): Record<string, number>;
+  /** Interface.status (driver_name, ...). */
+  status(): Record<string, string>;
+  /** Applies changed Interface.options. @throws UsageError */
+  setOptions(options: ReadonlyMap<string, string>): void;
+  /** Grows whenever anything above changed. */
+  readonly changeSeq: number;
+  /** Whether the device still exists: false means Interface.error and ofport -1 until reopened. */
+  readonly present: boolean;
+  /** Called from main's loop: reads link events, moves dummy traffic. Returns work done. */
+  run(nowMs: number): number;
+  attach(odpPort: number): PortAttachment;
+  close(): void;
+}
+
+/** Plain data from which a thread builds its side of a port. */
+export interface PortAttachment {
+  readonly kind: string;
+  readonly name: string;
+  readonly odpPort: number;
+  readonly [extra: string]: string | number | boolean | readonly number[];
+}
+
+/** A thread's side of a port. Every method is called by the thread that made it. */
+export interface PortIo {
+  readonly odpPort: number;
+  /** File descriptors that become readable when packets wait; empty for ports fed by rings. */
+  readonly pollFds: readonly number[];
+  /**
+   * Receives up to 32 packets without blocking.
+   *
+   * Writes addresses of packet descriptors (netdev.layout.ts `packet`) to `batch`. Descriptors and
+   * frames belong to the port and are valid until its next `receive`.
+   *
+   * @param batch Arena address of u32[32].
+   * @returns Packets received, 0 if none wait.
+   */
+  receive(batch: number): number;
+  /**
+   * Sends packets; done with descriptors and frames when it returns (copied, sent or dropped and
+   * counted). Completes checksums and segments GSO packets that the device cannot take.
+   *
+   * @param list Arena address of u32[count], addresses of packet descriptors.
+   */
+  transmit(list: number, count: number): void;
+  /** Whether packets wait (for ports without pollFds), so that a thread about to block does not. */
+  pending(): boolean;
+  close(): void;
+}
+
+export type OpenPortIo = (attachment: PortAttachment, core: Core, rx: boolean) => PortIo;
