@@ -4,6 +4,7 @@ import { arenaLayouts } from '../../src/arena/arena.layout.ts';
 import { classifierLayouts } from '../../src/classifier/classifier.layout.ts';
 import { netdevLayouts } from '../../src/netdev/netdev.layout.ts';
 import { datapathLayouts } from '../../src/datapath/datapath.layout.ts';
+import { ofprotoLayouts } from '../../src/ofproto/ofproto.layout.ts';
 
 /** Every layout, with the layer whose `generated/` folder gets its TypeScript. */
 export const layouts: readonly (readonly [layer: string, spec: LayoutSpec])[] = [
@@ -12,4 +13,5 @@ export const layouts: readonly (readonly [layer: string, spec: LayoutSpec])[] = 
   ...classifierLayouts.map((s) => ['classifier', s] as const),
   ...netdevLayouts.map((s) => ['netdev', s] as const),
   ...datapathLayouts.map((s) => ['datapath', s] as const),
+  ...ofprotoLayouts.map((s) => ['ofproto', s] as const),
 ];

@@ -1,0 +1,45 @@
+import type { LayoutSpec } from '../util/layout.ts';
+
+/**
+ * The block that main, PMDs and revalidators share for upcalls and revalidation (OVS's `udpif`).
+ * Made once by `createUdpif` (upcall/udpif.ts). Words are written by main unless said otherwise.
+ */
+export const udpifLayout = {
+  name: 'udpif',
+  size: 1024,
+  source: "OVS 'struct udpif' (ofproto/ofproto-dpif-upcall.c); vswitchd.conf.db(5)",
+  fields: {
+    maxIdleMs: { at: 0, type: 'u32', doc: 'other_config:max-idle.' },
+    maxRevalidatorMs: { at: 4, type: 'u32', doc: 'other_config:max-revalidator.' },
+    minRevalidatePps: { at: 8, type: 'u32', doc: 'other_config:min-revalidate-pps.' },
+    flowLimitMax: { at: 12, type: 'u32', doc: 'other_config:flow-limit, the ceiling.' },
+    flowLimit: { at: 16, type: 'u32', doc: 'Limit in force; adapted by the leader.' },
+    flags: { at: 20, type: 'u32', doc: '1 megaflows enabled, 2 ufid enabled.' },
+    nFlows: { at: 24, type: 'u32', doc: 'Megaflows installed, all PMDs (atomic).' },
+    avgFlows: { at: 28, type: 'u32', doc: 'Average over rounds, written by the leader.' },
+    maxFlows: { at: 32, type: 'u32', doc: 'Most flows seen at a round, written by the leader.' },
+    dumpDurationMs: { at: 36, type: 'u32', doc: 'Milliseconds of the last round, written by the leader.' },
+    wakeSeq: { at: 40, type: 'u32', doc: 'Hosts of idle revalidators wait on it (Atomics.wait); bumped with notify.' },
+    nRevalidators: { at: 44, type: 'u32', doc: 'Threads of the current generation.' },
+    generation: { at: 48, type: 'u32', doc: 'Grows when the set of threads changes: older threads leave at once.' },
+    pause: { at: 52, type: 'u32', doc: 'Not 0: rounds do not start.' },
+    paused: { at: 56, type: 'u32', doc: '1 once the leader stands still for a pause.' },
+    purgeSeq: { at: 60, type: 'u32', doc: 'Grows for each revalidator/purge.' },
+    purgedSeq: { at: 64, type: 'u32', doc: 'Purges done, written by the leader.' },
+    phase: { at: 68, type: 'u32', doc: 'Barrier: phases opened so far, written by the last to arrive.' },
+    arrived: { at: 72, type: 'u32', doc: 'Barrier: threads that reached the current phase (atomic).' },
+    roundSeq: { at: 76, type: 'u32', doc: 'Rounds finished, written by the leader (revalidator/wait).' },
+    nPmds: { at: 80, type: 'u32', doc: 'Slots used in pmds.' },
+    revalSeqDone: { at: 84, type: 'u32', doc: 'revalSeq that the last started round serves.' },
+    lastStartMs: { at: 88, type: 'f64', doc: 'When the last round started.' },
+    exitLatch: { at: 96, type: 'u32', doc: 'Round being done ends early (threads change).' },
+    needRevalidate: { at: 100, type: 'u32', doc: 'This round re-translates everything.' },
+    dumpOffset: { at: 104, type: 'u32', doc: 'Where the next dump starts counting (atomic).' },
+    terse: { at: 108, type: 'u32', doc: 'Unused by the userspace datapath.' },
+    roundNowMs: { at: 112, type: 'f64', doc: 'Start of the current round.' },
+    ukeys: { at: 128, type: 'bytes', length: 256, doc: 'u32[64]: flows that each revalidator kept last round.' },
+    pmds: { at: 384, type: 'bytes', length: 512, doc: 'u32[128]: addresses of PMD blocks, 0 = free slot.' },
+  },
+} as const satisfies LayoutSpec;
+
+export const ofprotoLayouts: readonly LayoutSpec[] = [udpifLayout];
