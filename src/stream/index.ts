@@ -1,0 +1,9 @@
+/** What other layers use of the stream layer. */
+export * from './byte-stream.ts';
+export * from './errno.ts';
+export * from './json.ts';
+export * from './json-stream.ts';
+export * from './jsonrpc.ts';
+export * from './target.ts';
+export * from './timers.ts';
+export * from './unixctl.ts';

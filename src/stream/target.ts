@@ -1,0 +1,83 @@
+/**
+ * Connection methods as OVS writes them: `tcp:HOST[:PORT]`, `ptcp:[PORT][:HOST]`, `unix:FILE`,
+ * `punix:FILE`; IPv6 addresses in `[ ]`. See ovsdb(7) and ovs-vsctl(8).
+ */
+import { SystemError } from '../util/errors.ts';
+
+export type StreamTarget =
+  | { readonly kind: 'unix'; readonly path: string; readonly isPassive: boolean }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly isPassive: boolean };
+
+export const OVSDB_PORT = 6640;
+export const OPENFLOW_PORT = 6653;
+
+const EAFNOSUPPORT = 97;
+
+function unsupported(name: string): SystemError {
+  return new SystemError('EAFNOSUPPORT', EAFNOSUPPORT, 'stream', `${name}: Address family not supported by protocol`);
+}
+
+/**
+ * Parses a connection method.
+ *
+ * @param runDir Where a relative `unix:`/`punix:` path is looked up.
+ * @param defaultPort Port if the text names none.
+ * @throws SystemError EAFNOSUPPORT for another or a malformed method.
+ */
+export function parseTarget(text: string, defaultPort: number, runDir: string): StreamTarget {
+  const colon = text.indexOf(':');
+  const scheme = text.slice(0, Math.max(0, colon));
+  const rest = text.slice(colon + 1);
+  switch (scheme) {
+    case 'unix':
+    case 'punix':
+      if (rest === '') throw unsupported(text);
+      return { kind: 'unix', path: rest.startsWith('/') ? rest : `${runDir}/${rest}`, isPassive: scheme === 'punix' };
+    case 'tcp': {
+      const [host, port] = splitHost(rest);
+      if (host === '') throw unsupported(text);
+      return { kind: 'tcp', host, port: parsePort(port, defaultPort, text), isPassive: false };
+    }
+    case 'ptcp': {
+      const separator = rest.indexOf(':');
+      const port = separator < 0 ? rest : rest.slice(0, separator);
+      const [host] = splitHost(separator < 0 ? '' : rest.slice(separator + 1));
+      return { kind: 'tcp', host, port: parsePort(port, defaultPort, text), isPassive: true };
+    }
+    default:
+      throw unsupported(text);
+  }
+}
+
+/** Whether `text` begins with an active method's scheme (`unix:`, `tcp:`). */
+export function isActiveTarget(text: string): boolean {
+  return /^(unix|tcp):./.test(text);
+}
+
+/** Whether `text` begins with a passive method's scheme. */
+export function isPassiveTarget(text: string): boolean {
+  return /^(punix:.|ptcp:)/.test(text);
+}
+
+function splitHost(text: string): [host: string, port: string] {
+  if (text.startsWith('[')) {
+    const close = text.indexOf(']');
+    if (close < 0) return ['', ''];
+    const after = text.slice(close + 1);
+    return [text.slice(1, close), after.startsWith(':') ? after.slice(1) : ''];
+  }
+  const colon = text.indexOf(':');
+  return colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)];
+}
+
+function parsePort(text: string, defaultPort: number, whole: string): number {
+  if (text === '') return defaultPort;
+  const port = /^\d+$/.test(text) ? Number(text) : -1;
+  if (port < 0 || port > 65535) throw unsupported(whole);
+  return port;
+}
+
+/** `HOST:PORT` with brackets where the address has colons. */
+export function formatHostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
