@@ -1,0 +1,108 @@
+import koffi from 'koffi';
+
+/**
+ * The C library over FFI: every call that this project makes is declared here and nowhere else.
+ *
+ * Two kinds of pointer arguments: `void *` takes a typed array, a bigint address or null (cold
+ * calls); `uintptr_t` takes a number and costs least (packet path, arena addresses). Results are the
+ * raw C results, -1 on error; `errno()` must be read before anything else is called. `check` turns
+ * -1 into a SystemError. All of it may be called from any thread.
+ */
+const lib = koffi.load('libc.so.6');
+
+export type Pointer = NodeJS.ArrayBufferView | bigint | null;
+
+function fn<F>(definition: string): F {
+  return lib.func(definition) as F;
+}
+
+export const libc = {
+  socket: fn<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)'),
+  bind: fn<(fd: number, address: Pointer, length: number) => number>('int bind(int, void *, uint32_t)'),
+  getsockname: fn<(fd: number, address: Pointer, length: Pointer) => number>(
+    'int getsockname(int, void *, void *)',
+  ),
+  setsockopt: fn<(fd: number, level: number, name: number, value: Pointer, length: number) => number>(
+    'int setsockopt(int, int, int, void *, uint32_t)',
+  ),
+  getsockopt: fn<(fd: number, level: number, name: number, value: Pointer, length: Pointer) => number>(
+    'int getsockopt(int, int, int, void *, void *)',
+  ),
+  sendto: fn<
+    (fd: number, data: Pointer, size: number, flags: number, address: Pointer, length: number) => number
+  >('long sendto(int, void *, size_t, int, void *, uint32_t)'),
+  recv: fn<(fd: number, data: Pointer, size: number, flags: number) => number>(
+    'long recv(int, void *, size_t, int)',
+  ),
+  recvmmsg: fn<(fd: number, vector: number, count: number, flags: number, timeout: number) => number>(
+    'int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)',
+  ),
+  sendmmsg: fn<(fd: number, vector: number, count: number, flags: number) => number>(
+    'int sendmmsg(int, uintptr_t, uint32_t, int)',
+  ),
+  readv: fn<(fd: number, iov: number, count: number) => number>('long readv(int, uintptr_t, int)'),
+  writev: fn<(fd: number, iov: number, count: number) => number>('long writev(int, uintptr_t, int)'),
+  read: fn<(fd: number, data: Pointer, size: number) => number>('long read(int, void *, size_t)'),
+  write: fn<(fd: number, data: Pointer, size: number) => number>('long write(int, void *, size_t)'),
+  close: fn<(fd: number) => number>('int close(int)'),
+  dup2: fn<(from: number, to: number) => number>('int dup2(int, int)'),
+  open: fn<(path: string, flags: number, mode: number) => number>('int open(const char *, int, uint32_t)'),
+  fcntl: fn<(fd: number, command: number, argument: Pointer) => number>('int fcntl(int, int, void *)'),
+  ioctl: fn<(fd: number, request: number, argument: Pointer) => number>('int ioctl(int, unsigned long, void *)'),
+  poll: fn<(fds: Pointer, count: number, timeoutMs: number) => number>('int poll(void *, unsigned long, int)'),
+  eventfd: fn<(initial: number, flags: number) => number>('int eventfd(uint32_t, int)'),
+  prctl: fn<(option: number, argument: Pointer, c: number, d: number, e: number) => number>(
+    'int prctl(int, void *, unsigned long, unsigned long, unsigned long)',
+  ),
+  schedSetaffinity: fn<(tid: number, size: number, mask: Pointer) => number>(
+    'int sched_setaffinity(int, size_t, void *)',
+  ),
+  schedGetaffinity: fn<(tid: number, size: number, mask: Pointer) => number>(
+    'int sched_getaffinity(int, size_t, void *)',
+  ),
+  /** gettid(2) by number: musl and older glibc lack the wrapper. */
+  syscall: fn<(number: number, a: number, b: number, c: number) => number>(
+    'long syscall(long, long, long, long)',
+  ),
+  mmap: fn<(address: number, size: number, prot: number, flags: number, fd: number, offset: number) => number>(
+    'intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)',
+  ),
+  munmap: fn<(address: number, size: number) => number>('int munmap(uintptr_t, size_t)'),
+  madvise: fn<(address: number, size: number, advice: number) => number>('int madvise(uintptr_t, size_t, int)'),
+  mlockall: fn<(flags: number) => number>('int mlockall(int)'),
+  setsid: fn<() => number>('int setsid()'),
+  ifNametoindex: fn<(name: string) => number>('uint32_t if_nametoindex(const char *)'),
+  strerror: fn<(errno: number) => string>('const char *strerror(int)'),
+  getuid: fn<() => number>('uint32_t getuid()'),
+};
+
+/** The calling thread's errno, as the last failed call left it. */
+export function errno(): number {
+  return koffi.errno();
+}
+
+/** Address of a typed array's first byte. The array must stay referenced while C holds it. */
+export function addressOf(view: NodeJS.ArrayBufferView): number {
+  return Number(koffi.address(view));
+}
+
+/** Makes `size` bytes of C memory at `address` readable; the caller answers for their life time. */
+export function viewMemory(address: number, size: number): ArrayBuffer {
+  return koffi.view(BigInt(address), size);
+}
+
+/** Watches a descriptor from the event loop; `stop` must be called before the descriptor is closed. */
+export function watchReadable(fd: number, onReadable: () => void): { stop(): void; unref(): void } {
+  const handle = koffi.node.poll(fd, { readable: true }, onReadable);
+  let isStopped = false;
+  return {
+    stop: () => {
+      if (isStopped) return;
+      isStopped = true;
+      handle.stop();
+    },
+    unref: () => {
+      handle.unref();
+    },
+  };
+}
