@@ -3,7 +3,7 @@
 /** Offsets of packet (megaflow; virtio_net_hdr of linux/virtio_net.h). Use as `load<u32>(p, Packet.field)`. */
 export namespace Packet {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 64;
+  @inline export const SIZE: usize = 128;
   /** ptr: First byte of the Ethernet header. */
   // @ts-ignore: decorator
   @inline export const data: usize = 0;
@@ -37,16 +37,16 @@ export namespace Packet {
   /** u16: virtio hdr_len as received. */
   // @ts-ignore: decorator
   @inline export const hdrLen: usize = 28;
-  /** u16: From data to the network header, 0xffff = none. */
+  /** u16: From data to the network header, 0xffff = none. Set by extraction. */
   // @ts-ignore: decorator
   @inline export const l3: usize = 30;
-  /** u16: From data to the transport header, 0xffff = none. */
+  /** u16: From data to the transport header, 0xffff = none. Set by extraction. */
   // @ts-ignore: decorator
   @inline export const l4: usize = 32;
-  /** u16: From data to the MPLS stack, 0xffff = none. */
+  /** u16: From data to the MPLS stack, 0xffff = none. Set by extraction. */
   // @ts-ignore: decorator
   @inline export const l25: usize = 34;
-  /** ptr: Its extracted key. */
+  /** ptr: Its extracted key (768 bytes), valid until pmdReset. */
   // @ts-ignore: decorator
   @inline export const key: usize = 36;
   /** ptr: The megaflow it hit, 0 = miss. */
@@ -67,7 +67,43 @@ export namespace Packet {
   /** u8: Recirculations so far. */
   // @ts-ignore: decorator
   @inline export const depth: usize = 58;
+  /** u8: 1: a transmit or upcall list holds it, so it is copied before a change. */
+  // @ts-ignore: decorator
+  @inline export const refs: usize = 59;
   /** u32: Bitmap of blocks present in its key. */
   // @ts-ignore: decorator
   @inline export const present: usize = 60;
+  /** u32: Metadata: QoS priority. */
+  // @ts-ignore: decorator
+  @inline export const skbPriority: usize = 64;
+  /** u32: Metadata: packet mark. */
+  // @ts-ignore: decorator
+  @inline export const pktMark: usize = 68;
+  /** u32: Metadata: OpenFlow packet type, 0 = Ethernet. */
+  // @ts-ignore: decorator
+  @inline export const packetType: usize = 72;
+  /** ptr: Blocks 4-9 of a key with tunnel metadata, 0 = none. */
+  // @ts-ignore: decorator
+  @inline export const tunnel: usize = 76;
+  /** u32: Bytes that the next output cuts off the end (trunc), 0 = none. */
+  // @ts-ignore: decorator
+  @inline export const cutLength: usize = 80;
+  /** u16: Bytes after the end of the IP packet. Set by extraction. */
+  // @ts-ignore: decorator
+  @inline export const l2Pad: usize = 84;
+  /** u32: Metadata: connection state. */
+  // @ts-ignore: decorator
+  @inline export const ctState: usize = 88;
+  /** u16: Metadata: connection tracking zone. */
+  // @ts-ignore: decorator
+  @inline export const ctZone: usize = 92;
+  /** u32: Metadata: connection mark. */
+  // @ts-ignore: decorator
+  @inline export const ctMark: usize = 96;
+  /** bytes[16]: Metadata: connection label. */
+  // @ts-ignore: decorator
+  @inline export const ctLabel: usize = 100;
+  /** u32: Port of the first pass (for upcalls after a tunnel pop). */
+  // @ts-ignore: decorator
+  @inline export const origPort: usize = 116;
 }

@@ -1,3 +1,217 @@
 import type { LayoutSpec } from '../util/layout.ts';
 
-export const datapathLayouts: readonly LayoutSpec[] = [];
+/**
+ * Records of the userspace datapath's packet path.
+ *
+ * A `pmd` owns an EMC, one dpcls (list of subtables) for each input port, a directory of its
+ * megaflows and the lists that one burst leaves behind. Its thread alone looks packets up, without a
+ * lock. Whoever inserts, deletes or changes a megaflow holds `pmd.lock` (the exported functions take it);
+ * what was unlinked is freed through epochs.
+ *
+ * Counters and statistics are f64 with one writer (the pmd's thread): JavaScript reads them with one
+ * aligned load and no BigInt.
+ */
+export const pmdLayout = {
+  name: 'pmd',
+  size: 832,
+  source: 'megaflow; counters of dpif-netdev/pmd-stats-show',
+  fields: {
+    lock: { at: 0, type: 'u32', doc: 'Writer lock: megaflows, subtables, directory.' },
+    id: { at: 4, type: 'u32', doc: 'Core id, 0x7fffffff for the main thread (NON_PMD_CORE_ID).' },
+    hashKeys: { at: 8, type: 'ptr', doc: 'u64[256]: multilinear constants, then u32[192] for the EMC hash.' },
+    ports: { at: 12, type: 'ptr', doc: 'u32[1024]: head of the port records of each (port & 1023).' },
+    emcInsertMin: { at: 16, type: 'u32', doc: 'An EMC entry is inserted if a random u32 is at most this; 0 = never.' },
+    emc: { at: 20, type: 'ptr', doc: 'EMC entry headers, 16 bytes each: megaflow, present, hash, -.' },
+    emcKeys: { at: 24, type: 'ptr', doc: 'EMC keys, 256 bytes each: the first four present blocks.' },
+    random: { at: 28, type: 'u32', doc: 'State of the xorshift generator.' },
+    nowMs: { at: 32, type: 'f64', doc: 'Time of the burst.' },
+    // What a burst leaves: read by the thread, cleared by pmdReset.
+    misses: { at: 40, type: 'ptr', doc: 'u32[missCapacity]: packets that met no megaflow.' },
+    missCount: { at: 44, type: 'u32', doc: 'Entries of misses; may grow while pmdExecute or pmdRetry runs.' },
+    upcalls: { at: 48, type: 'ptr', doc: 'pmd-upcall[upcallCapacity]: packets that met a userspace action.' },
+    upcallCount: { at: 52, type: 'u32', doc: 'Entries of upcalls; may grow like missCount.' },
+    txPorts: { at: 56, type: 'ptr', doc: 'tx-port[txCount]: ports with packets queued.' },
+    txCount: { at: 60, type: 'u32', doc: 'Ports in txPorts with packets in this burst.' },
+    // Scratch of a burst: the pmd's thread only.
+    keys: { at: 64, type: 'ptr', doc: 'Scratch keys, 768 bytes each.' },
+    keyStale: { at: 68, type: 'ptr', doc: 'u32 for each scratch key: blocks that are not zero.' },
+    keysUsed: { at: 72, type: 'u32', doc: 'Scratch keys taken in this burst.' },
+    batches: { at: 76, type: 'ptr', doc: 'Batches of 160 bytes: megaflow, count, bytes, tcpFlags, packets[32].' },
+    clones: { at: 80, type: 'ptr', doc: 'Bump arena for copied descriptors and frames.' },
+    clonesUsed: { at: 84, type: 'u32', doc: 'Bytes of clones taken.' },
+    clonesSize: { at: 88, type: 'u32', doc: 'Bytes of clones.' },
+    recircs: { at: 92, type: 'ptr', doc: 'u32[]: packets waiting for another pass.' },
+    recircCount: { at: 96, type: 'u32', doc: 'Entries of recircs.' },
+    txMap: { at: 100, type: 'ptr', doc: 'u32[1024]: index + 1 into txPorts of each (port & 1023), chained.' },
+    txKnown: { at: 104, type: 'u32', doc: 'tx-port records ever made (they keep their lists).' },
+    txCapacity: { at: 108, type: 'u32', doc: 'tx-port records that txPorts can hold.' },
+    optimizeCount: { at: 116, type: 'u32', doc: 'Lookups since subtables were last ranked.' },
+    // Directory.
+    flowSlots: { at: 128, type: 'ptr', doc: 'u32[flowCapacity]: megaflow addresses, 0 = empty.' },
+    flowCapacity: { at: 132, type: 'u32', doc: 'Slots; grows. Read it before flowSlots.' },
+    flowCount: { at: 136, type: 'u32', doc: 'Megaflows.' },
+    freeSlots: { at: 140, type: 'ptr', doc: 'u32[flowCapacity]: stack of empty slots.' },
+    freeCount: { at: 144, type: 'u32', doc: 'Empty slots on the stack.' },
+    generation: { at: 148, type: 'u32', doc: 'Grows with each megaflow made; a megaflow keeps its number.' },
+    subtableCount: { at: 152, type: 'u32', doc: 'Subtables of all ports.' },
+    buckets: { at: 156, type: 'ptr', doc: 'u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid.' },
+    bucketCount: { at: 160, type: 'u32', doc: 'A power of two.' },
+    // pmd-stats-show.
+    rxPackets: { at: 192, type: 'f64', doc: 'packets received' },
+    recirculations: { at: 200, type: 'f64', doc: 'packet recirculations' },
+    emcHits: { at: 208, type: 'f64', doc: 'emc hits' },
+    smcHits: { at: 216, type: 'f64', doc: 'smc hits' },
+    megaflowHits: { at: 224, type: 'f64', doc: 'megaflow hits' },
+    subtableLookups: { at: 232, type: 'f64', doc: 'Subtables visited by megaflow hits.' },
+    missOk: { at: 240, type: 'f64', doc: 'miss with success upcall (counted by JavaScript)' },
+    missFailed: { at: 248, type: 'f64', doc: 'miss with failed upcall (counted by JavaScript)' },
+    txPackets: { at: 256, type: 'f64', doc: 'Packets put on transmit lists.' },
+    txBatches: { at: 264, type: 'f64', doc: 'Transmit lists handed over.' },
+    rxBytes: { at: 272, type: 'f64', doc: 'Bytes received.' },
+    // Why packets were dropped: names of OVS's coverage counters.
+    dropRxInvalidPacket: { at: 320, type: 'f64', doc: 'datapath_drop_rx_invalid_packet' },
+    dropUpcallError: { at: 328, type: 'f64', doc: 'datapath_drop_upcall_error (counted by JavaScript)' },
+    dropLockError: { at: 336, type: 'f64', doc: 'datapath_drop_lock_error' },
+    dropUserspaceActionError: { at: 344, type: 'f64', doc: 'datapath_drop_userspace_action_error' },
+    dropRecircError: { at: 352, type: 'f64', doc: 'datapath_drop_recirc_error' },
+    dropInvalidPort: { at: 360, type: 'f64', doc: 'datapath_drop_invalid_port (counted by the thread that has no such port)' },
+    dropSampleError: { at: 368, type: 'f64', doc: 'datapath_drop_sample_error' },
+    dropNshDecapError: { at: 376, type: 'f64', doc: 'datapath_drop_nsh_decap_error' },
+    dropMeter: { at: 384, type: 'f64', doc: 'datapath_drop_meter' },
+    dropTunnelPushError: { at: 392, type: 'f64', doc: 'datapath_drop_tunnel_push_error' },
+    dropTunnelPopError: { at: 400, type: 'f64', doc: 'datapath_drop_tunnel_pop_error' },
+    dropInvalidBond: { at: 408, type: 'f64', doc: 'datapath_drop_invalid_bond' },
+    dropInvalidTnlPort: { at: 416, type: 'f64', doc: 'datapath_drop_invalid_tnl_port' },
+    dropInvalidAction: { at: 424, type: 'f64', doc: 'datapath_drop_invalid_action (ours: an action not known here)' },
+    dropNoBuffer: { at: 432, type: 'f64', doc: 'datapath_drop_no_buffer (ours: burst scratch memory used up)' },
+    dropAction: { at: 440, type: 'f64', doc: 'Packets that met a drop action or an empty action list.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** A packet that met a userspace action. Lives until pmdReset. */
+export const pmdUpcallLayout = {
+  name: 'pmd-upcall',
+  size: 24,
+  source: 'megaflow',
+  fields: {
+    packet: { at: 0, type: 'ptr', doc: 'Descriptor (a copy if the packet went on).' },
+    key: { at: 4, type: 'ptr', doc: 'Key of the packet as it is now.' },
+    attribute: { at: 8, type: 'ptr', doc: 'The OVS_ACTION_ATTR_USERSPACE attribute, header included.' },
+    megaflow: { at: 12, type: 'ptr', doc: 'The megaflow whose action it is, 0 = pmdExecute.' },
+    present: { at: 16, type: 'u32', doc: 'Bitmap of blocks present in key.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** Packets queued to one port. */
+export const txPortLayout = {
+  name: 'tx-port',
+  size: 20,
+  source: 'megaflow',
+  fields: {
+    port: { at: 0, type: 'u32', doc: 'Datapath port.' },
+    list: { at: 4, type: 'ptr', doc: 'u32[count]: packet descriptors.' },
+    count: { at: 8, type: 'u32', doc: 'Packets queued.' },
+    capacity: { at: 12, type: 'u32', doc: 'Packets that list can hold.' },
+    next: { at: 16, type: 'u32', doc: 'Index + 1 of the next record of the same hash chain.' },
+  },
+} as const satisfies LayoutSpec;
+
+/**
+ * A megaflow, which is its own ukey (OVS keeps two records). The masked key follows at KEY, only the
+ * blocks that the mask has, in rising order; the mask is the subtable's.
+ */
+export const megaflowLayout = {
+  name: 'megaflow',
+  size: 256,
+  source: "megaflow; OVS 'struct dp_netdev_flow' and 'struct udpif_key'",
+  fields: {
+    // The pmd's thread writes these.
+    packets: { at: 0, type: 'f64', doc: 'Packets.' },
+    bytes: { at: 8, type: 'f64', doc: 'Bytes.' },
+    usedMs: { at: 16, type: 'f64', doc: 'Time of the last packet, 0 = never.' },
+    tcpFlags: { at: 24, type: 'u32', doc: 'TCP flags seen.' },
+    batch: { at: 28, type: 'u32', doc: 'Scratch: batch of the current burst.' },
+    // Set when made; actions changes under pmd.lock.
+    actions: { at: 32, type: 'ptr', doc: 'Actions block: u32 length, u32 shape, two u32 unused, then the attributes at +16.' },
+    dead: { at: 36, type: 'u32', doc: '1 once deleted: cached references are void.' },
+    hash: { at: 40, type: 'u32', doc: 'Hash of the masked key.' },
+    subtable: { at: 44, type: 'ptr', doc: 'Its subtable, which has the mask.' },
+    pmd: { at: 48, type: 'ptr', doc: 'Its pmd.' },
+    slot: { at: 52, type: 'u32', doc: 'Index in pmd.flowSlots.' },
+    generation: { at: 56, type: 'u32', doc: 'Number of this megaflow in its pmd: address + generation name it for ever.' },
+    inPort: { at: 60, type: 'u32', doc: 'Datapath port it belongs to.' },
+    ufid0: { at: 64, type: 'u32', doc: 'Unique id, first word.' },
+    ufid1: { at: 68, type: 'u32', doc: 'Unique id.' },
+    ufid2: { at: 72, type: 'u32', doc: 'Unique id.' },
+    ufid3: { at: 76, type: 'u32', doc: 'Unique id.' },
+    nextUfid: { at: 80, type: 'ptr', doc: 'Next in the ufid bucket.' },
+    recircId: { at: 84, type: 'u32', doc: 'recirc_id of the key.' },
+    // The ukey: owned by the upcall and revalidator code (any thread, under `lock`).
+    lock: { at: 96, type: 'u32', doc: 'Lock of the fields below.' },
+    state: { at: 100, type: 'u32', doc: 'OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED.' },
+    createdMs: { at: 104, type: 'f64', doc: 'When it was installed.' },
+    pushedPackets: { at: 112, type: 'f64', doc: 'Packets already credited to rules.' },
+    pushedBytes: { at: 120, type: 'f64', doc: 'Bytes already credited.' },
+    pushedUsedMs: { at: 128, type: 'f64', doc: 'usedMs already credited.' },
+    pushedTcpFlags: { at: 136, type: 'u32', doc: 'TCP flags already credited.' },
+    dumpSeq: { at: 140, type: 'u32', doc: 'Round of the last revalidation.' },
+    revalSeq: { at: 144, type: 'u32', doc: 'Tables generation of the last translation.' },
+    xcache: { at: 148, type: 'ptr', doc: 'Side-effect list of the last translation, 0 = none.' },
+    xcacheLength: { at: 152, type: 'u32', doc: 'Bytes of xcache.' },
+    recircRefs: { at: 156, type: 'ptr', doc: 'Recirculation ids held, for the upcall code.' },
+    slowReasons: { at: 160, type: 'u32', doc: 'SLOW_* bits of its translation.' },
+    thread: { at: 164, type: 'u32', doc: 'Thread that last changed state.' },
+    user0: { at: 168, type: 'u32', doc: 'For the upcall code.' },
+    user1: { at: 172, type: 'u32', doc: 'For the upcall code.' },
+    user2: { at: 176, type: 'f64', doc: 'For the upcall code.' },
+    user3: { at: 184, type: 'f64', doc: 'For the upcall code.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** One mask of one input port. The mask's present blocks follow the record, then its word list. */
+export const subtableLayout = {
+  name: 'subtable',
+  size: 64,
+  source: "megaflow; OVS 'struct dpcls_subtable'",
+  fields: {
+    table: { at: 0, type: 'ptr', doc: 'Hash table: u32 slot mask, u32 used, u32 tombstones, u32 -; then u64 slots (megaflow << 32 | hash).' },
+    present: { at: 4, type: 'u32', doc: 'Blocks that the mask has.' },
+    words: { at: 8, type: 'u32', doc: 'Words of the mask that are not zero.' },
+    wordList: { at: 12, type: 'ptr', doc: 'For each: u32 byte offset in the key, u32 mask, u64 constant.' },
+    blocks: { at: 16, type: 'u32', doc: 'Number of present blocks.' },
+    count: { at: 20, type: 'u32', doc: 'Megaflows.' },
+    hits: { at: 24, type: 'u32', doc: 'Hits since subtables were last ranked.' },
+    port: { at: 28, type: 'ptr', doc: 'Its dpcls-port.' },
+    maskHash: { at: 32, type: 'u32', doc: 'Hash of the mask.' },
+    blockAt: { at: 36, type: 'bytes', length: 12, doc: 'Block number of each present block.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** The dpcls of one input port. */
+export const dpclsPortLayout = {
+  name: 'dpcls-port',
+  size: 16,
+  source: "megaflow; OVS 'struct dpcls'",
+  fields: {
+    port: { at: 0, type: 'u32', doc: 'Datapath port.' },
+    list: { at: 4, type: 'ptr', doc: 'u32 count, then subtable addresses by falling hits; replaced whole.' },
+    next: { at: 8, type: 'ptr', doc: 'Next dpcls-port of the same chain.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** Packets that one call of pmdProcess takes. */
+export const PMD_BURST = 32;
+/** EMC entries of each pmd. */
+export const EMC_ENTRIES = 8192;
+/** Bytes of an actions block before its attributes. */
+export const ACTIONS_HEADER = 16;
+export const NON_PMD_CORE_ID = 0x7fffffff;
+
+export const datapathLayouts: readonly LayoutSpec[] = [
+  pmdLayout,
+  pmdUpcallLayout,
+  txPortLayout,
+  megaflowLayout,
+  subtableLayout,
+  dpclsPortLayout,
+];

@@ -3,7 +3,7 @@ import type { LayoutSpec } from '../util/layout.ts';
 /** A packet in flight: where its bytes are and what the port said of it. */
 export const packetLayout = {
   name: 'packet',
-  size: 64,
+  size: 128,
   source: 'megaflow; virtio_net_hdr of linux/virtio_net.h',
   fields: {
     data: { at: 0, type: 'ptr', doc: 'First byte of the Ethernet header.' },
@@ -17,18 +17,33 @@ export const packetLayout = {
     gsoType: { at: 26, type: 'u8', doc: 'VIRTIO_NET_HDR_GSO_* (1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP_L4, 0x80 ECN).' },
     flags: { at: 27, type: 'u8', doc: '1 NEEDS_CSUM (checksum unfinished), 2 CSUM_VALID.' },
     hdrLen: { at: 28, type: 'u16', doc: 'virtio hdr_len as received.' },
-    l3: { at: 30, type: 'u16', doc: 'From data to the network header, 0xffff = none.' },
-    l4: { at: 32, type: 'u16', doc: 'From data to the transport header, 0xffff = none.' },
-    l25: { at: 34, type: 'u16', doc: 'From data to the MPLS stack, 0xffff = none.' },
-    key: { at: 36, type: 'ptr', doc: 'Its extracted key.' },
+    l3: { at: 30, type: 'u16', doc: 'From data to the network header, 0xffff = none. Set by extraction.' },
+    l4: { at: 32, type: 'u16', doc: 'From data to the transport header, 0xffff = none. Set by extraction.' },
+    l25: { at: 34, type: 'u16', doc: 'From data to the MPLS stack, 0xffff = none. Set by extraction.' },
+    key: { at: 36, type: 'ptr', doc: 'Its extracted key (768 bytes), valid until pmdReset.' },
     megaflow: { at: 40, type: 'ptr', doc: 'The megaflow it hit, 0 = miss.' },
     hash: { at: 44, type: 'u32', doc: 'Hash of the key.' },
     recircId: { at: 48, type: 'u32', doc: 'Metadata for the next pass.' },
     dpHash: { at: 52, type: 'u32', doc: 'Metadata for the next pass.' },
     tcpFlags: { at: 56, type: 'u16', doc: 'TCP flags for statistics.' },
     depth: { at: 58, type: 'u8', doc: 'Recirculations so far.' },
+    refs: { at: 59, type: 'u8', doc: '1: a transmit or upcall list holds it, so it is copied before a change.' },
     present: { at: 60, type: 'u32', doc: 'Bitmap of blocks present in its key.' },
+    skbPriority: { at: 64, type: 'u32', doc: 'Metadata: QoS priority.' },
+    pktMark: { at: 68, type: 'u32', doc: 'Metadata: packet mark.' },
+    packetType: { at: 72, type: 'u32', doc: 'Metadata: OpenFlow packet type, 0 = Ethernet.' },
+    tunnel: { at: 76, type: 'ptr', doc: 'Blocks 4-9 of a key with tunnel metadata, 0 = none.' },
+    cutLength: { at: 80, type: 'u32', doc: 'Bytes that the next output cuts off the end (trunc), 0 = none.' },
+    l2Pad: { at: 84, type: 'u16', doc: 'Bytes after the end of the IP packet. Set by extraction.' },
+    ctState: { at: 88, type: 'u32', doc: 'Metadata: connection state.' },
+    ctZone: { at: 92, type: 'u16', doc: 'Metadata: connection tracking zone.' },
+    ctMark: { at: 96, type: 'u32', doc: 'Metadata: connection mark.' },
+    ctLabel: { at: 100, type: 'bytes', length: 16, doc: 'Metadata: connection label.' },
+    origPort: { at: 116, type: 'u32', doc: 'Port of the first pass (for upcalls after a tunnel pop).' },
   },
 } as const satisfies LayoutSpec;
+
+export const PACKET_FLAG_NEEDS_CSUM = 1;
+export const PACKET_FLAG_CSUM_VALID = 2;
 
 export const netdevLayouts: readonly LayoutSpec[] = [packetLayout];

@@ -2,7 +2,7 @@
 
 /** Offsets of packet (megaflow; virtio_net_hdr of linux/virtio_net.h). */
 export const PacketLayout = {
-  size: 64,
+  size: 128,
   /** First byte of the Ethernet header. */
   data: 0,
   /** Bytes from data. */
@@ -25,13 +25,13 @@ export const PacketLayout = {
   flags: 27,
   /** virtio hdr_len as received. */
   hdrLen: 28,
-  /** From data to the network header, 0xffff = none. */
+  /** From data to the network header, 0xffff = none. Set by extraction. */
   l3: 30,
-  /** From data to the transport header, 0xffff = none. */
+  /** From data to the transport header, 0xffff = none. Set by extraction. */
   l4: 32,
-  /** From data to the MPLS stack, 0xffff = none. */
+  /** From data to the MPLS stack, 0xffff = none. Set by extraction. */
   l25: 34,
-  /** Its extracted key. */
+  /** Its extracted key (768 bytes), valid until pmdReset. */
   key: 36,
   /** The megaflow it hit, 0 = miss. */
   megaflow: 40,
@@ -45,8 +45,32 @@ export const PacketLayout = {
   tcpFlags: 56,
   /** Recirculations so far. */
   depth: 58,
+  /** 1: a transmit or upcall list holds it, so it is copied before a change. */
+  refs: 59,
   /** Bitmap of blocks present in its key. */
   present: 60,
+  /** Metadata: QoS priority. */
+  skbPriority: 64,
+  /** Metadata: packet mark. */
+  pktMark: 68,
+  /** Metadata: OpenFlow packet type, 0 = Ethernet. */
+  packetType: 72,
+  /** Blocks 4-9 of a key with tunnel metadata, 0 = none. */
+  tunnel: 76,
+  /** Bytes that the next output cuts off the end (trunc), 0 = none. */
+  cutLength: 80,
+  /** Bytes after the end of the IP packet. Set by extraction. */
+  l2Pad: 84,
+  /** Metadata: connection state. */
+  ctState: 88,
+  /** Metadata: connection tracking zone. */
+  ctZone: 92,
+  /** Metadata: connection mark. */
+  ctMark: 96,
+  /** Metadata: connection label. */
+  ctLabel: 100,
+  /** Port of the first pass (for upcalls after a tunnel pop). */
+  origPort: 116,
 } as const;
 
 export function packetData(v: DataView, p: number): number {
@@ -196,9 +220,86 @@ export function setPacketDepth(v: DataView, p: number, value: number): void {
   v.setUint8(p + 58, value);
 }
 
+export function packetRefs(v: DataView, p: number): number {
+  return v.getUint8(p + 59);
+}
+export function setPacketRefs(v: DataView, p: number, value: number): void {
+  v.setUint8(p + 59, value);
+}
+
 export function packetPresent(v: DataView, p: number): number {
   return v.getUint32(p + 60, true);
 }
 export function setPacketPresent(v: DataView, p: number, value: number): void {
   v.setUint32(p + 60, value, true);
+}
+
+export function packetSkbPriority(v: DataView, p: number): number {
+  return v.getUint32(p + 64, true);
+}
+export function setPacketSkbPriority(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 64, value, true);
+}
+
+export function packetPktMark(v: DataView, p: number): number {
+  return v.getUint32(p + 68, true);
+}
+export function setPacketPktMark(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 68, value, true);
+}
+
+export function packetPacketType(v: DataView, p: number): number {
+  return v.getUint32(p + 72, true);
+}
+export function setPacketPacketType(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 72, value, true);
+}
+
+export function packetTunnel(v: DataView, p: number): number {
+  return v.getUint32(p + 76, true);
+}
+export function setPacketTunnel(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 76, value, true);
+}
+
+export function packetCutLength(v: DataView, p: number): number {
+  return v.getUint32(p + 80, true);
+}
+export function setPacketCutLength(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 80, value, true);
+}
+
+export function packetL2Pad(v: DataView, p: number): number {
+  return v.getUint16(p + 84, true);
+}
+export function setPacketL2Pad(v: DataView, p: number, value: number): void {
+  v.setUint16(p + 84, value, true);
+}
+
+export function packetCtState(v: DataView, p: number): number {
+  return v.getUint32(p + 88, true);
+}
+export function setPacketCtState(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 88, value, true);
+}
+
+export function packetCtZone(v: DataView, p: number): number {
+  return v.getUint16(p + 92, true);
+}
+export function setPacketCtZone(v: DataView, p: number, value: number): void {
+  v.setUint16(p + 92, value, true);
+}
+
+export function packetCtMark(v: DataView, p: number): number {
+  return v.getUint32(p + 96, true);
+}
+export function setPacketCtMark(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 96, value, true);
+}
+
+export function packetOrigPort(v: DataView, p: number): number {
+  return v.getUint32(p + 116, true);
+}
+export function setPacketOrigPort(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 116, value, true);
 }
