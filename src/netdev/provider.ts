@@ -63,6 +63,8 @@ export interface PortAttachment {
   readonly kind: string;
   readonly name: string;
   readonly odpPort: number;
+  /** True for ports that main's own loop receives from (dummies), not a PMD thread. */
+  readonly polledByMain: boolean;
   readonly [extra: string]: string | number | boolean | readonly number[];
 }
 

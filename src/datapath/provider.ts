@@ -1,0 +1,42 @@
+import type { Netdev, PortAttachment } from '../netdev/provider.ts';
+
+/**
+ * A datapath as main sees it: a set of numbered ports and the threads that forward between them.
+ *
+ *   | step     | call                        | may fail                                     |
+ *   |----------|-----------------------------|----------------------------------------------|
+ *   | open     | provider constructor        | yes                                          |
+ *   | add port | addPort(netdev, requested?) | yes: the message becomes Interface.error     |
+ *   | ...      | flows through upcalls and revalidators, not through this interface            |
+ *   | del port | delPort(odpPort)            | no                                           |
+ *   | close    | close()                     | no                                           |
+ *
+ * Main thread only; the asynchronous calls resolve when every thread has taken the change.
+ */
+export interface Datapath {
+  /** 'netdev', 'dummy' or 'system'. */
+  readonly type: string;
+  /** 'ovs-netdev', 'ovs-dummy' or 'ovs-system'. */
+  readonly name: string;
+  ports(): readonly DatapathPort[];
+  port(odpPort: number): DatapathPort | undefined;
+  portByName(name: string): DatapathPort | undefined;
+  /** @throws SystemError when no number is free or the device cannot be attached. */
+  addPort(netdev: Netdev, requested?: number): Promise<DatapathPort>;
+  delPort(odpPort: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DatapathPort {
+  readonly odpPort: number;
+  readonly netdev: Netdev;
+  readonly attachment: PortAttachment;
+}
+
+/** The threads that move a datapath's packets; the daemon provides them. */
+export interface PortThreads {
+  /** Gives the port to one thread to receive from and to all to send to. */
+  attach(attachment: PortAttachment): Promise<void>;
+  /** Resolves once no thread uses the port any more. */
+  detach(odpPort: number): Promise<void>;
+}

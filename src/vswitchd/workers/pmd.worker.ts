@@ -1,0 +1,58 @@
+import { PmdLoop } from '../../datapath/providers/userspace/pmd-loop.ts';
+import { openPortIo } from '../../netdev/registry.ts';
+import type { PortAttachment } from '../../netdev/provider.ts';
+import { Upcaller } from '../../ofproto/upcall/upcaller.ts';
+import { drainEventFd } from '../../sys/eventfd.ts';
+import { PollSet } from '../../sys/poll.ts';
+import { pinThread } from '../../sys/threads.ts';
+import { vlog } from '../../util/log.ts';
+import { hostWorker } from '../threads/worker-host.ts';
+import { packetInEvents } from '../threads/packet-in-events.ts';
+import type { PmdSettings } from '../threads/pmd-pool.ts';
+
+const log = vlog('dpif_netdev');
+
+/** Entry of a `pmd-cNN/id:N` thread. */
+hostWorker((context) => {
+  const { core, init, clock } = context;
+  const settings = init.settings as PmdSettings;
+  if (settings.pin) {
+    try {
+      pinThread(settings.coreId);
+    } catch (error) {
+      log.warn(error instanceof Error ? error.message : String(error));
+    }
+  }
+  const loop = new PmdLoop(core, settings.pmd, openPortIo);
+  loop.setUpcalls(
+    new Upcaller({ core, pmd: settings.pmd, udpif: settings.udpif, clock, events: packetInEvents(context) }),
+  );
+  const polls = new PollSet();
+  return {
+    wakeAtMs: Infinity,
+    step: (nowMs) => loop.step(nowMs),
+    request(method, args) {
+      switch (method) {
+        case 'port-add': {
+          const { attachment, rx } = args as { attachment: PortAttachment; rx: boolean };
+          loop.addPort(attachment, rx);
+          return null;
+        }
+        case 'port-del':
+          loop.delPort(args as number);
+          return null;
+        default:
+          throw new Error(`unknown request ${method}`);
+      }
+    },
+    block(timeoutMs) {
+      if (loop.pending()) return;
+      polls.clear();
+      polls.add(init.eventFd);
+      for (const io of loop.rxPorts) for (const fd of io.pollFds) polls.add(fd);
+      polls.wait(Math.ceil(timeoutMs));
+      drainEventFd(init.eventFd);
+    },
+    close: () => loop.close(),
+  };
+});
