@@ -25,9 +25,13 @@ export interface OfConnTransport {
   /** Receives any piece of the stream; the array is only valid during the call. */
   onData: (bytes: Uint8Array) => void;
   onConnect: () => void;
+  /** To be called when `queuedBytes` has fallen. */
+  onDrain: () => void;
   /** Called once, also when connecting failed. `error` as strerror text, undefined for a plain EOF. */
   onClose: (error: string | undefined) => void;
-  /** Closes from our side; no `onClose` follows. */
+  /** Stops or continues reading, so that a peer cannot fill our memory. */
+  setReading?(on: boolean): void;
+  /** Closes from our side after what was sent is out; no `onClose` follows. */
   close(): void;
 }
 
@@ -144,6 +148,8 @@ export interface OfprotoDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly connections: OfConnFactory;
+  /** Something waits for `run`: call it soon. */
+  wake(): void;
   /** Tables changed and were published: wake the revalidators (revalSeq was already bumped). */
   tablesChanged(): void;
   /** Something of the translation snapshot changed (ports, miss handling, frag mode): publish a new one. */
