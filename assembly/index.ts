@@ -4,3 +4,9 @@ import { LAYOUT_HASH } from './generated/layout-hash';
 export function layoutHash(): u32 {
   return LAYOUT_HASH;
 }
+
+export { arenaInit } from './arena';
+export { threadAttach, threadMarkDead } from './thread';
+export { lock, tryLock, unlock, breakLocks } from './lock';
+export { alloc, free, blockGeneration } from './memory';
+export { deferFree, quiesce, threadDetach, threadOffline, threadOnline, threadReap } from './epoch';

@@ -13,6 +13,9 @@ export namespace ArenaRoot {
   /** u32: Bytes of the memory (0 = 4 GiB). */
   // @ts-ignore: decorator
   @inline export const sizeBytes: usize = 8;
+  /** u32: 1 when the memory is shared: threads may wait. */
+  // @ts-ignore: decorator
+  @inline export const shared: usize = 12;
   /** u32: 1 after time/stop: clocks read virtualMs. */
   // @ts-ignore: decorator
   @inline export const timeStopped: usize = 16;
@@ -37,4 +40,58 @@ export namespace ArenaRoot {
   /** u32: Grows when a revalidation round has ended. */
   // @ts-ignore: decorator
   @inline export const dumpSeq: usize = 56;
+  /** u64: Global epoch, from 1 (epoch.ts). */
+  // @ts-ignore: decorator
+  @inline export const epoch: usize = 64;
+  /** u32: Thread blocks ever used: no block above is in use. */
+  // @ts-ignore: decorator
+  @inline export const threadCount: usize = 72;
+  /** u32: Guards the states of thread blocks. */
+  // @ts-ignore: decorator
+  @inline export const threadLock: usize = 76;
+  /** u32: Guards the page heap. */
+  // @ts-ignore: decorator
+  @inline export const pageLock: usize = 128;
+  /** ptr: First page descriptor. */
+  // @ts-ignore: decorator
+  @inline export const pageTable: usize = 132;
+  /** u32: First page of the heap. */
+  // @ts-ignore: decorator
+  @inline export const pageFirst: usize = 136;
+  /** u32: One past the last page. */
+  // @ts-ignore: decorator
+  @inline export const pageEnd: usize = 140;
+  /** u32: Pages handed out. */
+  // @ts-ignore: decorator
+  @inline export const pagesUsed: usize = 144;
+  /** u32: Most pages ever handed out. */
+  // @ts-ignore: decorator
+  @inline export const pagesPeak: usize = 148;
+  /** u32: Calls of free() with an address that is no live block. */
+  // @ts-ignore: decorator
+  @inline export const badFrees: usize = 152;
+  /** u32: Calls of alloc() that returned 0. */
+  // @ts-ignore: decorator
+  @inline export const failedAllocs: usize = 156;
+  /** f64: Time of day minus nowMs when time was stopped. */
+  // @ts-ignore: decorator
+  @inline export const wallOffsetMs: usize = 160;
+  /** ptr: State shared by handlers and revalidators (ofproto/upcall). */
+  // @ts-ignore: decorator
+  @inline export const udpif: usize = 168;
+  /** u32: VLAN tags that extraction takes off (other_config:vlan-limit): 0 or 1 = one, more = two. */
+  // @ts-ignore: decorator
+  @inline export const vlanLimit: usize = 172;
+  /** bytes[64]: Roots of other layers, by agreement. */
+  // @ts-ignore: decorator
+  @inline export const user: usize = 192;
+  /** bytes[256]: u32[64]: first free run by length in pages; last: all longer. */
+  // @ts-ignore: decorator
+  @inline export const pageBins: usize = 256;
+  /** bytes[1280]: size-class[40]. */
+  // @ts-ignore: decorator
+  @inline export const classes: usize = 512;
+  /** bytes[2048]: u64[256]: random odd multipliers of the multilinear hash. */
+  // @ts-ignore: decorator
+  @inline export const hashConstants: usize = 2048;
 }

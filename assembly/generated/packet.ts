@@ -3,7 +3,7 @@
 /** Offsets of packet (megaflow; virtio_net_hdr of linux/virtio_net.h). Use as `load<u32>(p, Packet.field)`. */
 export namespace Packet {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 128;
+  @inline export const SIZE: usize = 96;
   /** ptr: First byte of the Ethernet header. */
   // @ts-ignore: decorator
   @inline export const data: usize = 0;
@@ -79,31 +79,10 @@ export namespace Packet {
   /** u32: Metadata: packet mark. */
   // @ts-ignore: decorator
   @inline export const pktMark: usize = 68;
-  /** u32: Metadata: OpenFlow packet type, 0 = Ethernet. */
-  // @ts-ignore: decorator
-  @inline export const packetType: usize = 72;
-  /** ptr: Blocks 4-9 of a key with tunnel metadata, 0 = none. */
-  // @ts-ignore: decorator
-  @inline export const tunnel: usize = 76;
   /** u32: Bytes that the next output cuts off the end (trunc), 0 = none. */
   // @ts-ignore: decorator
-  @inline export const cutLength: usize = 80;
+  @inline export const cutLength: usize = 72;
   /** u16: Bytes after the end of the IP packet. Set by extraction. */
   // @ts-ignore: decorator
-  @inline export const l2Pad: usize = 84;
-  /** u32: Metadata: connection state. */
-  // @ts-ignore: decorator
-  @inline export const ctState: usize = 88;
-  /** u16: Metadata: connection tracking zone. */
-  // @ts-ignore: decorator
-  @inline export const ctZone: usize = 92;
-  /** u32: Metadata: connection mark. */
-  // @ts-ignore: decorator
-  @inline export const ctMark: usize = 96;
-  /** bytes[16]: Metadata: connection label. */
-  // @ts-ignore: decorator
-  @inline export const ctLabel: usize = 100;
-  /** u32: Port of the first pass (for upcalls after a tunnel pop). */
-  // @ts-ignore: decorator
-  @inline export const origPort: usize = 116;
+  @inline export const l2Pad: usize = 76;
 }

@@ -10,9 +10,6 @@ export namespace Pmd {
   /** u32: Core id, 0x7fffffff for the main thread (NON_PMD_CORE_ID). */
   // @ts-ignore: decorator
   @inline export const id: usize = 4;
-  /** ptr: u64[256]: multilinear constants, then u32[192] for the EMC hash. */
-  // @ts-ignore: decorator
-  @inline export const hashKeys: usize = 8;
   /** ptr: u32[1024]: head of the port records of each (port & 1023). */
   // @ts-ignore: decorator
   @inline export const ports: usize = 12;

@@ -9,6 +9,8 @@ export const ArenaRootLayout = {
   layoutHash: 4,
   /** Bytes of the memory (0 = 4 GiB). */
   sizeBytes: 8,
+  /** 1 when the memory is shared: threads may wait. */
+  shared: 12,
   /** 1 after time/stop: clocks read virtualMs. */
   timeStopped: 16,
   /** Virtual nowMs while timeStopped. */
@@ -25,6 +27,42 @@ export const ArenaRootLayout = {
   revalSeq: 52,
   /** Grows when a revalidation round has ended. */
   dumpSeq: 56,
+  /** Global epoch, from 1 (epoch.ts). */
+  epoch: 64,
+  /** Thread blocks ever used: no block above is in use. */
+  threadCount: 72,
+  /** Guards the states of thread blocks. */
+  threadLock: 76,
+  /** Guards the page heap. */
+  pageLock: 128,
+  /** First page descriptor. */
+  pageTable: 132,
+  /** First page of the heap. */
+  pageFirst: 136,
+  /** One past the last page. */
+  pageEnd: 140,
+  /** Pages handed out. */
+  pagesUsed: 144,
+  /** Most pages ever handed out. */
+  pagesPeak: 148,
+  /** Calls of free() with an address that is no live block. */
+  badFrees: 152,
+  /** Calls of alloc() that returned 0. */
+  failedAllocs: 156,
+  /** Time of day minus nowMs when time was stopped. */
+  wallOffsetMs: 160,
+  /** State shared by handlers and revalidators (ofproto/upcall). */
+  udpif: 168,
+  /** VLAN tags that extraction takes off (other_config:vlan-limit): 0 or 1 = one, more = two. */
+  vlanLimit: 172,
+  /** Roots of other layers, by agreement. */
+  user: 192,
+  /** u32[64]: first free run by length in pages; last: all longer. */
+  pageBins: 256,
+  /** size-class[40]. */
+  classes: 512,
+  /** u64[256]: random odd multipliers of the multilinear hash. */
+  hashConstants: 2048,
 } as const;
 
 export function arenaRootMagic(v: DataView, p: number): number {
@@ -46,6 +84,13 @@ export function arenaRootSizeBytes(v: DataView, p: number): number {
 }
 export function setArenaRootSizeBytes(v: DataView, p: number, value: number): void {
   v.setUint32(p + 8, value, true);
+}
+
+export function arenaRootShared(v: DataView, p: number): number {
+  return v.getUint32(p + 12, true);
+}
+export function setArenaRootShared(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 12, value, true);
 }
 
 export function arenaRootTimeStopped(v: DataView, p: number): number {
@@ -95,4 +140,95 @@ export function arenaRootDumpSeq(v: DataView, p: number): number {
 }
 export function setArenaRootDumpSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 56, value, true);
+}
+
+export function arenaRootThreadCount(v: DataView, p: number): number {
+  return v.getUint32(p + 72, true);
+}
+export function setArenaRootThreadCount(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 72, value, true);
+}
+
+export function arenaRootThreadLock(v: DataView, p: number): number {
+  return v.getUint32(p + 76, true);
+}
+export function setArenaRootThreadLock(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 76, value, true);
+}
+
+export function arenaRootPageLock(v: DataView, p: number): number {
+  return v.getUint32(p + 128, true);
+}
+export function setArenaRootPageLock(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 128, value, true);
+}
+
+export function arenaRootPageTable(v: DataView, p: number): number {
+  return v.getUint32(p + 132, true);
+}
+export function setArenaRootPageTable(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 132, value, true);
+}
+
+export function arenaRootPageFirst(v: DataView, p: number): number {
+  return v.getUint32(p + 136, true);
+}
+export function setArenaRootPageFirst(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 136, value, true);
+}
+
+export function arenaRootPageEnd(v: DataView, p: number): number {
+  return v.getUint32(p + 140, true);
+}
+export function setArenaRootPageEnd(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 140, value, true);
+}
+
+export function arenaRootPagesUsed(v: DataView, p: number): number {
+  return v.getUint32(p + 144, true);
+}
+export function setArenaRootPagesUsed(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 144, value, true);
+}
+
+export function arenaRootPagesPeak(v: DataView, p: number): number {
+  return v.getUint32(p + 148, true);
+}
+export function setArenaRootPagesPeak(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 148, value, true);
+}
+
+export function arenaRootBadFrees(v: DataView, p: number): number {
+  return v.getUint32(p + 152, true);
+}
+export function setArenaRootBadFrees(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 152, value, true);
+}
+
+export function arenaRootFailedAllocs(v: DataView, p: number): number {
+  return v.getUint32(p + 156, true);
+}
+export function setArenaRootFailedAllocs(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 156, value, true);
+}
+
+export function arenaRootWallOffsetMs(v: DataView, p: number): number {
+  return v.getFloat64(p + 160, true);
+}
+export function setArenaRootWallOffsetMs(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 160, value, true);
+}
+
+export function arenaRootUdpif(v: DataView, p: number): number {
+  return v.getUint32(p + 168, true);
+}
+export function setArenaRootUdpif(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 168, value, true);
+}
+
+export function arenaRootVlanLimit(v: DataView, p: number): number {
+  return v.getUint32(p + 172, true);
+}
+export function setArenaRootVlanLimit(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 172, value, true);
 }
