@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
@@ -45,6 +46,24 @@ export function ovsDirs(env: NodeJS.ProcessEnv = process.env, uid = process.getu
 export function dirsNote(dirs: OvsDirs = ovsDirs()): string | null {
   if (!dirs.isPrivate) return null;
   return `not root: sockets, database and logs are in ${dirs.rundir} (set OVS_RUNDIR=${dirs.rundir} for other tools)`;
+}
+
+/** Makes the directories that nobody named; a failure shows when they are used. */
+export function ensureOvsDirs(env: NodeJS.ProcessEnv = process.env): void {
+  const dirs = ovsDirs(env);
+  const wanted = [
+    [env['OVS_RUNDIR'], dirs.rundir],
+    [env['OVS_LOGDIR'], dirs.logdir],
+    [env['OVS_DBDIR'], dirs.dbdir],
+  ] as const;
+  for (const [named, dir] of wanted) {
+    if (named !== undefined) continue;
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o755 });
+    } catch {
+      // Reported with the path by whoever opens a file there.
+    }
+  }
 }
 
 export const ovsRundir = (): string => ovsDirs().rundir;

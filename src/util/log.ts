@@ -94,6 +94,8 @@ export class VlogModule {
 }
 
 const $modules = new Map<string, VlogModule>();
+/** Levels of modules declared from now on. */
+const $defaultLevels: Record<VlogFacility, VlogLevel> = { syslog: 'info', console: 'info', file: 'info' };
 let $sink: VlogSink = () => undefined;
 let $thread = '';
 let $nowMs: () => number = () => 0;
@@ -103,6 +105,7 @@ export function vlog(name: string): VlogModule {
   let m = $modules.get(name);
   if (m === undefined) {
     m = new VlogModule(name);
+    Object.assign(m.levels, $defaultLevels);
     $modules.set(name, m);
   }
   return m;
@@ -110,6 +113,29 @@ export function vlog(name: string): VlogModule {
 
 export function vlogModules(): ReadonlyMap<string, VlogModule> {
   return $modules;
+}
+
+/** Sets a level; null means every module (also those declared later), every facility. */
+export function setVlogLevel(module: VlogModule | null, facility: VlogFacility | null, level: VlogLevel): void {
+  const targets = module === null ? [...$modules.values()].map((m) => m.levels) : [module.levels];
+  if (module === null) targets.push($defaultLevels);
+  for (const levels of targets) {
+    for (const f of vlogFacilities) if (facility === null || f === facility) levels[f] = level;
+  }
+}
+
+/** All levels as plain data for another thread; module '' holds the defaults. */
+export function vlogLevelsSnapshot(): [module: string, levels: Record<string, string>][] {
+  const all: [string, Record<string, string>][] = [['', { ...$defaultLevels }]];
+  for (const [name, m] of $modules) all.push([name, { ...m.levels }]);
+  return all;
+}
+
+/** Takes over the levels of another thread's snapshot. */
+export function applyVlogLevels(snapshot: readonly (readonly [module: string, levels: Record<string, string>])[]): void {
+  for (const [name, levels] of snapshot) {
+    Object.assign(name === '' ? $defaultLevels : vlog(name).levels, levels);
+  }
 }
 
 /** Installs where records go. `nowMs` feeds the rate limits. */

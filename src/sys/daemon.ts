@@ -1,0 +1,278 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { SystemClock } from '../util/clock.ts';
+import { OvsError, UsageError } from '../util/errors.ts';
+import { setVlogLevel, vlog } from '../util/log.ts';
+import { absFileName, ensureOvsDirs, ovsLogdir, ovsRundir } from './dirs.ts';
+import { installExitHooks, runExitHooks } from './exit-hooks.ts';
+import { getopt } from './getopt.ts';
+import type { OptionSpec, ParsedOption } from './getopt.ts';
+import { libc } from './libc.ts';
+import { makePidfile } from './pidfile.ts';
+import {
+  initVlog,
+  vlogSetLogFile,
+  vlogSetSyslogMethod,
+  vlogSetSyslogTarget,
+  vlogSetVerbosity,
+} from './vlog-sink.ts';
+
+/**
+ * Running in the background, as OVS's daemons do.
+ *
+ * Node cannot fork, so a process becomes a daemon by starting itself again in a session of its own,
+ * told its role by an environment variable: `launcher` (what the user started; exits once the
+ * daemon reported ready over a pipe), `monitor` (with --monitor; starts the daemon again after a
+ * crash) and `daemon`. Until it is ready the daemon keeps the user's standard error, so that start-up
+ * errors are seen; then its standard descriptors become /dev/null.
+ *
+ *     const { daemon, options, rest } = parseDaemonOptions('ovs-vswitchd', process.argv.slice(2), specs);
+ *     await daemonizeStart(daemon);        // returns in the daemon only; makes the pid file
+ *     ... open databases, listen ...
+ *     daemonizeComplete(daemon);
+ */
+export interface DaemonOptions {
+  readonly program: string;
+  readonly detach: boolean;
+  readonly monitor: boolean;
+  readonly chdir: boolean;
+  /** Absolute path, null without --pidfile. */
+  readonly pidfile: string | null;
+  readonly overwritePidfile: boolean;
+  /** `user[:group]`, null = stay. */
+  readonly user: string | null;
+  readonly logFile: { readonly path: string | null } | null;
+}
+
+const log = vlog('daemon_unix');
+const roleVariable = 'MEGAFLOW_DAEMON_ROLE';
+const readyFd = 3;
+type Role = 'launcher' | 'monitor' | 'daemon';
+let $role: Role = 'launcher';
+let $mustReport = false;
+/** Relative paths on the command line are meant from here, also after a restart. */
+const $startDirectory = process.cwd();
+
+const daemonSpecs: readonly OptionSpec[] = [
+  { name: 'detach' },
+  { name: 'monitor' },
+  { name: 'no-chdir' },
+  { name: 'pidfile', arg: 'optional' },
+  { name: 'overwrite-pidfile' },
+  { name: 'user', arg: 'required' },
+  { name: 'no-self-confinement' },
+  { name: 'verbose', short: 'v', arg: 'optional' },
+  { name: 'log-file', arg: 'optional' },
+  { name: 'syslog-target', arg: 'required' },
+  { name: 'syslog-method', arg: 'required' },
+];
+
+/**
+ * Takes the daemon and logging options out of a command line; logging is set up at once.
+ *
+ * @param specs The program's own options, returned in `options` in the order given.
+ * @throws UsageError (print it as "PROG: message", exit 1)
+ */
+export function parseDaemonOptions(
+  program: string,
+  argv: readonly string[],
+  specs: readonly OptionSpec[] = [],
+): { daemon: DaemonOptions; options: ParsedOption[]; rest: string[] } {
+  initVlog(program);
+  const parsed = getopt(argv, [...daemonSpecs, ...specs]);
+  const given = new Map<string, string | null>();
+  const options: ParsedOption[] = [];
+  for (const option of parsed.options) {
+    if (!daemonSpecs.some((s) => s.name === option.name)) options.push(option);
+    else if (option.name === 'verbose') vlogSetVerbosity(option.value);
+    else given.set(option.name, option.value);
+  }
+  const pidfile = given.get('pidfile');
+  const method = given.get('syslog-method');
+  const target = given.get('syslog-target');
+  if (typeof method === 'string') vlogSetSyslogMethod(method);
+  if (typeof target === 'string') vlogSetSyslogTarget(target);
+  const daemon: DaemonOptions = {
+    program,
+    detach: given.has('detach'),
+    monitor: given.has('monitor'),
+    chdir: !given.has('no-chdir'),
+    pidfile: pidfile === undefined ? null : absFileName(ovsRundir(), pidfile ?? `${program}.pid`),
+    overwritePidfile: given.has('overwrite-pidfile'),
+    user: given.get('user') ?? null,
+    logFile: given.has('log-file') ? { path: given.get('log-file') ?? null } : null,
+  };
+  $role = (process.env[roleVariable] as Role | undefined) ?? 'launcher';
+  $mustReport = $role !== 'launcher';
+  ensureOvsDirs();
+  // The launcher and the monitor of a daemon leave the log file to it.
+  if (daemon.logFile !== null && ($role === 'daemon' || !(daemon.detach || daemon.monitor))) {
+    vlogSetLogFile(daemon.logFile.path);
+  }
+  return { daemon, options, rest: parsed.rest };
+}
+
+/**
+ * Becomes the daemon: in the launcher and the monitor this never resolves.
+ *
+ * Makes the pid file and changes the user. Ends the process with OVS's message when it cannot.
+ */
+export async function daemonizeStart(options: DaemonOptions): Promise<void> {
+  Reflect.deleteProperty(process.env, roleVariable);
+  if ($role === 'launcher' && options.detach) return await launch(options);
+  if ($role === 'monitor' || ($role === 'launcher' && options.monitor)) return await monitor(options);
+  installExitHooks();
+  try {
+    if (options.pidfile !== null) makePidfile(options.pidfile, options.overwritePidfile);
+    if (options.user !== null) becomeUser(options.user);
+  } catch (error) {
+    if (error instanceof OvsError) ovsFatal(options.program, error.message, log);
+    throw error;
+  }
+  if (options.monitor) {
+    process.on('uncaughtException', (error) => {
+      log.emer(`uncaught exception: ${error.stack ?? error.message}`);
+      runExitHooks();
+      process.abort();
+    });
+  }
+}
+
+/** Tells the launcher that the daemon is ready, and lets go of the terminal and the directory. */
+export function daemonizeComplete(options: DaemonOptions): void {
+  if ($mustReport) {
+    $mustReport = false;
+    writeSync(readyFd, Uint8Array.of(0));
+    closeSync(readyFd);
+  }
+  if (!options.detach) return;
+  setVlogLevel(null, 'console', 'off');
+  releaseTerminal();
+  if (options.chdir) process.chdir('/');
+}
+
+/** Logs at EMER, prints "PROG: message" and exits with status 1. */
+export function ovsFatal(program: string, message: string, module = log): never {
+  const { console: before } = module.levels;
+  module.levels.console = 'off';
+  module.emer(message);
+  module.levels.console = before;
+  writeSync(2, `${program}: ${message}\n`);
+  runExitHooks();
+  process.exit(1);
+}
+
+function releaseTerminal(): void {
+  const fd = openSync('/dev/null', 'r+');
+  for (const std of [0, 1, 2]) libc.dup2(fd, std);
+  closeSync(fd);
+}
+
+/** Starts this program again in another role and says when it reported, and how it ended. */
+function startAgain(role: Role, detached: boolean): { pid: number; ready: Promise<boolean>; ended: Promise<string | number> } {
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    detached,
+    cwd: $startDirectory,
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    env: { ...process.env, [roleVariable]: role },
+  });
+  const pipe = child.stdio[readyFd];
+  const ready = new Promise<boolean>((settle) => {
+    pipe?.once('data', () => settle(true));
+    pipe?.once('close', () => settle(false));
+    pipe?.once('error', () => settle(false));
+  });
+  const ended = new Promise<string | number>((settle) => {
+    child.once('exit', (code, signal) => settle(signal ?? code ?? 1));
+    child.once('error', () => settle(1));
+  });
+  return { pid: child.pid ?? 0, ready, ended };
+}
+
+async function launch(options: DaemonOptions): Promise<never> {
+  const child = startAgain(options.monitor ? 'monitor' : 'daemon', true);
+  if (await child.ready) process.exit(0);
+  const end = await child.ended;
+  if (typeof end === 'number') process.exit(end === 0 ? 1 : end);
+  ovsFatal(options.program, `fork child died before signaling startup (killed (${end}))`, log);
+}
+
+/** Signals that mean a crash: OVS starts the daemon again after these. */
+const crashSignals = new Set([
+  ...['SIGABRT', 'SIGALRM', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGPIPE', 'SIGSEGV', 'SIGXCPU', 'SIGXFSZ'],
+]);
+const restartPauseMs = 10_000;
+
+async function monitor(options: DaemonOptions): Promise<never> {
+  const clock = new SystemClock();
+  let crashes = 0;
+  let lastStartMs = -Infinity;
+  for (;;) {
+    const nowMs = clock.nowMs();
+    if (nowMs < lastStartMs + restartPauseMs) {
+      await new Promise((wake) => setTimeout(wake, lastStartMs + restartPauseMs - nowMs));
+    }
+    lastStartMs = clock.nowMs();
+    const child = startAgain('daemon', false);
+    const forward = (signal: NodeJS.Signals): void => {
+      process.kill(child.pid, signal);
+    };
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, forward);
+    const isReady = await child.ready;
+    if (isReady) daemonizeComplete(options);
+    const end = await child.ended;
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.off(name, forward);
+    if (options.logFile !== null && crashes === 0) {
+      vlogSetLogFile(resolve($startDirectory, options.logFile.path ?? join(ovsLogdir(), `${options.program}.log`)));
+    }
+    const status = typeof end === 'number' ? `exit status ${end}` : `killed (${end})`;
+    if (!isReady || typeof end === 'number' || !crashSignals.has(end)) {
+      log.info(`pid ${child.pid} died, ${status}, exiting`);
+      process.exit(typeof end === 'number' ? end : 1);
+    }
+    crashes++;
+    log.err(`${crashes} crashes: pid ${child.pid} died, ${status}, restarting`);
+  }
+}
+
+function becomeUser(spec: string): void {
+  const [user = '', group] = spec.split(':');
+  // Node has initgroups on POSIX; its type package does not say so.
+  const { initgroups } = process as { initgroups?: (user: string, extraGroup: string) => void };
+  try {
+    if (user !== '' && group === undefined) initgroups?.(user, user);
+    const newGroup = group ?? user;
+    if (newGroup !== '') process.setgid?.(newGroup);
+    if (user !== '') process.setuid?.(user);
+  } catch {
+    throw new UsageError(`Failed to change user to ${spec}, aborting`);
+  }
+}
+
+/** The "Daemon options" part of a --help text. */
+export function daemonUsage(program: string): string {
+  return (
+    '\nDaemon options:\n' +
+    '  --detach                run in background as daemon\n' +
+    '  --monitor               creates a process to monitor this daemon\n' +
+    '  --user=username[:group] changes the effective daemon user:group\n' +
+    '  --no-chdir              do not chdir to \'/\'\n' +
+    `  --pidfile[=FILE]        create pidfile (default: ${join(ovsRundir(), `${program}.pid`)})\n` +
+    '  --overwrite-pidfile     with --pidfile, start even if already running\n'
+  );
+}
+
+/** The "Logging options" part of a --help text. */
+export function vlogUsage(program: string): string {
+  return (
+    '\nLogging options:\n' +
+    '  -vSPEC, --verbose=SPEC   set logging levels\n' +
+    '  -v, --verbose            set maximum verbosity level\n' +
+    '  --log-file[=FILE]        enable logging to specified FILE\n' +
+    `                           (default: ${join(ovsLogdir(), `${program}.log`)})\n` +
+    '  --syslog-method=(libc|unix:file|udp:ip:port)\n' +
+    '                           specify how to send messages to syslog daemon\n' +
+    '  --syslog-target=HOST:PORT  also send syslog msgs to HOST:PORT via UDP\n'
+  );
+}

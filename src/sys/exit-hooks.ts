@@ -1,0 +1,75 @@
+import { unlinkSync } from 'node:fs';
+import { vlog } from '../util/log.ts';
+
+/**
+ * What must happen before this process ends, whether by `exit`, by its own end or by a signal:
+ * removing pid files and sockets. Main thread only; hooks are synchronous.
+ */
+const log = vlog('fatal_signal');
+const $hooks = new Set<() => void>();
+const $files = new Set<string>();
+let $installed = false;
+let $done = false;
+
+const signals = [
+  ['SIGTERM', 15, 'Terminated'],
+  ['SIGINT', 2, 'Interrupt'],
+  ['SIGHUP', 1, 'Hangup'],
+  ['SIGALRM', 14, 'Alarm clock'],
+] as const;
+
+/** Runs the hooks once and removes the files; further calls do nothing. */
+export function runExitHooks(): void {
+  if ($done) return;
+  $done = true;
+  for (const hook of $hooks) {
+    try {
+      hook();
+    } catch (error) {
+      log.warn(`exit hook failed: ${String(error)}`);
+    }
+  }
+  for (const path of $files) removeQuietly(path);
+}
+
+/** Handles the fatal signals (TERM, INT, HUP, ALRM): log, hooks, then death by that signal. */
+export function installExitHooks(): void {
+  if ($installed) return;
+  $installed = true;
+  process.on('exit', runExitHooks);
+  for (const [name, number, text] of signals) {
+    process.on(name, () => {
+      log.warn(`terminating with signal ${number} (${text})`);
+      runExitHooks();
+      process.removeAllListeners(name);
+      process.kill(process.pid, name);
+    });
+  }
+}
+
+/** @returns A function that takes the hook back. */
+export function addExitHook(hook: () => void): () => void {
+  installExitHooks();
+  $hooks.add(hook);
+  return () => $hooks.delete(hook);
+}
+
+/** The file goes when the process does. */
+export function unlinkAtExit(path: string): void {
+  installExitHooks();
+  $files.add(path);
+}
+
+/** Removes the file now and forgets it. */
+export function unlinkNow(path: string): void {
+  $files.delete(path);
+  removeQuietly(path);
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Already gone, or not ours to remove: nothing to be done at exit.
+  }
+}
