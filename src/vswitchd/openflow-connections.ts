@@ -12,6 +12,7 @@ class SocketTransport implements OfConnTransport {
   readonly name: string;
   onData: (bytes: Uint8Array) => void = () => undefined;
   onConnect: () => void = () => undefined;
+  onDrain: () => void = () => undefined;
   onClose: (error: string | undefined) => void = () => undefined;
   #stream: ByteStream | null = null;
   #closed = false;
@@ -58,6 +59,11 @@ class SocketTransport implements OfConnTransport {
 
   send(bytes: Uint8Array): void {
     this.#stream?.send(bytes);
+  }
+
+  setReading(on: boolean): void {
+    if (on) this.#stream?.resume();
+    else this.#stream?.pause();
   }
 
   close(): void {

@@ -15,6 +15,10 @@ export const SLEEPING = 1;
 export const STOP = 2;
 /** Steps done, modulo 2^32: the supervisor sees a thread that hangs. Written by the worker. */
 export const STEPS = 3;
+/** Index of the worker's thread block + 1, 0 before it attached: what main needs to bury it. */
+export const THREAD_INDEX = 4;
+/** 1: events wait for main and it has been told. Set by the worker, cleared by main before it drains. */
+export const DOORBELL = 5;
 
 /** What a worker gets when it starts (structured clone). */
 export interface WorkerInit {

@@ -1,15 +1,18 @@
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import type { Core } from '../../arena/core.ts';
+import { ThreadBlockLayout } from '../../arena/generated/thread-block.ts';
 import { EventRing } from '../../arena/ring.ts';
 import { closeFd, createEventFd, signalEventFd } from '../../sys/eventfd.ts';
 import { BugError, OvsError } from '../../util/errors.ts';
 import { vlog, vlogModules } from '../../util/log.ts';
-import { CONTROL_WORDS, MAIL, SLEEPING, STOP, type WorkerInit, type WorkerReply } from './control.ts';
+import { CONTROL_WORDS, DOORBELL, MAIL, SLEEPING, STOP, THREAD_INDEX, type WorkerInit, type WorkerReply } from './control.ts';
 import { decodeLogRecord, eventKinds } from './events.ts';
 import { workerUrl } from './worker-url.ts';
-import { emitRecord } from '../../sys/vlog-sink.ts';
+import { vlogWrite } from '../../sys/vlog-sink.ts';
 
 const log = vlog('ovs_thread');
+/** ThreadBlock.state of a thread that ended with blocks in limbo. */
+const threadDead = 2;
 const eventRingBytes = 256 * 1024;
 
 export type WorkerKind = 'pmd' | 'revalidator' | 'handler';
@@ -75,6 +78,16 @@ export class WorkerThread {
 
   get alive(): boolean {
     return this.#alive;
+  }
+
+  /** Index of its thread block in the arena, -1 before it attached. */
+  get threadIndex(): number {
+    return Atomics.load(this.#words, THREAD_INDEX) - 1;
+  }
+
+  /** To be called before the ring is drained: later events ring again. */
+  clearDoorbell(): void {
+    Atomics.store(this.#words, DOORBELL, 0);
   }
 
   get stopping(): boolean {
@@ -167,7 +180,7 @@ export class ThreadManager {
     const thread = new WorkerThread(this.#core, kind, name, settings, this.#module, {
       onEvents: (t) => this.#drain(t),
       onDeath: (t, cause) => {
-        const broken = this.#bury(t.name);
+        const broken = this.#bury(t.threadIndex);
         log.emer(`thread ${t.name} died (${cause?.message ?? 'no cause given'}): ${broken} locks broken, starting a new one`);
         onDeath(t);
       },
@@ -176,6 +189,7 @@ export class ThreadManager {
     void thread.exited.then(() => {
       this.#threads.delete(thread);
       thread.ring.destroy();
+      if (thread.stopping) this.#adoptLimbo(thread.threadIndex);
     });
     return thread;
   }
@@ -189,14 +203,25 @@ export class ThreadManager {
   }
 
   #drain(thread: WorkerThread): void {
+    thread.clearDoorbell();
     thread.ring.drain((kind, bytes) => {
-      if (kind === eventKinds.log) emitRecord(decodeLogRecord(bytes));
+      if (kind === eventKinds.log) vlogWrite(decodeLogRecord(bytes));
       else this.#onEvent(thread, kind, bytes);
     });
   }
 
+  /** A thread that ended in order may leave blocks that readers still hold: they become main's to free. */
+  #adoptLimbo(threadIndex: number): void {
+    const { u32, x } = this.#core;
+    if (threadIndex < 0) return;
+    const { thread, threadIndex: mine } = this.#core;
+    const block = thread + (threadIndex - mine) * ThreadBlockLayout.size;
+    if (Atomics.load(u32, (block + ThreadBlockLayout.state) >>> 2) === threadDead) x.threadReap(threadIndex);
+  }
+
   /** Takes a dead thread's arena block offline and breaks its locks. */
-  #bury(name: string): number {
-    return this.#core.buryThread(name);
+  #bury(threadIndex: number): number {
+    if (threadIndex < 0) return 0;
+    return this.#core.x.threadReap(threadIndex) >>> 0;
   }
 }

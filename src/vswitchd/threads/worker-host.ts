@@ -1,12 +1,12 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { attachArena, type Core } from '../../arena/core.ts';
+import { attachArena, detachArena, type Core } from '../../arena/core.ts';
 import { ArenaClock } from '../../arena/clock.ts';
 import { EventRing } from '../../arena/ring.ts';
 import { setThreadName } from '../../sys/threads.ts';
 import type { Clock } from '../../util/clock.ts';
 import { counters } from '../../util/counters.ts';
 import { setVlogSink, vlog, type VlogFacility, type VlogLevel } from '../../util/log.ts';
-import { MAIL, SLEEPING, STEPS, STOP, type WorkerInit, type WorkerReply, type WorkerRequest } from './control.ts';
+import { DOORBELL, MAIL, SLEEPING, STEPS, STOP, THREAD_INDEX, type WorkerInit, type WorkerReply, type WorkerRequest } from './control.ts';
 import { encodeLogRecord, eventKinds } from './events.ts';
 
 /** What a worker's entry file provides: the activity and its answers to main's requests. */
@@ -50,13 +50,15 @@ export function hostWorker(create: (context: WorkerContext) => WorkerActivity): 
   const init = workerData as WorkerInit;
   setThreadName(init.threadName);
   const core = attachArena({ module: init.module, memory: init.memory, threadName: init.threadName });
+  const control = new Int32Array(init.control);
+  Atomics.store(control, THREAD_INDEX, core.threadIndex + 1);
+  core.x.threadOnline();
   const clock = new ArenaClock(core);
   const ring = new EventRing(core, init.eventRing);
-  const control = new Int32Array(init.control);
   const port = init.port;
 
   const notifyMain = (): void => {
-    if (ring.armDoorbell()) port.postMessage(null);
+    if (Atomics.exchange(control, DOORBELL, 1) === 0) port.postMessage(null);
   };
   const event = (kind: number, bytes: Uint8Array): boolean => {
     const pushed = ring.tryPush(kind, bytes);
@@ -109,7 +111,7 @@ export function hostWorker(create: (context: WorkerContext) => WorkerActivity): 
   }
   readMail();
   activity.close();
-  core.x.threadOffline();
+  detachArena(core);
   port.close();
 }
 

@@ -20,8 +20,14 @@ export class UserspaceDatapath implements Datapath {
   readonly name: string;
   readonly #threads: PortThreads;
   readonly #ports = new Map<number, DatapathPort>();
+  readonly #others: readonly UserspaceDatapath[];
 
-  constructor(type: 'netdev' | 'dummy', threads: PortThreads) {
+  /**
+   * @param others Datapaths with the same threads: their port numbers are not used here, since packets
+   *   carry nothing but the number.
+   */
+  constructor(type: 'netdev' | 'dummy', threads: PortThreads, others: readonly UserspaceDatapath[]) {
+    this.#others = others;
     this.type = type;
     this.name = type === 'netdev' ? 'ovs-netdev' : 'ovs-dummy';
     this.#threads = threads;
@@ -62,20 +68,24 @@ export class UserspaceDatapath implements Datapath {
     for (const odpPort of [...this.#ports.keys()]) await this.delPort(odpPort);
   }
 
+  #isFree(odpPort: number): boolean {
+    return !this.#ports.has(odpPort) && !this.#others.some((d) => d.port(odpPort) !== undefined);
+  }
+
   /**
    * OVS's rule: as requested; else on dummy datapaths from the digits of the name ("p7" is 7, "br0"
    * is 100), so that tests can tell numbers beforehand; else the lowest free one.
    */
   #chooseNumber(name: string, requested: number | undefined): number {
-    if (requested !== undefined && requested > 0 && !this.#ports.has(requested)) return requested;
+    if (requested !== undefined && requested > 0 && this.#isFree(requested)) return requested;
     if (this.type === 'dummy') {
       const digits = /[0-9]+/.exec(name)?.[0];
       if (digits !== undefined) {
         const odpPort = (name.startsWith('br') ? 100 : 0) + Number(digits);
-        if (odpPort > 0 && odpPort < maxOdpPort && !this.#ports.has(odpPort)) return odpPort;
+        if (odpPort > 0 && odpPort < maxOdpPort && this.#isFree(odpPort)) return odpPort;
       }
     }
-    for (let odpPort = 1; odpPort <= maxOdpPort; odpPort++) if (!this.#ports.has(odpPort)) return odpPort;
+    for (let odpPort = 1; odpPort <= maxOdpPort; odpPort++) if (this.#isFree(odpPort)) return odpPort;
     log.warn(`${this.name}: no free port number for ${name}`);
     throw new SystemError('EFBIG', 27, 'port_add', 'File too large');
   }

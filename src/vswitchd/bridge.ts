@@ -1,0 +1,400 @@
+import type { Core } from '../arena/core.ts';
+import { createMacTable, destroyMacTable, configureMacTable, flushMacPort } from '../classifier/mac-table.ts';
+import type { Datapath, DatapathPort } from '../datapath/provider.ts';
+import type { Netdev } from '../netdev/provider.ts';
+import { openNetdev } from '../netdev/registry.ts';
+import { Ofproto } from '../ofproto/ofproto.ts';
+import type { ControllerConfig, OfPortDescription, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
+import type { SnapshotBridge, SnapshotBundle, SnapshotPort, VlanMode } from '../ofproto/snapshot.ts';
+import { formatMac, parseMac } from '../util/mac.ts';
+import type { DatapathId, OfpPort } from '../util/brand.ts';
+import { vlog } from '../util/log.ts';
+import type { BridgeConfig, InterfaceConfig, PortConfig } from './config/model.ts';
+
+const log = vlog('bridge');
+
+/** An interface of the configuration and what became of it. */
+export interface BridgeInterface {
+  config: InterfaceConfig;
+  port: PortConfig;
+  netdev: Netdev | null;
+  dpPort: DatapathPort | null;
+  ofport: OfpPort | null;
+  /** Interface.error; null = fine. */
+  error: string | null;
+  /** `netdev.changeSeq` when it was last described to ofproto. */
+  describedSeq: number;
+}
+
+const defaultMacAgingSec = 300;
+const defaultMacEntries = 8192;
+
+/**
+ * One bridge: its OpenFlow switch, its ports and their devices (OVS's bridge.c half of a bridge).
+ *
+ * `reconcile` makes what runs equal to a configuration and is repeated whenever either moved, so a
+ * device that was missing is picked up when it appears. Main thread only.
+ */
+export class Bridge {
+  readonly name: string;
+  readonly ofproto: Ofproto;
+  readonly datapath: Datapath;
+  readonly macTable: number;
+  readonly bridgeId: number;
+  readonly #core: Core;
+  readonly #rundir: string;
+  #config: BridgeConfig;
+  readonly #interfaces = new Map<string, BridgeInterface>();
+
+  constructor(config: BridgeConfig, bridgeId: number, core: Core, datapath: Datapath, deps: OfprotoDependencies, rundir: string) {
+    this.name = config.name;
+    this.bridgeId = bridgeId;
+    this.datapath = datapath;
+    this.#core = core;
+    this.#rundir = rundir;
+    this.#config = config;
+    this.macTable = createMacTable(core, defaultMacEntries, defaultMacAgingSec);
+    this.ofproto = new Ofproto(config.name, bridgeId, 0n as DatapathId, deps);
+  }
+
+  get config(): BridgeConfig {
+    return this.#config;
+  }
+
+  get interfaces(): ReadonlyMap<string, BridgeInterface> {
+    return this.#interfaces;
+  }
+
+  interfaceByOfport(ofport: OfpPort): BridgeInterface | undefined {
+    for (const i of this.#interfaces.values()) if (i.ofport === ofport) return i;
+    return undefined;
+  }
+
+  /** First half: removes what the configuration no longer has, so that names and numbers are free. */
+  async removeStale(config: BridgeConfig): Promise<void> {
+    this.#config = config;
+    const wanted = desiredInterfaces(config);
+    for (const [name, iface] of this.#interfaces) {
+      const want = wanted.get(name);
+      const isGone = want === undefined || deviceType(want.iface, this.name) !== deviceType(iface.config, this.name);
+      const isLost = iface.netdev !== null && !iface.netdev.present;
+      if (isGone || isLost) await this.#closeInterface(iface, isLost && !isGone ? `could not open network device ${name} (No such device)` : null);
+      if (isGone) this.#interfaces.delete(name);
+    }
+  }
+
+  /** Second half: opens what is missing and applies every setting. */
+  async applyConfig(): Promise<void> {
+    const config = this.#config;
+    for (const { port, iface } of desiredInterfaces(config).values()) {
+      let known = this.#interfaces.get(iface.name);
+      if (known === undefined) {
+        known = { config: iface, port, netdev: null, dpPort: null, ofport: null, error: null, describedSeq: -1 };
+        this.#interfaces.set(iface.name, known);
+      } else {
+        known.config = iface;
+        known.port = port;
+      }
+      if (known.netdev === null) await this.#openInterface(known);
+      else this.#applyOptions(known);
+    }
+    this.#applyLocalMac();
+    this.#applyDevices();
+    this.#applyOpenFlow();
+  }
+
+  /** Devices whose link, MAC or MTU moved are described anew. @returns whether any was. */
+  runDevices(nowMs: number): boolean {
+    let changed = false;
+    for (const iface of this.#interfaces.values()) {
+      if (iface.netdev === null) continue;
+      iface.netdev.run(nowMs);
+      if (iface.ofport !== null && iface.netdev.changeSeq !== iface.describedSeq) {
+        iface.describedSeq = iface.netdev.changeSeq;
+        this.ofproto.updatePort(iface.ofport, describe(iface.netdev));
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  /** Whether a device went away or one that could not be opened may be tried again. */
+  needsReconcile(): boolean {
+    for (const i of this.#interfaces.values()) if (i.netdev === null || !i.netdev.present) return true;
+    return false;
+  }
+
+  async destroy(): Promise<void> {
+    for (const iface of this.#interfaces.values()) await this.#closeInterface(iface, null);
+    this.#interfaces.clear();
+    this.ofproto.destroy();
+    destroyMacTable(this.#core, this.macTable);
+  }
+
+  /** Six bytes: MAC of the LOCAL device. */
+  get localMac(): Uint8Array {
+    return this.#interfaces.get(this.name)?.netdev?.mac ?? new Uint8Array(6);
+  }
+
+  /** What translators need of this bridge. Patch ports find their peers among `bridges`. */
+  snapshot(bridges: ReadonlyMap<string, Bridge>): SnapshotBridge {
+    const config = this.#config;
+    const tables = new Array<number>(255).fill(0);
+    const tableMiss: Record<string, 'default' | 'continue' | 'controller' | 'drop'> = {};
+    for (const t of this.ofproto.tables()) {
+      tables[t.tableId] = t.cls;
+      if (t.miss !== 'default') tableMiss[t.tableId] = t.miss;
+    }
+    const bundles: SnapshotBundle[] = [];
+    const bundleOf = new Map<string, number>();
+    const ports: SnapshotPort[] = [];
+    for (const iface of this.#interfaces.values()) {
+      if (iface.ofport === null || iface.netdev === null) continue;
+      let bundle = bundleOf.get(iface.port.name);
+      if (bundle === undefined) {
+        bundle = bundles.push(bundleFor(iface.port)) - 1;
+        bundleOf.set(iface.port.name, bundle);
+      }
+      const view = this.ofproto.port(iface.ofport);
+      const peer = this.#patchPeer(iface, bridges);
+      ports.push({
+        name: iface.config.name,
+        ofp: iface.ofport,
+        odp: iface.dpPort?.odpPort ?? -1,
+        config: view?.config ?? 0,
+        mayEnable: iface.netdev.adminUp && iface.netdev.carrier,
+        mac: formatMac(iface.netdev.mac),
+        bundle,
+        counters: 0,
+        ...(peer === null ? {} : { peer }),
+      });
+    }
+    const hidden = this.ofproto.hiddenRules();
+    return {
+      name: this.name,
+      id: this.bridgeId,
+      datapathType: this.datapath.type,
+      tables,
+      tableMiss,
+      wantsPacketInOnMiss: this.ofproto.wantsPacketInOnMiss(),
+      tableCounters: this.ofproto.tableCountersPtr,
+      macTable: this.macTable,
+      forwardBpdu: config.otherConfig.get('forward-bpdu') === 'true',
+      fragHandling: this.ofproto.fragHandling,
+      failMode: config.failMode === 'secure' ? 'secure' : 'standalone',
+      missRule: hidden.miss,
+      noPacketInRule: hidden.noPacketIn,
+      dropFragsRule: hidden.dropFrags,
+      ports,
+      bundles,
+    };
+  }
+
+  #patchPeer(iface: BridgeInterface, bridges: ReadonlyMap<string, Bridge>): { bridge: string; ofp: number } | null {
+    if (iface.config.type !== 'patch') return null;
+    const peerName = iface.config.options.get('peer');
+    if (peerName === undefined) return null;
+    for (const bridge of bridges.values()) {
+      const peer = bridge.interfaces.get(peerName);
+      if (peer?.ofport == null || peer.config.type !== 'patch') continue;
+      if (peer.config.options.get('peer') === iface.config.name) return { bridge: bridge.name, ofp: peer.ofport };
+    }
+    return null;
+  }
+
+  async #openInterface(iface: BridgeInterface): Promise<void> {
+    const { config } = iface;
+    const previousError = iface.error;
+    try {
+      iface.netdev = openNetdev(deviceType(config, this.name), config.name, config.options);
+    } catch (error) {
+      iface.error = messageOf(error);
+      if (iface.error !== previousError) log.warn(iface.error);
+      return;
+    }
+    try {
+      if (config.type !== 'patch') iface.dpPort = await this.datapath.addPort(iface.netdev);
+      const requested = config.ofportRequest ?? (config.ofport !== undefined && config.ofport > 0 ? config.ofport : undefined);
+      iface.ofport = this.ofproto.addPort(describe(iface.netdev), requested);
+      iface.describedSeq = iface.netdev.changeSeq;
+      iface.error = null;
+      log.info(`bridge ${this.name}: added interface ${config.name} on port ${iface.ofport}`);
+    } catch (error) {
+      await this.#closeInterface(iface, `could not add network device ${config.name} to ofproto (${messageOf(error)})`);
+      log.warn(iface.error ?? '');
+    }
+  }
+
+  async #closeInterface(iface: BridgeInterface, error: string | null): Promise<void> {
+    if (iface.ofport !== null) {
+      log.info(`bridge ${this.name}: deleted interface ${iface.config.name} on port ${iface.ofport}`);
+      flushMacPort(this.#core, this.macTable, iface.ofport);
+      this.ofproto.delPort(iface.ofport);
+    }
+    if (iface.dpPort !== null) await this.datapath.delPort(iface.dpPort.odpPort);
+    iface.netdev?.close();
+    iface.netdev = null;
+    iface.dpPort = null;
+    iface.ofport = null;
+    iface.error = error;
+  }
+
+  #applyOptions(iface: BridgeInterface): void {
+    try {
+      iface.netdev?.setOptions(iface.config.options);
+      iface.error = null;
+    } catch (error) {
+      iface.error = messageOf(error);
+      log.warn(`${iface.config.name}: could not set configuration (${iface.error})`);
+    }
+  }
+
+  /** The LOCAL device takes other_config:hwaddr, or the lowest MAC of the other ports, as in OVS. */
+  #applyLocalMac(): void {
+    const local = this.#interfaces.get(this.name)?.netdev;
+    if (local == null) return;
+    const configured = parseMac(this.#config.otherConfig.get('hwaddr') ?? '');
+    let best = configured;
+    if (best === null) {
+      for (const iface of this.#interfaces.values()) {
+        if (iface.netdev === null || iface.netdev === local || iface.config.type === 'patch') continue;
+        const mac = iface.netdev.mac;
+        const isUsable = (mac[0] ?? 1) % 2 === 0 && mac.some((b) => b !== 0);
+        if (isUsable && (best === null || compareBytes(mac, best) < 0)) best = mac;
+      }
+    }
+    if (best === null || compareBytes(best, local.mac) === 0) return;
+    try {
+      local.setMac(best);
+    } catch (error) {
+      log.warn(`bridge ${this.name}: failed to set MAC address of local port (${messageOf(error)})`);
+    }
+  }
+
+  #applyDevices(): void {
+    for (const { config, netdev } of this.#interfaces.values()) {
+      if (netdev === null) continue;
+      try {
+        if (config.mtuRequest !== undefined && netdev.mtu !== config.mtuRequest) netdev.setMtu(config.mtuRequest);
+        const mac = parseMac(config.mac);
+        if (mac !== null && config.name !== this.name && compareBytes(mac, netdev.mac) !== 0) netdev.setMac(mac);
+      } catch (error) {
+        log.warn(`interface ${config.name}: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  #applyOpenFlow(): void {
+    const { otherConfig, controllers, flowTables } = this.#config;
+    this.ofproto.setDatapathId(this.#datapathId());
+    this.ofproto.setProtocols(this.#config.protocols);
+    this.ofproto.setFailMode(this.#config.failMode === 'secure' ? 'secure' : 'standalone');
+    const description: Record<string, string> = {};
+    const dpDesc = otherConfig.get('dp-desc');
+    if (dpDesc !== undefined) description['datapath'] = dpDesc;
+    const serial = otherConfig.get('dp-sn');
+    if (serial !== undefined) description['serial'] = serial;
+    this.ofproto.setDescription(description);
+    this.ofproto.setControllers([
+      { target: `punix:${this.#rundir}/${this.name}.mgmt`, type: 'service' },
+      ...controllers.map((c): ControllerConfig => {
+        const isPassive = c.target.startsWith('p');
+        return {
+          target: c.target,
+          type: isPassive ? 'service' : 'primary',
+          enableAsyncMessages: c.enableAsyncMessages,
+          ...(c.maxBackoffMs === undefined ? {} : { maxBackoffSec: Math.max(1, c.maxBackoffMs / 1000) }),
+          ...(c.inactivityProbeMs === undefined ? {} : { inactivityProbeSec: c.inactivityProbeMs / 1000 }),
+          ...(c.rateLimit === undefined ? {} : { rateLimit: c.rateLimit }),
+          ...(c.burstLimit === undefined ? {} : { burstLimit: c.burstLimit }),
+        };
+      }),
+    ]);
+    this.ofproto.setSnoops([`punix:${this.#rundir}/${this.name}.snoop`]);
+    for (const [tableId, t] of flowTables) {
+      this.ofproto.setTableConfig(tableId, {
+        name: t.name,
+        prefixes: t.prefixes,
+        ...(t.flowLimit === undefined ? {} : { flowLimit: t.flowLimit }),
+      });
+    }
+    configureMacTable(
+      this.#core,
+      this.macTable,
+      Number(otherConfig.get('mac-table-size') ?? defaultMacEntries),
+      Number(otherConfig.get('mac-aging-time') ?? defaultMacAgingSec),
+    );
+  }
+
+  #datapathId(): DatapathId {
+    const configured = /^(0x)?([0-9a-f]{1,16})$/i.exec(this.#config.otherConfig.get('datapath-id') ?? '')?.[2];
+    if (configured !== undefined && BigInt(`0x${configured}`) !== 0n) return BigInt(`0x${configured}`) as DatapathId;
+    return this.localMac.reduce((id, byte) => (id << 8n) | BigInt(byte), 0n) as DatapathId;
+  }
+}
+
+/** Interfaces by name; the LOCAL one is always among them, as in OVS. */
+function desiredInterfaces(config: BridgeConfig): Map<string, { port: PortConfig; iface: InterfaceConfig }> {
+  const wanted = new Map<string, { port: PortConfig; iface: InterfaceConfig }>();
+  for (const port of config.ports) for (const iface of port.interfaces) wanted.set(iface.name, { port, iface });
+  if (!wanted.has(config.name)) {
+    const iface: InterfaceConfig = {
+      uuid: '', name: config.name, type: 'internal', options: new Map(), ofportRequest: undefined, ofport: undefined,
+      mac: '', mtuRequest: undefined,
+    };
+    const port: PortConfig = {
+      uuid: '', name: config.name, tag: undefined, trunks: [], vlanMode: '', otherConfig: new Map(), interfaces: [iface],
+    };
+    wanted.set(config.name, { port, iface });
+  }
+  return wanted;
+}
+
+/** As OVS: whatever the row says, the bridge's own port is internal. */
+function deviceType(iface: InterfaceConfig, bridgeName: string): string {
+  if (iface.name === bridgeName) return 'internal';
+  return iface.type === '' ? 'system' : iface.type;
+}
+
+function describe(netdev: Netdev): OfPortDescription {
+  return {
+    name: netdev.name,
+    mac: netdev.mac,
+    mtu: netdev.mtu,
+    adminUp: netdev.adminUp,
+    carrier: netdev.carrier,
+    currSpeedKbps: Math.floor(netdev.linkSpeed / 1000),
+  };
+}
+
+function bundleFor(port: PortConfig): SnapshotBundle {
+  const hasTag = port.tag !== undefined && port.tag >= 0 && port.tag < 4096;
+  const modes: Record<string, VlanMode> = {
+    access: 'access', trunk: 'trunk', 'native-tagged': 'native-tagged', 'native-untagged': 'native-untagged',
+    'dot1q-tunnel': 'dot1q-tunnel',
+  };
+  const vlanMode = modes[port.vlanMode] ?? (hasTag && port.trunks.length === 0 ? 'access' : 'trunk');
+  const tags = port.otherConfig.get('priority-tags');
+  const carriesTrunks = vlanMode !== 'access' && port.trunks.length > 0;
+  const trunks =
+    carriesTrunks && hasTag && vlanMode.startsWith('native') ? [...port.trunks, port.tag ?? 0] : port.trunks;
+  return {
+    name: port.name,
+    vlanMode,
+    vlan: vlanMode === 'trunk' ? -1 : (port.tag ?? 0),
+    ...(carriesTrunks ? { trunks } : {}),
+    priorityTags: tags === 'always' || tags === 'true' ? 'always' : tags === 'if-nonzero' ? 'if-nonzero' : 'no',
+    protected: port.otherConfig.get('protected') === 'true',
+    floodable: true,
+  };
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  for (let i = 0; i < a.length; i++) {
+    const d = (a[i] ?? 0) - (b[i] ?? 0);
+    if (d !== 0) return d;
+  }
+  return 0;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

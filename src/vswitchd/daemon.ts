@@ -1,0 +1,136 @@
+import { join } from 'node:path';
+import { ArenaClock } from '../arena/clock.ts';
+import { createArena } from '../arena/core.ts';
+import { enableDummyNetdevs } from '../netdev/registry.ts';
+import { UnixctlCommands, UnixctlServer } from '../stream/unixctl.ts';
+import { loadCoreModule } from '../sys/core-module.ts';
+import { unlinkAtExit } from '../sys/exit-hooks.ts';
+import { initVlog } from '../sys/vlog-sink.ts';
+import { vlog } from '../util/log.ts';
+import { SeededRandom, SystemRandom } from '../util/random.ts';
+import { registerCommands } from './commands/register.ts';
+import type { ConfigStore } from './config/store.ts';
+import type { DummyMode } from './dummy-mode.ts';
+import { SocketConnections } from './openflow-connections.ts';
+import { Switchd } from './switchd.ts';
+import { OVS_VERSION, versionText } from './version.ts';
+
+const log = vlog('vswitchd');
+
+export interface StartOptions {
+  readonly program: string;
+  readonly rundir: string;
+  readonly dummy: DummyMode;
+  /** MiB of shared memory. */
+  readonly arenaMb: number;
+  /** Control socket; null = PROGRAM.PID.ctl in the run directory. */
+  readonly unixctlPath: string | null;
+  readonly openStore: (wake: () => void) => ConfigStore;
+  /** Fixed for repeatable runs, null = random. */
+  readonly seed: number | null;
+}
+
+/**
+ * The process around a Switchd: arena, clock, main loop, control socket.
+ *
+ * The main loop is an event loop: `wake` schedules one `run` for the next turn, a timer covers the
+ * time in between, so an idle daemon wakes ten times a second at most.
+ */
+export class Daemon {
+  readonly switchd: Switchd;
+  readonly clock: ArenaClock;
+  readonly commands: UnixctlCommands;
+  readonly exited: Promise<void>;
+  readonly #unixctl: UnixctlServer;
+  #isScheduled = false;
+  #timer: NodeJS.Timeout | null = null;
+  #isEnded = false;
+  #resolveExited: () => void = () => undefined;
+
+  static async start(options: StartOptions): Promise<Daemon> {
+    const daemon = new Daemon(options);
+    const path = options.unixctlPath ?? join(options.rundir, `${options.program}.${process.pid}.ctl`);
+    if (path !== 'none') {
+      await daemon.#unixctl.listen(path.startsWith('/') ? path : join(options.rundir, path));
+      unlinkAtExit(path.startsWith('/') ? path : join(options.rundir, path));
+    }
+    log.info(`${options.program} (Open vSwitch) ${OVS_VERSION}`);
+    daemon.wake();
+    return daemon;
+  }
+
+  private constructor(options: StartOptions) {
+    const random = options.seed === null ? new SystemRandom() : new SeededRandom(options.seed);
+    const core = createArena({
+      module: loadCoreModule(),
+      sizeMb: options.arenaMb,
+      shared: true,
+      seed: random.u32() + (random.u32() & 0x1fffff) * 2 ** 32,
+      threadName: options.program,
+    });
+    core.x.threadOnline();
+    this.clock = new ArenaClock(core);
+    initVlog(options.program, this.clock);
+    if (options.dummy !== 'off') enableDummyNetdevs(options.dummy);
+    this.exited = new Promise((resolve) => (this.#resolveExited = resolve));
+    const store = options.openStore(() => this.wake());
+    this.switchd = new Switchd({
+      core,
+      clock: this.clock,
+      random,
+      store,
+      connections: new SocketConnections(options.rundir),
+      rundir: options.rundir,
+      dummyOverride: options.dummy === 'override',
+      dummyEnabled: options.dummy !== 'off',
+      wake: () => this.wake(),
+    });
+    this.commands = new UnixctlCommands(versionText(options.program));
+    registerCommands(this.commands, this, options.dummy !== 'off');
+    this.#unixctl = new UnixctlServer(this.commands);
+  }
+
+  /** Runs the switch in the next turn of the event loop. */
+  wake(): void {
+    if (this.#isScheduled || this.#isEnded) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#turn());
+  }
+
+  /** Resolves once the first configuration is applied, or the database was found unreachable. */
+  async ready(): Promise<void> {
+    const deadlineMs = performance.now() + 5000;
+    while (!this.switchd.isConfigured && performance.now() < deadlineMs && !this.#isEnded) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** Ends the switch in order: devices, threads, sockets. */
+  async exit(): Promise<void> {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.switchd.close();
+    // The reply to `exit` is still to be sent when its handler has returned.
+    setImmediate(() => {
+      void this.#unixctl.drain().then(() => this.#unixctl.close()).then(() => this.#resolveExited());
+    });
+  }
+
+  #turn(): void {
+    this.#isScheduled = false;
+    if (this.#isEnded) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    let worked = 0;
+    try {
+      worked = this.switchd.run();
+    } catch (error) {
+      log.err(`main loop: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    }
+    if (worked > 0) this.wake();
+    else {
+      const waitMs = Math.min(100, Math.max(1, this.switchd.wakeAtMs - this.clock.nowMs()));
+      this.#timer = setTimeout(() => this.wake(), waitMs);
+    }
+  }
+}

@@ -1,0 +1,307 @@
+import type { ArenaClock } from '../arena/clock.ts';
+import type { Core } from '../arena/core.ts';
+import { UserspaceDatapath } from '../datapath/providers/userspace/userspace-datapath.ts';
+import { openPortIo } from '../netdev/registry.ts';
+import type { OfConnFactory, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
+import { publishSnapshot, SnapshotReader } from '../ofproto/snapshot.ts';
+import { Translator } from '../ofproto/translate/translator.ts';
+import { decodePacketIn } from '../ofproto/upcall/packet-in-event.ts';
+import { Udpif, udpifDefaults } from '../ofproto/upcall/udpif.ts';
+import { Upcaller } from '../ofproto/upcall/upcaller.ts';
+import { vlog } from '../util/log.ts';
+import type { Random } from '../util/random.ts';
+import { Bridge } from './bridge.ts';
+import type { BridgeConfig, SwitchConfig } from './config/model.ts';
+import type { ConfigStore, RowUpdate } from './config/store.ts';
+import { PacketOutPath } from './packet-out.ts';
+import { statusUpdates } from './status.ts';
+import { eventKinds } from './threads/events.ts';
+import { PmdPool } from './threads/pmd-pool.ts';
+import { RevalidatorPool } from './threads/revalidator-pool.ts';
+import { ThreadManager } from './threads/thread-manager.ts';
+
+const log = vlog('bridge');
+
+/** Devices that were missing are looked for this often. */
+const retryDevicesMs = 500;
+
+export interface SwitchdOptions {
+  readonly core: Core;
+  readonly clock: ArenaClock;
+  readonly random: Random;
+  readonly store: ConfigStore;
+  readonly connections: OfConnFactory;
+  readonly rundir: string;
+  /** --enable-dummy=override: bridges of every type use the dummy datapath. */
+  readonly dummyOverride: boolean;
+  readonly dummyEnabled: boolean;
+  /** Calls `run` again soon. */
+  readonly wake: () => void;
+}
+
+/**
+ * The switch: joins the configuration, the bridges, the datapath and the threads (OVS's bridge_run).
+ *
+ * `run` is called by the main loop whenever something may have happened. Reconfiguration is
+ * asynchronous, because threads must take each port change before the next step: one runs at a
+ * time, and a configuration that changes meanwhile starts another.
+ *
+ * Threads: main only.
+ */
+export class Switchd {
+  readonly core: Core;
+  readonly clock: ArenaClock;
+  readonly threads: ThreadManager;
+  readonly udpif: Udpif;
+  readonly pmds: PmdPool;
+  readonly revalidators: RevalidatorPool;
+  readonly translator: Translator;
+  readonly snapshots: SnapshotReader;
+  readonly bridges = new Map<string, Bridge>();
+  readonly datapaths = new Map<string, UserspaceDatapath>();
+  readonly #options: SwitchdOptions;
+  readonly #packetOut: PacketOutPath;
+  readonly #startedMs: number;
+  #seenSeq = -1;
+  #isReconfiguring = false;
+  #isSnapshotStale = false;
+  #isStatusStale = false;
+  #retryAtMs = 0;
+  #statsAtMs = 0;
+  #config: SwitchConfig | null = null;
+  #nextBridgeId = 1;
+  #isClosing = false;
+  #lastError: string | null = null;
+
+  constructor(options: SwitchdOptions) {
+    this.#options = options;
+    const { core, clock, random } = options;
+    this.core = core;
+    this.clock = clock;
+    this.#startedMs = clock.nowMs();
+    this.threads = new ThreadManager(core, core.module, (_thread, kind, bytes) => this.#onEvent(kind, bytes));
+    this.udpif = Udpif.create(core, udpifDefaults);
+    this.pmds = new PmdPool(core, this.threads, this.udpif, random, openPortIo);
+    this.revalidators = new RevalidatorPool(this.threads, this.udpif);
+    this.translator = new Translator(core);
+    this.snapshots = new SnapshotReader(core);
+    this.pmds.main.setUpcalls(
+      new Upcaller({
+        core,
+        pmd: this.pmds.main.pmd,
+        udpif: this.udpif.address,
+        clock,
+        events: { packetIn: (event) => this.#packetIn(event.bridgeId, event.event) },
+      }),
+    );
+    this.#packetOut = new PacketOutPath(core, clock, this.pmds.main, this.translator, this.snapshots);
+  }
+
+  get config(): SwitchConfig | null {
+    return this.#config;
+  }
+
+  get isConfigured(): boolean {
+    return this.#config !== null && !this.#isReconfiguring;
+  }
+
+  /** Polls what main polls itself, runs the bridges, starts a reconfiguration when one is due. */
+  run(): number {
+    const nowMs = this.clock.nowMs();
+    let worked = this.pmds.main.step(nowMs);
+    let devicesChanged = false;
+    for (const bridge of this.bridges.values()) {
+      if (bridge.runDevices(nowMs)) devicesChanged = true;
+      worked += bridge.ofproto.run(nowMs);
+    }
+    if (devicesChanged) {
+      this.#isSnapshotStale = true;
+      this.#isStatusStale = true;
+    }
+    if (this.#isSnapshotStale && !this.#isReconfiguring) this.#publish();
+    this.core.x.quiesce();
+    if (this.#isClosing || this.#isReconfiguring) return worked;
+    const { store } = this.#options;
+    const isRetryDue = nowMs >= this.#retryAtMs && [...this.bridges.values()].some((b) => b.needsReconcile());
+    if (store.changeSeq !== this.#seenSeq || isRetryDue) {
+      this.#retryAtMs = nowMs + retryDevicesMs;
+      void this.#reconfigure();
+    } else if (this.#isStatusStale || nowMs >= this.#statsAtMs) {
+      this.#statsAtMs = nowMs + Number(this.#config?.otherConfig.get('stats-update-interval') ?? 5000);
+      void this.#writeStatus();
+    }
+    return worked;
+  }
+
+  /** When `run` wants to be called again though nothing happened. */
+  get wakeAtMs(): number {
+    let at = Math.min(this.clock.nowMs() + 100, this.#statsAtMs);
+    for (const bridge of this.bridges.values()) at = Math.min(at, bridge.ofproto.wakeAtMs);
+    return at;
+  }
+
+  /** Ends everything; `cleanup` also deletes what outlives the process (none for these datapaths). */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    while (this.#isReconfiguring) await new Promise((resolve) => setImmediate(resolve));
+    for (const bridge of this.bridges.values()) await bridge.destroy();
+    this.bridges.clear();
+    await this.revalidators.close();
+    await this.pmds.close();
+    await this.threads.stopAll();
+    this.#options.store.close();
+  }
+
+  async #reconfigure(): Promise<void> {
+    const { store } = this.#options;
+    this.#isReconfiguring = true;
+    try {
+      this.#seenSeq = store.changeSeq;
+      const config = store.read();
+      if (config === null) return;
+      this.#config = config;
+      this.#applyGlobals(config);
+      await this.#reconcileBridges(config.bridges);
+      this.#publish();
+      await this.#writeStatus();
+      this.#lastError = null;
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      if (text !== this.#lastError) log.err(`reconfiguration failed: ${text}`);
+      this.#lastError = text;
+    } finally {
+      this.#isReconfiguring = false;
+      this.#options.wake();
+    }
+  }
+
+  #applyGlobals(config: SwitchConfig): void {
+    const number = (key: string, fallback: number, least = 0): number => {
+      const value = Number(config.otherConfig.get(key) ?? fallback);
+      return Number.isFinite(value) && value >= least ? value : fallback;
+    };
+    this.udpif.configure({
+      maxIdleMs: number('max-idle', udpifDefaults.maxIdleMs),
+      maxRevalidatorMs: number('max-revalidator', udpifDefaults.maxRevalidatorMs, 1),
+      minRevalidatePps: number('min-revalidate-pps', udpifDefaults.minRevalidatePps),
+      flowLimit: number('flow-limit', udpifDefaults.flowLimit),
+    });
+    this.revalidators.configure(number('n-handler-threads', 0), number('n-revalidator-threads', 0));
+    this.pmds.setEmcInsertInvProb(number('emc-insert-inv-prob', 100));
+    this.pmds.setCpuMask(config.otherConfig.get('pmd-cpu-mask') ?? '');
+  }
+
+  async #reconcileBridges(wanted: readonly BridgeConfig[]): Promise<void> {
+    await this.pmds.restart();
+    const byName = new Map(wanted.map((b) => [b.name, b]));
+    for (const [name, bridge] of this.bridges) {
+      const want = byName.get(name);
+      if (want !== undefined && this.#datapathType(want) === bridge.datapath.type) continue;
+      this.bridges.delete(name);
+      this.#publish();
+      await bridge.destroy();
+    }
+    for (const bridge of this.bridges.values()) {
+      const want = byName.get(bridge.name);
+      if (want !== undefined) await bridge.removeStale(want);
+    }
+    for (const want of wanted) {
+      const bridge = this.bridges.get(want.name) ?? this.#createBridge(want);
+      await bridge?.applyConfig();
+    }
+    if (this.bridges.size > 0) this.revalidators.start();
+  }
+
+  #createBridge(config: BridgeConfig): Bridge | null {
+    const type = this.#datapathType(config);
+    if (type !== 'netdev' && type !== 'dummy') {
+      log.err(
+        type === 'system'
+          ? `failed to create bridge ${config.name}: No such file or directory`
+          : `failed to create bridge ${config.name}: Address family not supported by protocol`,
+      );
+      return null;
+    }
+    let datapath = this.datapaths.get(type);
+    if (datapath === undefined) {
+      datapath = new UserspaceDatapath(type, this.pmds, [...this.datapaths.values()]);
+      this.datapaths.set(type, datapath);
+    }
+    const bridge = new Bridge(
+      config, this.#nextBridgeId++, this.core, datapath, this.#ofprotoDependencies(config.name), this.#options.rundir,
+    );
+    this.bridges.set(config.name, bridge);
+    log.info(`bridge ${config.name}: using datapath ID ${bridge.ofproto.datapathId.toString(16).padStart(16, '0')}`);
+    return bridge;
+  }
+
+  #datapathType(config: BridgeConfig): string {
+    const type = config.datapathType === '' ? 'system' : config.datapathType;
+    return this.#options.dummyOverride ? 'dummy' : type;
+  }
+
+  #ofprotoDependencies(name: string): OfprotoDependencies {
+    const { core, clock, random, connections, wake } = this.#options;
+    return {
+      core,
+      clock,
+      random,
+      connections,
+      wake,
+      tablesChanged: () => this.udpif.revalidate(),
+      configChanged: () => {
+        this.#isSnapshotStale = true;
+        wake();
+      },
+      executePacketOut: (ofproto, request) => this.#packetOut.execute(ofproto, request),
+      portStats: (ofport) => {
+        const netdev = this.bridges.get(name)?.interfaceByOfport(ofport)?.netdev;
+        if (netdev == null) return {};
+        const s = netdev.statistics();
+        const big = (key: string): bigint => BigInt(Math.round(s[key] ?? 0));
+        return {
+          rxPackets: big('rx_packets'), txPackets: big('tx_packets'), rxBytes: big('rx_bytes'), txBytes: big('tx_bytes'),
+          rxDropped: big('rx_dropped'), txDropped: big('tx_dropped'), rxErrors: big('rx_errors'), txErrors: big('tx_errors'),
+          rxFrameErr: big('rx_frame_err'), rxOverErr: big('rx_over_err'), rxCrcErr: big('rx_crc_err'),
+          collisions: big('collisions'),
+        };
+      },
+      setPortAdminUp: (ofport, up) => {
+        this.bridges.get(name)?.interfaceByOfport(ofport)?.netdev?.setAdminUp(up);
+      },
+    };
+  }
+
+  #publish(): void {
+    this.#isSnapshotStale = false;
+    publishSnapshot(this.core, { bridges: [...this.bridges.values()].map((b) => b.snapshot(this.bridges)) });
+    this.udpif.revalidate();
+  }
+
+  async #writeStatus(): Promise<void> {
+    this.#isStatusStale = false;
+    const config = this.#config;
+    if (config === null) return;
+    const updates: RowUpdate[] = statusUpdates(config, this.bridges, this.#options.dummyEnabled);
+    if (!(await this.#options.store.write(updates))) this.#isStatusStale = true;
+  }
+
+  #onEvent(kind: number, bytes: Uint8Array): void {
+    if (kind !== eventKinds.packetIn) return;
+    const event = decodePacketIn(bytes);
+    this.#packetIn(event.bridgeId, event.event);
+  }
+
+  #packetIn(bridgeId: number, event: Parameters<Bridge['ofproto']['packetIn']>[0]): void {
+    for (const bridge of this.bridges.values()) {
+      if (bridge.bridgeId !== bridgeId) continue;
+      bridge.ofproto.packetIn(event);
+      this.#options.wake();
+      return;
+    }
+  }
+
+  get uptimeMs(): number {
+    return this.clock.nowMs() - this.#startedMs;
+  }
+}
