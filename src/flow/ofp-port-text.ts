@@ -1,0 +1,61 @@
+import { UsageError } from '../util/errors.ts';
+import type { PortMap } from './port-map.ts';
+import { noPorts } from './port-map.ts';
+
+/** Reserved ports, 32-bit numbers, with the names that text uses. */
+export const reservedPorts: readonly (readonly [name: string, port: number])[] = [
+  ['IN_PORT', 0xfffffff8],
+  ['TABLE', 0xfffffff9],
+  ['NORMAL', 0xfffffffa],
+  ['FLOOD', 0xfffffffb],
+  ['ALL', 0xfffffffc],
+  ['CONTROLLER', 0xfffffffd],
+  ['LOCAL', 0xfffffffe],
+  ['ANY', 0xffffffff],
+  ['UNSET', 0xfffffff7],
+];
+
+/** Name of a reserved port, of a port in the map (quoted if need be), or the number. */
+export function formatOfpPort(port: number, ports: PortMap = noPorts): string {
+  for (const [name, number] of reservedPorts) if (number === port >>> 0) return name;
+  const known = ports.byNumber(port);
+  if (known === undefined) return String(port >>> 0);
+  return plainName.test(known) && !reservedPorts.some(([n]) => n === known.toUpperCase())
+    ? known
+    : JSON.stringify(known);
+}
+
+const plainName = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
+
+/** A port given as number (also 16-bit reserved ones), reserved name or name in the map. */
+export function parseOfpPort(text: string, ports: PortMap = noPorts): number | undefined {
+  if (/^(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) {
+    const n = /^0\d/.test(text) ? parseInt(text, 8) : Number(text);
+    if (Number.isNaN(n) || n > 0xffffffff) return undefined;
+    if (n < 0xff00) return n;
+    // 16-bit forms of the reserved ports.
+    if (n <= 0xffff) return n >= 0xfff7 ? (n | 0xffff0000) >>> 0 : undefined;
+    return n < 0xffffff00 ? n : n >= 0xfffffff7 ? n : undefined;
+  }
+  const upper = text.toUpperCase();
+  for (const [name, number] of reservedPorts) if (name === upper) return number;
+  if (upper === 'NONE') return 0xffffffff;
+  return ports.byName(unquote(text));
+}
+
+/** @throws UsageError in ovs-ofctl's words. */
+export function requireOfpPort(text: string, ports: PortMap = noPorts): number {
+  const port = parseOfpPort(text, ports);
+  if (port === undefined) throw new UsageError(`${text}: invalid or unknown port`);
+  return port;
+}
+
+function unquote(text: string): string {
+  if (!text.startsWith('"')) return text;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'string' ? value : text;
+  } catch {
+    return text;
+  }
+}
