@@ -89,6 +89,7 @@ class SocketStream implements ByteStream {
       if (!isClosed) handlers.onData(bytes);
     });
     if (socket.closed) queueMicrotask(onClose);
+    else socket.resume();
   }
   send(bytes: Uint8Array | string): void {
     if (this.#socket.writable) this.#socket.write(bytes);
