@@ -10,3 +10,8 @@ export { threadAttach, threadMarkDead } from './thread';
 export { lock, tryLock, unlock, breakLocks } from './lock';
 export { alloc, free, blockGeneration } from './memory';
 export { deferFree, quiesce, threadDetach, threadOffline, threadOnline, threadReap } from './epoch';
+export {
+  portFrameAlloc, portHeldFree, portRingClear, portRingCreate, portRingDestroy, portRingPending, portRingPush,
+  portRingReceive, portRingTransmit,
+} from './port-ring';
+export { gsoHeaderLength, gsoSegment, gsoSegmentCount, packetFinishChecksum, packetWireLength } from './gso';

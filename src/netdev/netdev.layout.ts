@@ -1,9 +1,10 @@
 import type { LayoutSpec } from '../util/layout.ts';
+import { portLayouts } from './port.layout.ts';
 
 /** A packet in flight: where its bytes are and what the port said of it. */
 export const packetLayout = {
   name: 'packet',
-  size: 128,
+  size: 96,
   source: 'megaflow; virtio_net_hdr of linux/virtio_net.h',
   fields: {
     data: { at: 0, type: 'ptr', doc: 'First byte of the Ethernet header.' },
@@ -31,19 +32,12 @@ export const packetLayout = {
     present: { at: 60, type: 'u32', doc: 'Bitmap of blocks present in its key.' },
     skbPriority: { at: 64, type: 'u32', doc: 'Metadata: QoS priority.' },
     pktMark: { at: 68, type: 'u32', doc: 'Metadata: packet mark.' },
-    packetType: { at: 72, type: 'u32', doc: 'Metadata: OpenFlow packet type, 0 = Ethernet.' },
-    tunnel: { at: 76, type: 'ptr', doc: 'Blocks 4-9 of a key with tunnel metadata, 0 = none.' },
-    cutLength: { at: 80, type: 'u32', doc: 'Bytes that the next output cuts off the end (trunc), 0 = none.' },
-    l2Pad: { at: 84, type: 'u16', doc: 'Bytes after the end of the IP packet. Set by extraction.' },
-    ctState: { at: 88, type: 'u32', doc: 'Metadata: connection state.' },
-    ctZone: { at: 92, type: 'u16', doc: 'Metadata: connection tracking zone.' },
-    ctMark: { at: 96, type: 'u32', doc: 'Metadata: connection mark.' },
-    ctLabel: { at: 100, type: 'bytes', length: 16, doc: 'Metadata: connection label.' },
-    origPort: { at: 116, type: 'u32', doc: 'Port of the first pass (for upcalls after a tunnel pop).' },
+    cutLength: { at: 72, type: 'u32', doc: 'Bytes that the next output cuts off the end (trunc), 0 = none.' },
+    l2Pad: { at: 76, type: 'u16', doc: 'Bytes after the end of the IP packet. Set by extraction.' },
   },
 } as const satisfies LayoutSpec;
 
 export const PACKET_FLAG_NEEDS_CSUM = 1;
 export const PACKET_FLAG_CSUM_VALID = 2;
 
-export const netdevLayouts: readonly LayoutSpec[] = [packetLayout];
+export const netdevLayouts: readonly LayoutSpec[] = [packetLayout, ...portLayouts];

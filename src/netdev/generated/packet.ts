@@ -2,7 +2,7 @@
 
 /** Offsets of packet (megaflow; virtio_net_hdr of linux/virtio_net.h). */
 export const PacketLayout = {
-  size: 128,
+  size: 96,
   /** First byte of the Ethernet header. */
   data: 0,
   /** Bytes from data. */
@@ -53,24 +53,10 @@ export const PacketLayout = {
   skbPriority: 64,
   /** Metadata: packet mark. */
   pktMark: 68,
-  /** Metadata: OpenFlow packet type, 0 = Ethernet. */
-  packetType: 72,
-  /** Blocks 4-9 of a key with tunnel metadata, 0 = none. */
-  tunnel: 76,
   /** Bytes that the next output cuts off the end (trunc), 0 = none. */
-  cutLength: 80,
+  cutLength: 72,
   /** Bytes after the end of the IP packet. Set by extraction. */
-  l2Pad: 84,
-  /** Metadata: connection state. */
-  ctState: 88,
-  /** Metadata: connection tracking zone. */
-  ctZone: 92,
-  /** Metadata: connection mark. */
-  ctMark: 96,
-  /** Metadata: connection label. */
-  ctLabel: 100,
-  /** Port of the first pass (for upcalls after a tunnel pop). */
-  origPort: 116,
+  l2Pad: 76,
 } as const;
 
 export function packetData(v: DataView, p: number): number {
@@ -248,58 +234,16 @@ export function setPacketPktMark(v: DataView, p: number, value: number): void {
   v.setUint32(p + 68, value, true);
 }
 
-export function packetPacketType(v: DataView, p: number): number {
+export function packetCutLength(v: DataView, p: number): number {
   return v.getUint32(p + 72, true);
 }
-export function setPacketPacketType(v: DataView, p: number, value: number): void {
+export function setPacketCutLength(v: DataView, p: number, value: number): void {
   v.setUint32(p + 72, value, true);
 }
 
-export function packetTunnel(v: DataView, p: number): number {
-  return v.getUint32(p + 76, true);
-}
-export function setPacketTunnel(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 76, value, true);
-}
-
-export function packetCutLength(v: DataView, p: number): number {
-  return v.getUint32(p + 80, true);
-}
-export function setPacketCutLength(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 80, value, true);
-}
-
 export function packetL2Pad(v: DataView, p: number): number {
-  return v.getUint16(p + 84, true);
+  return v.getUint16(p + 76, true);
 }
 export function setPacketL2Pad(v: DataView, p: number, value: number): void {
-  v.setUint16(p + 84, value, true);
-}
-
-export function packetCtState(v: DataView, p: number): number {
-  return v.getUint32(p + 88, true);
-}
-export function setPacketCtState(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 88, value, true);
-}
-
-export function packetCtZone(v: DataView, p: number): number {
-  return v.getUint16(p + 92, true);
-}
-export function setPacketCtZone(v: DataView, p: number, value: number): void {
-  v.setUint16(p + 92, value, true);
-}
-
-export function packetCtMark(v: DataView, p: number): number {
-  return v.getUint32(p + 96, true);
-}
-export function setPacketCtMark(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 96, value, true);
-}
-
-export function packetOrigPort(v: DataView, p: number): number {
-  return v.getUint32(p + 116, true);
-}
-export function setPacketOrigPort(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 116, value, true);
+  v.setUint16(p + 76, value, true);
 }
