@@ -3,7 +3,7 @@ import type { Field } from './fields.ts';
 import { KeyLayout as K } from './generated/key.ts';
 import type { Match } from './match.ts';
 import { be16, be32, putBe16 } from './numbers-text.ts';
-import { maskSubfield, wholeField, writeSubfield } from './subfield.ts';
+import { maskSubfield, writeSubfield } from './subfield.ts';
 
 /**
  * Setting fields of a match with OVS's meaning of each (`mf_set`).
