@@ -103,7 +103,7 @@ export function portRingTransmit(ring: usize, list: usize, count: u32): bool {
     const packet = <usize>load<u32>(list + (<usize>i << 2));
     const segments = gsoSegmentCount(packet);
     const wireLength = packetWireLength(packet);
-    if (segments == 0) {
+    if (segments == 0 || !fits(ring, packet, wireLength)) {
       countError(ring);
       continue;
     }
@@ -128,6 +128,15 @@ export function portRingTransmit(ring: usize, list: usize, count: u32): bool {
     }
   }
   return (wake & QUEUED_WAKE) != 0;
+}
+
+/** Whether the MTU admits the frame; a VLAN tag does not count. */
+function fits(ring: usize, packet: usize, wireLength: u32): bool {
+  const mtu = load<u32>(ring, PortRing.mtu);
+  if (wireLength < 14) return false;
+  if (mtu == 0 || wireLength <= mtu + 14) return true;
+  const type = load<u16>(<usize>load<u32>(packet, Packet.data), 12);
+  return (type == 0x0081 || type == 0xa888) && wireLength <= mtu + 18;
 }
 
 function countDrop(ring: usize): void {
