@@ -12,7 +12,7 @@ export class Match {
   readonly mask: Uint8Array;
 
   /** Borrows both arrays; without them, a match of everything. */
-  constructor(flow = new Uint8Array(KEY_SIZE), mask = new Uint8Array(KEY_SIZE)) {
+  constructor(flow: Uint8Array = new Uint8Array(KEY_SIZE), mask: Uint8Array = new Uint8Array(KEY_SIZE)) {
     this.flow = flow;
     this.mask = mask;
   }
