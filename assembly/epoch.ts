@@ -4,6 +4,7 @@ import { ThreadBlock } from './generated/thread-block';
 import { BLOCK_DEFERRED, BLOCK_DEFERRED_RULE, BLOCK_LIVE, blockState, cachesFlushOf, countBadFree, free, setBlockState } from './memory';
 import { ARENA_ROOT, me, myIndex, threadBlock, threadMarkDead, threadRelease } from './thread';
 import { breakLocks } from './lock';
+import { clsSettle } from './classifier';
 import { ruleReclaim } from './rule';
 
 /**
@@ -24,8 +25,9 @@ export function threadOnline(): void {
 
 /** This thread holds no arena addresses (before it blocks). Reclaims. */
 export function threadOffline(): void {
+  // Still online: unlinking rules reads what others may free.
+  if (load<u32>(me, ThreadBlock.limboHead) != 0) quiesce();
   atomic.store<u64>(me + ThreadBlock.epoch, 0);
-  if (load<u32>(me, ThreadBlock.limboHead) != 0) reclaim();
 }
 
 /** Top of a step: no address from before is used after. Returns blocks still in limbo. */
@@ -35,10 +37,11 @@ export function quiesce(): u32 {
     if (load<u64>(me, ThreadBlock.epoch) != now) atomic.store<u64>(me + ThreadBlock.epoch, now);
     return 0;
   }
-  if (load<u64>(me, ThreadBlock.epoch) != 0) {
-    atomic.store<u64>(me + ThreadBlock.epoch, advance());
-  }
+  const isOffline = load<u64>(me, ThreadBlock.epoch) == 0;
+  atomic.store<u64>(me + ThreadBlock.epoch, advance());
   reclaim();
+  clsSettle();
+  if (isOffline) atomic.store<u64>(me + ThreadBlock.epoch, 0);
   return load<u32>(me, ThreadBlock.limboCount);
 }
 
@@ -63,7 +66,6 @@ function oldestEpoch(): u64 {
 }
 
 function reclaim(): void {
-  advance();
   const oldest = <u32>oldestEpoch();
   for (let n: u32 = 0; n < RECLAIM_MAX; n++) {
     const block = <usize>load<u32>(me, ThreadBlock.limboHead);

@@ -15,3 +15,43 @@ export {
   portRingReceive, portRingTransmit,
 } from './port-ring';
 export { gsoHeaderLength, gsoSegment, gsoSegmentCount, packetFinishChecksum, packetWireLength } from './gso';
+export { counterAdd } from './counters';
+export {
+  ruleBytes,
+  ruleCreate,
+  ruleCredit,
+  ruleDestroy,
+  rulePackets,
+  ruleRef,
+  ruleResetCounts,
+  ruleSetActions,
+  ruleTryRef,
+  ruleUnref,
+  ruleVisible,
+} from './rule';
+export { maskBits, ruleExpand, ruleMatchesLoose, ruleMatchesLooseBits } from './rule-match';
+export {
+  clsCreate,
+  clsDestroy,
+  clsFindExact,
+  clsFirst,
+  clsInsert,
+  clsNext,
+  clsRemove,
+  clsRestore,
+  clsRuleCount,
+  clsSetPrefixes,
+  clsSubtableCount,
+  ruleOverlaps,
+} from './classifier';
+export { clsLookup } from './classifier-lookup';
+export { extract } from './extract';
+export { hash5tuple, keyPresent } from './hash';
+export { checksumFinish } from './checksum';
+export {
+  megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,
+  megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions,
+} from './megaflow';
+export {
+  pmdCreate, pmdDestroy, pmdExecute, pmdProcess, pmdRank, pmdReset, pmdRetry, pmdSetEmcInsertInvProb, pmdStatsClear,
+} from './pmd';

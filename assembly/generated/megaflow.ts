@@ -61,6 +61,9 @@ export namespace Megaflow {
   /** u32: recirc_id of the key. */
   // @ts-ignore: decorator
   @inline export const recircId: usize = 84;
+  /** u32: Subtable and EMC entries that hold it; freed when none does. */
+  // @ts-ignore: decorator
+  @inline export const refs: usize = 88;
   /** u32: Lock of the fields below. */
   // @ts-ignore: decorator
   @inline export const lock: usize = 96;

@@ -3,7 +3,7 @@
 /** Offsets of pmd (megaflow; counters of dpif-netdev/pmd-stats-show). Use as `load<u32>(p, Pmd.field)`. */
 export namespace Pmd {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 832;
+  @inline export const SIZE: usize = 640;
   /** u32: Writer lock: megaflows, subtables, directory. */
   // @ts-ignore: decorator
   @inline export const lock: usize = 0;
@@ -28,13 +28,13 @@ export namespace Pmd {
   /** f64: Time of the burst. */
   // @ts-ignore: decorator
   @inline export const nowMs: usize = 32;
-  /** ptr: u32[missCapacity]: packets that met no megaflow. */
+  /** ptr: u32[1024]: packets that met no megaflow. */
   // @ts-ignore: decorator
   @inline export const misses: usize = 40;
   /** u32: Entries of misses; may grow while pmdExecute or pmdRetry runs. */
   // @ts-ignore: decorator
   @inline export const missCount: usize = 44;
-  /** ptr: pmd-upcall[upcallCapacity]: packets that met a userspace action. */
+  /** ptr: pmd-upcall[1024]: packets that met a userspace action. */
   // @ts-ignore: decorator
   @inline export const upcalls: usize = 48;
   /** u32: Entries of upcalls; may grow like missCount. */
@@ -106,6 +106,15 @@ export namespace Pmd {
   /** u32: Subtables of all ports. */
   // @ts-ignore: decorator
   @inline export const subtableCount: usize = 152;
+  /** ptr: A mask in the making, under the lock. */
+  // @ts-ignore: decorator
+  @inline export const maskScratch: usize = 164;
+  /** u32: Next EMC entry to look at for dead megaflows. */
+  // @ts-ignore: decorator
+  @inline export const sweep: usize = 168;
+  /** u32: Batches of the running pass. */
+  // @ts-ignore: decorator
+  @inline export const batchCount: usize = 172;
   /** ptr: u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid. */
   // @ts-ignore: decorator
   @inline export const buckets: usize = 156;
@@ -130,10 +139,10 @@ export namespace Pmd {
   /** f64: Subtables visited by megaflow hits. */
   // @ts-ignore: decorator
   @inline export const subtableLookups: usize = 232;
-  /** f64: miss with success upcall (counted by JavaScript) */
+  /** f64: miss with success upcall (counted by the thread) */
   // @ts-ignore: decorator
   @inline export const missOk: usize = 240;
-  /** f64: miss with failed upcall (counted by JavaScript) */
+  /** f64: miss with failed upcall (counted by the thread) */
   // @ts-ignore: decorator
   @inline export const missFailed: usize = 248;
   /** f64: Packets put on transmit lists. */
@@ -148,7 +157,7 @@ export namespace Pmd {
   /** f64: datapath_drop_rx_invalid_packet */
   // @ts-ignore: decorator
   @inline export const dropRxInvalidPacket: usize = 320;
-  /** f64: datapath_drop_upcall_error (counted by JavaScript) */
+  /** f64: datapath_drop_upcall_error (counted by the thread) */
   // @ts-ignore: decorator
   @inline export const dropUpcallError: usize = 328;
   /** f64: datapath_drop_lock_error */
@@ -193,4 +202,7 @@ export namespace Pmd {
   /** f64: Packets that met a drop action or an empty action list. */
   // @ts-ignore: decorator
   @inline export const dropAction: usize = 440;
+  /** bytes[128]: f64[16]: packets that met a drop action, by xlate error (drop_action_*). */
+  // @ts-ignore: decorator
+  @inline export const dropXlate: usize = 448;
 }

@@ -52,6 +52,15 @@ export namespace ThreadBlock {
   /** bytes[160]: u32[40]: blocks allocated minus freed here, by size class (wraps). */
   // @ts-ignore: decorator
   @inline export const inUse: usize = 576;
+  /** bytes[96]: {u32 done, u32 maskBits, u32 plens[4]} of 32 bytes each: scratch of a lookup. */
+  // @ts-ignore: decorator
+  @inline export const trieContexts: usize = 768;
+  /** bytes[16]: u32[4]: scratch of matchBuild. */
+  // @ts-ignore: decorator
+  @inline export const stageEnds: usize = 864;
+  /** bytes[80]: Scratch of the classifier's writer side. */
+  // @ts-ignore: decorator
+  @inline export const scratch: usize = 880;
   /** bytes[3072]: u64[384]: named counters; survive the thread. */
   // @ts-ignore: decorator
   @inline export const counters: usize = 1024;

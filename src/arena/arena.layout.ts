@@ -111,6 +111,9 @@ export const threadBlockLayout = {
     held: { at: 128, type: 'bytes', length: 64, doc: 'u32[16]: addresses of the locks held.' },
     caches: { at: 256, type: 'bytes', length: 320, doc: '{ptr head, u32 count}[40]: free blocks by size class.' },
     inUse: { at: 576, type: 'bytes', length: 160, doc: 'u32[40]: blocks allocated minus freed here, by size class (wraps).' },
+    trieContexts: { at: 768, type: 'bytes', length: 96, doc: '{u32 done, u32 maskBits, u32 plens[4]} of 32 bytes each: scratch of a lookup.' },
+    stageEnds: { at: 864, type: 'bytes', length: 16, doc: 'u32[4]: scratch of matchBuild.' },
+    scratch: { at: 880, type: 'bytes', length: 80, doc: 'Scratch of the classifier\'s writer side.' },
     counters: { at: 1024, type: 'bytes', length: 3072, doc: 'u64[384]: named counters; survive the thread.' },
   },
 } as const satisfies LayoutSpec;

@@ -72,8 +72,11 @@ const put = (path: string, text: string): void => {
 };
 
 let all = '';
+const names = new Set<string>();
 for (const [layer, spec] of layouts) {
   check(spec);
+  if (names.has(spec.name)) throw new Error(`${spec.name}: two layouts have this name`);
+  names.add(spec.name);
   put(`src/${layer}/generated/${spec.name}.ts`, typescript(spec));
   put(`assembly/generated/${spec.name}.ts`, assemblyscript(spec));
   all += JSON.stringify(spec);

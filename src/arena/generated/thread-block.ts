@@ -35,6 +35,12 @@ export const ThreadBlockLayout = {
   caches: 256,
   /** u32[40]: blocks allocated minus freed here, by size class (wraps). */
   inUse: 576,
+  /** {u32 done, u32 maskBits, u32 plens[4]} of 32 bytes each: scratch of a lookup. */
+  trieContexts: 768,
+  /** u32[4]: scratch of matchBuild. */
+  stageEnds: 864,
+  /** Scratch of the classifier's writer side. */
+  scratch: 880,
   /** u64[384]: named counters; survive the thread. */
   counters: 1024,
 } as const;
