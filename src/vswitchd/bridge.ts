@@ -6,7 +6,7 @@ import { openNetdev } from '../netdev/registry.ts';
 import { Ofproto } from '../ofproto/ofproto.ts';
 import type { ControllerConfig, OfPortDescription, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
 import type { SnapshotBridge, SnapshotBundle, SnapshotPort, VlanMode } from '../ofproto/snapshot.ts';
-import { formatMac, parseMac } from '../util/mac.ts';
+import { formatMac, parseMac } from '../wire/address.ts';
 import type { DatapathId, OfpPort } from '../util/brand.ts';
 import { vlog } from '../util/log.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from './config/model.ts';
@@ -255,15 +255,15 @@ export class Bridge {
     if (local == null) return;
     const configured = parseMac(this.#config.otherConfig.get('hwaddr') ?? '');
     let best = configured;
-    if (best === null) {
+    if (best === undefined) {
       for (const iface of this.#interfaces.values()) {
         if (iface.netdev === null || iface.netdev === local || iface.config.type === 'patch') continue;
         const mac = iface.netdev.mac;
         const isUsable = (mac[0] ?? 1) % 2 === 0 && mac.some((b) => b !== 0);
-        if (isUsable && (best === null || compareBytes(mac, best) < 0)) best = mac;
+        if (isUsable && (best === undefined || compareBytes(mac, best) < 0)) best = mac;
       }
     }
-    if (best === null || compareBytes(best, local.mac) === 0) return;
+    if (best === undefined || compareBytes(best, local.mac) === 0) return;
     try {
       local.setMac(best);
     } catch (error) {
@@ -277,7 +277,7 @@ export class Bridge {
       try {
         if (config.mtuRequest !== undefined && netdev.mtu !== config.mtuRequest) netdev.setMtu(config.mtuRequest);
         const mac = parseMac(config.mac);
-        if (mac !== null && config.name !== this.name && compareBytes(mac, netdev.mac) !== 0) netdev.setMac(mac);
+        if (mac !== undefined && config.name !== this.name && compareBytes(mac, netdev.mac) !== 0) netdev.setMac(mac);
       } catch (error) {
         log.warn(`interface ${config.name}: ${messageOf(error)}`);
       }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { ArenaClock } from '../arena/clock.ts';
 import { createArena } from '../arena/core.ts';
-import { enableDummyNetdevs } from '../netdev/registry.ts';
+import { setNetdevEnvironment } from '../netdev/environment.ts';
 import { UnixctlCommands, UnixctlServer } from '../stream/unixctl.ts';
 import { loadCoreModule } from '../sys/core-module.ts';
 import { unlinkAtExit } from '../sys/exit-hooks.ts';
@@ -21,6 +21,8 @@ export interface StartOptions {
   readonly program: string;
   readonly rundir: string;
   readonly dummy: DummyMode;
+  /** False after --disable-system. */
+  readonly systemEnabled: boolean;
   /** MiB of shared memory. */
   readonly arenaMb: number;
   /** Control socket; null = PROGRAM.PID.ctl in the run directory. */
@@ -71,7 +73,13 @@ export class Daemon {
     core.x.threadOnline();
     this.clock = new ArenaClock(core);
     initVlog(options.program, this.clock);
-    if (options.dummy !== 'off') enableDummyNetdevs(options.dummy);
+    setNetdevEnvironment({
+      core,
+      clock: this.clock,
+      dummy: options.dummy === 'off' ? null : options.dummy,
+      systemEnabled: options.systemEnabled,
+      wakeMain: () => this.wake(),
+    });
     this.exited = new Promise((resolve) => (this.#resolveExited = resolve));
     const store = options.openStore(() => this.wake());
     this.switchd = new Switchd({

@@ -32,6 +32,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let unixctl: string | null = null;
   let dummy: DummyMode = 'off';
   let arenaMb = 2048;
+  let systemEnabled = true;
   let parsed: ReturnType<typeof parseDaemonOptions>;
   try {
     parsed = parseDaemonOptions(program, argv, [
@@ -47,6 +48,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     for (const { name, value } of parsed.options) {
       if (name === 'unixctl') unixctl = value;
       else if (name === 'enable-dummy') dummy = parseDummyMode(value);
+      else if (name === 'disable-system') systemEnabled = false;
       else if (name === 'arena-mb') arenaMb = Number(value);
       else if (name === 'help') {
         process.stdout.write(usage());
@@ -77,9 +79,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       program,
       rundir,
       dummy,
+      systemEnabled,
       arenaMb,
       unixctlPath: unixctl,
-      openStore: (wake) => OvsdbStore.connect(remote, rundir, wake),
+      openStore: (wake) => OvsdbStore.connect(remote, wake),
       seed: null,
     });
   } catch (error) {

@@ -1,9 +1,8 @@
 import { netdevTypes } from '../netdev/registry.ts';
-import { formatMac } from '../util/mac.ts';
+import { formatMac } from '../wire/address.ts';
 import type { Bridge, BridgeInterface } from './bridge.ts';
 import type { SwitchConfig } from './config/model.ts';
 import type { ColumnValue, RowUpdate } from './config/store.ts';
-import { DB_VERSION, OVS_VERSION } from './version.ts';
 
 /**
  * What the database should say of the running switch: status columns of Interface, Bridge,
@@ -50,17 +49,16 @@ export function statusUpdates(
       }
     }
   }
-  const datapathTypes = ['netdev', 'system', ...(dummyEnabled ? ['dummy'] : [])];
+  const datapathTypes = [...(dummyEnabled ? ['dummy'] : []), 'netdev'];
   updates.push({
     table: 'Open_vSwitch',
     uuid: config.uuid,
     columns: {
       cur_cfg: config.nextCfg,
-      ovs_version: OVS_VERSION,
-      db_version: DB_VERSION,
       datapath_types: datapathTypes,
       iface_types: netdevTypes(),
       dpdk_initialized: false,
+      dpdk_version: 'none',
     },
   });
   return updates;

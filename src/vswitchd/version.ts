@@ -1,7 +1,6 @@
 /** The Open vSwitch release that we answer as: scripts compare it. */
 export const OVS_VERSION = '3.1.0';
-export const DB_VERSION = '8.3.1';
-export const MEGAFLOW_VERSION = '0.1.0';
+const MEGAFLOW_VERSION = '0.1.0';
 
 /** First line in OVS's form, ours on a further line. */
 export function versionText(program: string): string {

@@ -1,7 +1,7 @@
 import { flushMacTable, macEntries } from '../../classifier/mac-table.ts';
 import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError } from '../../util/errors.ts';
-import { formatMac } from '../../util/mac.ts';
+import { formatMac } from '../../wire/address.ts';
 import type { Bridge } from '../bridge.ts';
 import type { Switchd } from '../switchd.ts';
 
