@@ -47,7 +47,6 @@ export {
 export { clsLookup } from './classifier-lookup';
 export { extract } from './extract';
 export { hash5tuple, keyPresent } from './hash';
-export { checksumFinish } from './checksum';
 export {
   megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,
   megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions,

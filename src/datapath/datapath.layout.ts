@@ -13,12 +13,11 @@ import type { LayoutSpec } from '../util/layout.ts';
  */
 export const pmdLayout = {
   name: 'pmd',
-  size: 832,
+  size: 640,
   source: 'megaflow; counters of dpif-netdev/pmd-stats-show',
   fields: {
     lock: { at: 0, type: 'u32', doc: 'Writer lock: megaflows, subtables, directory.' },
     id: { at: 4, type: 'u32', doc: 'Core id, 0x7fffffff for the main thread (NON_PMD_CORE_ID).' },
-    hashKeys: { at: 8, type: 'ptr', doc: 'u64[256]: multilinear constants, then u32[192] for the EMC hash.' },
     ports: { at: 12, type: 'ptr', doc: 'u32[1024]: head of the port records of each (port & 1023).' },
     emcInsertMin: { at: 16, type: 'u32', doc: 'An EMC entry is inserted if a random u32 is at most this; 0 = never.' },
     emc: { at: 20, type: 'ptr', doc: 'EMC entry headers, 16 bytes each: megaflow, present, hash, -.' },
@@ -26,9 +25,9 @@ export const pmdLayout = {
     random: { at: 28, type: 'u32', doc: 'State of the xorshift generator.' },
     nowMs: { at: 32, type: 'f64', doc: 'Time of the burst.' },
     // What a burst leaves: read by the thread, cleared by pmdReset.
-    misses: { at: 40, type: 'ptr', doc: 'u32[missCapacity]: packets that met no megaflow.' },
+    misses: { at: 40, type: 'ptr', doc: 'u32[1024]: packets that met no megaflow.' },
     missCount: { at: 44, type: 'u32', doc: 'Entries of misses; may grow while pmdExecute or pmdRetry runs.' },
-    upcalls: { at: 48, type: 'ptr', doc: 'pmd-upcall[upcallCapacity]: packets that met a userspace action.' },
+    upcalls: { at: 48, type: 'ptr', doc: 'pmd-upcall[1024]: packets that met a userspace action.' },
     upcallCount: { at: 52, type: 'u32', doc: 'Entries of upcalls; may grow like missCount.' },
     txPorts: { at: 56, type: 'ptr', doc: 'tx-port[txCount]: ports with packets queued.' },
     txCount: { at: 60, type: 'u32', doc: 'Ports in txPorts with packets in this burst.' },
@@ -54,6 +53,9 @@ export const pmdLayout = {
     freeCount: { at: 144, type: 'u32', doc: 'Empty slots on the stack.' },
     generation: { at: 148, type: 'u32', doc: 'Grows with each megaflow made; a megaflow keeps its number.' },
     subtableCount: { at: 152, type: 'u32', doc: 'Subtables of all ports.' },
+    maskScratch: { at: 164, type: 'ptr', doc: 'A mask in the making, under the lock.' },
+    sweep: { at: 168, type: 'u32', doc: 'Next EMC entry to look at for dead megaflows.' },
+    batchCount: { at: 172, type: 'u32', doc: 'Batches of the running pass.' },
     buckets: { at: 156, type: 'ptr', doc: 'u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid.' },
     bucketCount: { at: 160, type: 'u32', doc: 'A power of two.' },
     // pmd-stats-show.
@@ -63,14 +65,14 @@ export const pmdLayout = {
     smcHits: { at: 216, type: 'f64', doc: 'smc hits' },
     megaflowHits: { at: 224, type: 'f64', doc: 'megaflow hits' },
     subtableLookups: { at: 232, type: 'f64', doc: 'Subtables visited by megaflow hits.' },
-    missOk: { at: 240, type: 'f64', doc: 'miss with success upcall (counted by JavaScript)' },
-    missFailed: { at: 248, type: 'f64', doc: 'miss with failed upcall (counted by JavaScript)' },
+    missOk: { at: 240, type: 'f64', doc: 'miss with success upcall (counted by the thread)' },
+    missFailed: { at: 248, type: 'f64', doc: 'miss with failed upcall (counted by the thread)' },
     txPackets: { at: 256, type: 'f64', doc: 'Packets put on transmit lists.' },
     txBatches: { at: 264, type: 'f64', doc: 'Transmit lists handed over.' },
     rxBytes: { at: 272, type: 'f64', doc: 'Bytes received.' },
     // Why packets were dropped: names of OVS's coverage counters.
     dropRxInvalidPacket: { at: 320, type: 'f64', doc: 'datapath_drop_rx_invalid_packet' },
-    dropUpcallError: { at: 328, type: 'f64', doc: 'datapath_drop_upcall_error (counted by JavaScript)' },
+    dropUpcallError: { at: 328, type: 'f64', doc: 'datapath_drop_upcall_error (counted by the thread)' },
     dropLockError: { at: 336, type: 'f64', doc: 'datapath_drop_lock_error' },
     dropUserspaceActionError: { at: 344, type: 'f64', doc: 'datapath_drop_userspace_action_error' },
     dropRecircError: { at: 352, type: 'f64', doc: 'datapath_drop_recirc_error' },
@@ -85,6 +87,7 @@ export const pmdLayout = {
     dropInvalidAction: { at: 424, type: 'f64', doc: 'datapath_drop_invalid_action (ours: an action not known here)' },
     dropNoBuffer: { at: 432, type: 'f64', doc: 'datapath_drop_no_buffer (ours: burst scratch memory used up)' },
     dropAction: { at: 440, type: 'f64', doc: 'Packets that met a drop action or an empty action list.' },
+    dropXlate: { at: 448, type: 'bytes', length: 128, doc: 'f64[16]: packets that met a drop action, by xlate error (drop_action_*).' },
   },
 } as const satisfies LayoutSpec;
 
@@ -146,6 +149,7 @@ export const megaflowLayout = {
     ufid3: { at: 76, type: 'u32', doc: 'Unique id.' },
     nextUfid: { at: 80, type: 'ptr', doc: 'Next in the ufid bucket.' },
     recircId: { at: 84, type: 'u32', doc: 'recirc_id of the key.' },
+    refs: { at: 88, type: 'u32', doc: 'Subtable and EMC entries that hold it; freed when none does.' },
     // The ukey: owned by the upcall and revalidator code (any thread, under `lock`).
     lock: { at: 96, type: 'u32', doc: 'Lock of the fields below.' },
     state: { at: 100, type: 'u32', doc: 'OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED.' },

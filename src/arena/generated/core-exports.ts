@@ -62,4 +62,26 @@ export interface CoreExports {
   clsSubtableCount(cls: number): number;
   ruleOverlaps(cls: number, flow: number, mask: number, priority: number, version: number): number;
   clsLookup(cls: number, version: number, flow: number, wc: number): number;
+  extract(packet: number, key: number): number;
+  hash5tuple(key: number, basis: number): number;
+  keyPresent(key: number): number;
+  megaflowActions(mf: number): number;
+  megaflowActionsLength(mf: number): number;
+  megaflowDelete(mf: number): number;
+  megaflowExpand(mf: number, keyOut: number, maskOut: number): void;
+  megaflowFind(pmd: number, key: number, mask: number): number;
+  megaflowFindUfid(pmd: number, u0: number, u1: number, u2: number, u3: number): number;
+  megaflowFlush(pmd: number): number;
+  megaflowInstall(pmd: number, key: number, mask: number, actions: number, length: number, nowMs: number): number;
+  megaflowLookup(pmd: number, key: number): number;
+  megaflowSetActions(mf: number, actions: number, length: number): number;
+  pmdCreate(id: number): number;
+  pmdDestroy(pmd: number): void;
+  pmdExecute(pmd: number, packet: number, actions: number, length: number): void;
+  pmdProcess(pmd: number, batch: number, n: number, nowMs: number): number;
+  pmdRank(pmd: number): void;
+  pmdReset(pmd: number): void;
+  pmdRetry(pmd: number, packet: number): number;
+  pmdSetEmcInsertInvProb(pmd: number, inverse: number): void;
+  pmdStatsClear(pmd: number): void;
 }

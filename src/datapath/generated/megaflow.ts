@@ -41,6 +41,8 @@ export const MegaflowLayout = {
   nextUfid: 80,
   /** recirc_id of the key. */
   recircId: 84,
+  /** Subtable and EMC entries that hold it; freed when none does. */
+  refs: 88,
   /** Lock of the fields below. */
   lock: 96,
   /** OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED. */
@@ -210,6 +212,13 @@ export function megaflowRecircId(v: DataView, p: number): number {
 }
 export function setMegaflowRecircId(v: DataView, p: number, value: number): void {
   v.setUint32(p + 84, value, true);
+}
+
+export function megaflowRefs(v: DataView, p: number): number {
+  return v.getUint32(p + 88, true);
+}
+export function setMegaflowRefs(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 88, value, true);
 }
 
 export function megaflowLock(v: DataView, p: number): number {

@@ -2,13 +2,11 @@
 
 /** Offsets of pmd (megaflow; counters of dpif-netdev/pmd-stats-show). */
 export const PmdLayout = {
-  size: 832,
+  size: 640,
   /** Writer lock: megaflows, subtables, directory. */
   lock: 0,
   /** Core id, 0x7fffffff for the main thread (NON_PMD_CORE_ID). */
   id: 4,
-  /** u64[256]: multilinear constants, then u32[192] for the EMC hash. */
-  hashKeys: 8,
   /** u32[1024]: head of the port records of each (port & 1023). */
   ports: 12,
   /** An EMC entry is inserted if a random u32 is at most this; 0 = never. */
@@ -21,11 +19,11 @@ export const PmdLayout = {
   random: 28,
   /** Time of the burst. */
   nowMs: 32,
-  /** u32[missCapacity]: packets that met no megaflow. */
+  /** u32[1024]: packets that met no megaflow. */
   misses: 40,
   /** Entries of misses; may grow while pmdExecute or pmdRetry runs. */
   missCount: 44,
-  /** pmd-upcall[upcallCapacity]: packets that met a userspace action. */
+  /** pmd-upcall[1024]: packets that met a userspace action. */
   upcalls: 48,
   /** Entries of upcalls; may grow like missCount. */
   upcallCount: 52,
@@ -73,6 +71,12 @@ export const PmdLayout = {
   generation: 148,
   /** Subtables of all ports. */
   subtableCount: 152,
+  /** A mask in the making, under the lock. */
+  maskScratch: 164,
+  /** Next EMC entry to look at for dead megaflows. */
+  sweep: 168,
+  /** Batches of the running pass. */
+  batchCount: 172,
   /** u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid. */
   buckets: 156,
   /** A power of two. */
@@ -89,9 +93,9 @@ export const PmdLayout = {
   megaflowHits: 224,
   /** Subtables visited by megaflow hits. */
   subtableLookups: 232,
-  /** miss with success upcall (counted by JavaScript) */
+  /** miss with success upcall (counted by the thread) */
   missOk: 240,
-  /** miss with failed upcall (counted by JavaScript) */
+  /** miss with failed upcall (counted by the thread) */
   missFailed: 248,
   /** Packets put on transmit lists. */
   txPackets: 256,
@@ -101,7 +105,7 @@ export const PmdLayout = {
   rxBytes: 272,
   /** datapath_drop_rx_invalid_packet */
   dropRxInvalidPacket: 320,
-  /** datapath_drop_upcall_error (counted by JavaScript) */
+  /** datapath_drop_upcall_error (counted by the thread) */
   dropUpcallError: 328,
   /** datapath_drop_lock_error */
   dropLockError: 336,
@@ -131,6 +135,8 @@ export const PmdLayout = {
   dropNoBuffer: 432,
   /** Packets that met a drop action or an empty action list. */
   dropAction: 440,
+  /** f64[16]: packets that met a drop action, by xlate error (drop_action_*). */
+  dropXlate: 448,
 } as const;
 
 export function pmdLock(v: DataView, p: number): number {
@@ -145,13 +151,6 @@ export function pmdId(v: DataView, p: number): number {
 }
 export function setPmdId(v: DataView, p: number, value: number): void {
   v.setUint32(p + 4, value, true);
-}
-
-export function pmdHashKeys(v: DataView, p: number): number {
-  return v.getUint32(p + 8, true);
-}
-export function setPmdHashKeys(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 8, value, true);
 }
 
 export function pmdPorts(v: DataView, p: number): number {
@@ -376,6 +375,27 @@ export function pmdSubtableCount(v: DataView, p: number): number {
 }
 export function setPmdSubtableCount(v: DataView, p: number, value: number): void {
   v.setUint32(p + 152, value, true);
+}
+
+export function pmdMaskScratch(v: DataView, p: number): number {
+  return v.getUint32(p + 164, true);
+}
+export function setPmdMaskScratch(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 164, value, true);
+}
+
+export function pmdSweep(v: DataView, p: number): number {
+  return v.getUint32(p + 168, true);
+}
+export function setPmdSweep(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 168, value, true);
+}
+
+export function pmdBatchCount(v: DataView, p: number): number {
+  return v.getUint32(p + 172, true);
+}
+export function setPmdBatchCount(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 172, value, true);
 }
 
 export function pmdBuckets(v: DataView, p: number): number {

@@ -1,0 +1,236 @@
+import { alloc, free } from './memory';
+import { Packet } from './generated/packet';
+import { Pmd } from './generated/pmd';
+import { PmdUpcall } from './generated/pmd-upcall';
+import { TxPort } from './generated/tx-port';
+import { extractKey, zeroBlock } from './extract';
+
+/**
+ * What a burst leaves behind until pmdReset: transmit lists, misses, upcalls, packets to recirculate,
+ * and the scratch memory for copies.
+ *
+ * A packet that a list holds has refs = 1. Who wants to change it takes a copy first, so output before
+ * a change costs nothing when no change follows.
+ */
+// @ts-ignore: decorator
+@inline export const LIST_CAPACITY: u32 = 1024;
+// @ts-ignore: decorator
+@inline export const KEY_SLOTS: u32 = 320;
+// @ts-ignore: decorator
+@inline export const KEY_SIZE: usize = 768;
+// @ts-ignore: decorator
+@inline const HEADROOM: usize = 64;
+// @ts-ignore: decorator
+@inline const TX_FIRST: u32 = 64;
+// @ts-ignore: decorator
+@inline const TX_MAP_MASK: u32 = 1023;
+
+/** Adds one to a counter of the pmd (offset of a f64). */
+// @ts-ignore: decorator
+@inline
+export function count(pmd: usize, counter: usize): void {
+  store<f64>(pmd + counter, load<f64>(pmd + counter) + 1);
+}
+
+/** Scratch memory until pmdReset, 16-aligned; 0 when used up. */
+function scratch(pmd: usize, size: usize): usize {
+  const used = <usize>load<u32>(pmd, Pmd.clonesUsed);
+  const end = used + ((size + 15) & ~15);
+  if (end > <usize>load<u32>(pmd, Pmd.clonesSize)) return 0;
+  store<u32>(pmd, <u32>end, Pmd.clonesUsed);
+  return <usize>load<u32>(pmd, Pmd.clones) + used;
+}
+
+/** A second descriptor of the same frame: both are then copied before a change. 0 when memory is used up. */
+export function shareDescriptor(pmd: usize, packet: usize): usize {
+  const copy = scratch(pmd, Packet.SIZE);
+  if (copy == 0) {
+    count(pmd, Pmd.dropNoBuffer);
+    return 0;
+  }
+  memory.copy(copy, packet, Packet.SIZE);
+  store<u8>(packet, 1, Packet.refs);
+  store<u8>(copy, 1, Packet.refs);
+  return copy;
+}
+
+/** A copy of descriptor and frame, with headroom, held by no list. 0 when memory is used up. */
+export function copyPacket(pmd: usize, packet: usize): usize {
+  const length: usize = load<u32>(packet, Packet.length);
+  const start = scratch(pmd, Packet.SIZE + HEADROOM + length);
+  if (start == 0) {
+    count(pmd, Pmd.dropNoBuffer);
+    return 0;
+  }
+  memory.copy(start, packet, Packet.SIZE);
+  const buffer = start + Packet.SIZE;
+  memory.copy(buffer + HEADROOM, load<u32>(packet), length);
+  store<u32>(start, <u32>(buffer + HEADROOM), Packet.data);
+  store<u32>(start, <u32>buffer, Packet.bufferStart);
+  store<u32>(start, <u32>(buffer + HEADROOM + length), Packet.bufferEnd);
+  store<u8>(start, 0, Packet.refs);
+  return start;
+}
+
+/** The packet, or a copy of it if a list holds it. 0 when memory is used up. */
+// @ts-ignore: decorator
+@inline
+export function writable(pmd: usize, packet: usize): usize {
+  return load<u8>(packet, Packet.refs) == 0 ? packet : copyPacket(pmd, packet);
+}
+
+/** Extracts into a fresh scratch key: sets key and present. False when no key is left. */
+// @ts-ignore: decorator
+@inline
+export function extractFresh(pmd: usize, packet: usize): bool {
+  const slot = load<u32>(pmd, Pmd.keysUsed);
+  if (slot >= KEY_SLOTS) return false;
+  store<u32>(pmd, slot + 1, Pmd.keysUsed);
+  const key = <usize>load<u32>(pmd, Pmd.keys) + <usize>slot * KEY_SIZE;
+  const staleAt = <usize>load<u32>(pmd, Pmd.keyStale) + (<usize>slot << 2);
+  let stale = load<u32>(staleAt) & ~1;
+  while (stale != 0) {
+    zeroBlock(key + (<usize>ctz(stale) << 6));
+    stale &= stale - 1;
+  }
+  const present = extractKey(packet, key);
+  store<u32>(staleAt, present);
+  store<u32>(packet, <u32>key, Packet.key);
+  store<u32>(packet, present, Packet.present);
+  return true;
+}
+
+/** The port's record in this burst, with room for one more; 0 when memory is used up. */
+function txPort(pmd: usize, port: u32): usize {
+  const map = <usize>load<u32>(pmd, Pmd.txMap) + (<usize>(port & TX_MAP_MASK) << 2);
+  const records: usize = load<u32>(pmd, Pmd.txPorts);
+  let index = load<u32>(map);
+  while (index != 0) {
+    const record = records + (<usize>index - 1) * TxPort.SIZE;
+    if (load<u32>(record) == port) return record;
+    index = load<u32>(record, TxPort.next);
+  }
+  const used = load<u32>(pmd, Pmd.txCount);
+  if (used >= load<u32>(pmd, Pmd.txCapacity)) return 0;
+  const record = records + <usize>used * TxPort.SIZE;
+  if (load<u32>(record, TxPort.list) == 0) {
+    const list = alloc(TX_FIRST << 2);
+    if (list == 0) return 0;
+    store<u32>(record, <u32>list, TxPort.list);
+    store<u32>(record, TX_FIRST, TxPort.capacity);
+  }
+  store<u32>(record, port);
+  store<u32>(record, 0, TxPort.count);
+  store<u32>(record, load<u32>(map), TxPort.next);
+  store<u32>(map, used + 1);
+  store<u32>(pmd, used + 1, Pmd.txCount);
+  return record;
+}
+
+function txGrow(record: usize): bool {
+  const capacity = load<u32>(record, TxPort.capacity);
+  const old: usize = load<u32>(record, TxPort.list);
+  const list = alloc(capacity << 3);
+  if (list == 0) return false;
+  memory.copy(list, old, <usize>capacity << 2);
+  free(old);
+  store<u32>(record, <u32>list, TxPort.list);
+  store<u32>(record, capacity << 1, TxPort.capacity);
+  return true;
+}
+
+/** Queues a packet to a port, cut if trunc said so. */
+export function txAdd(pmd: usize, packet: usize, port: u32): void {
+  const cut = load<u32>(packet, Packet.cutLength);
+  if (cut != 0) {
+    store<u32>(packet, 0, Packet.cutLength);
+    packet = shareDescriptor(pmd, packet);
+    if (packet == 0) return;
+    cutDescriptor(packet, cut);
+  }
+  const record = txPort(pmd, port);
+  if (record == 0) {
+    count(pmd, Pmd.dropNoBuffer);
+    return;
+  }
+  const held = load<u32>(record, TxPort.count);
+  if (held == load<u32>(record, TxPort.capacity) && !txGrow(record)) {
+    count(pmd, Pmd.dropNoBuffer);
+    return;
+  }
+  store<u32>(<usize>load<u32>(record, TxPort.list) + (<usize>held << 2), <u32>packet);
+  store<u32>(record, held + 1, TxPort.count);
+  store<u8>(packet, 1, Packet.refs);
+  count(pmd, Pmd.txPackets);
+}
+
+/** Leaves the front of the frame. Unfinished checksums and GSO end with it. */
+function cutDescriptor(packet: usize, cut: u32): void {
+  store<u32>(packet, load<u32>(packet, Packet.length) - cut, Packet.length);
+  store<u32>(packet, 0, Packet.cutLength);
+  store<u16>(packet, 0, Packet.gsoSize);
+  store<u8>(packet, 0, Packet.gsoType);
+  store<u8>(packet, 0, Packet.flags);
+}
+
+/** Lists a packet that met a userspace action, with the key it has now; the packet goes on unchanged. */
+export function upcallAdd(pmd: usize, packet: usize, attribute: usize, mf: usize): void {
+  const used = load<u32>(pmd, Pmd.upcallCount);
+  const held: usize = used >= LIST_CAPACITY ? 0 : shareDescriptor(pmd, packet);
+  if (held == 0 || !extractFresh(pmd, held)) {
+    count(pmd, Pmd.dropUserspaceActionError);
+    return;
+  }
+  const cut = load<u32>(packet, Packet.cutLength);
+  if (cut != 0) {
+    store<u32>(packet, 0, Packet.cutLength);
+    cutDescriptor(held, cut);
+  }
+  const entry = <usize>load<u32>(pmd, Pmd.upcalls) + <usize>used * PmdUpcall.SIZE;
+  store<u32>(entry, <u32>held, PmdUpcall.packet);
+  store<u32>(entry, load<u32>(held, Packet.key), PmdUpcall.key);
+  store<u32>(entry, <u32>attribute, PmdUpcall.attribute);
+  store<u32>(entry, <u32>mf, PmdUpcall.megaflow);
+  store<u32>(entry, load<u32>(held, Packet.present), PmdUpcall.present);
+  store<u32>(pmd, used + 1, Pmd.upcallCount);
+}
+
+export function missAdd(pmd: usize, packet: usize): void {
+  const used = load<u32>(pmd, Pmd.missCount);
+  if (used >= LIST_CAPACITY) {
+    count(pmd, Pmd.dropUpcallError);
+    return;
+  }
+  store<u32>(<usize>load<u32>(pmd, Pmd.misses) + (<usize>used << 2), <u32>packet);
+  store<u32>(pmd, used + 1, Pmd.missCount);
+}
+
+/** Queues a packet for another pass; its metadata say which. */
+export function recircAdd(pmd: usize, packet: usize): void {
+  const used = load<u32>(pmd, Pmd.recircCount);
+  if (used >= LIST_CAPACITY) {
+    count(pmd, Pmd.dropRecircError);
+    return;
+  }
+  store<u32>(<usize>load<u32>(pmd, Pmd.recircs) + (<usize>used << 2), <u32>packet);
+  store<u32>(pmd, used + 1, Pmd.recircCount);
+}
+
+/** Empties all lists and scratch memory: after the transmit lists were sent. */
+export function pmdReset(pmd: usize): void {
+  const used = load<u32>(pmd, Pmd.txCount);
+  const records: usize = load<u32>(pmd, Pmd.txPorts);
+  const map: usize = load<u32>(pmd, Pmd.txMap);
+  for (let i: usize = 0; i < <usize>used; i++) {
+    const record = records + i * TxPort.SIZE;
+    store<u32>(map + (<usize>(load<u32>(record) & TX_MAP_MASK) << 2), 0);
+    store<u32>(record, 0, TxPort.count);
+  }
+  store<f64>(pmd, load<f64>(pmd, Pmd.txBatches) + <f64>used, Pmd.txBatches);
+  store<u32>(pmd, 0, Pmd.txCount);
+  store<u32>(pmd, 0, Pmd.missCount);
+  store<u32>(pmd, 0, Pmd.upcallCount);
+  store<u32>(pmd, 0, Pmd.recircCount);
+  store<u32>(pmd, 0, Pmd.keysUsed);
+  store<u32>(pmd, 0, Pmd.clonesUsed);
+}

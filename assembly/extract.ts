@@ -1,0 +1,249 @@
+import { ArenaRoot } from './generated/arena-root';
+import { Key } from './generated/key';
+import { Packet } from './generated/packet';
+import { extractIcmpv6, extractNsh, skipIpv6Extensions } from './extract-slow';
+
+/**
+ * Packet bytes -> flow key, as OVS's miniflow_extract does it.
+ *
+ * A header that is too short or lies about its length ends extraction: what was read before stays in
+ * the key, what would follow is zero. The offsets l25, l3 and l4 of the descriptor say how far it came;
+ * actions trust them and nothing else.
+ *
+ * Block 0 is written whole, each time. Blocks 1 to 3 are zeroed and written only when the packet needs
+ * them, and are then set in the returned bitmap; the caller sees to it that all other blocks are zero.
+ */
+
+// @ts-ignore: decorator
+@inline const NONE: u32 = 0xffff;
+// @ts-ignore: decorator
+@inline const DL_TYPE_NONE: u32 = 0x05ff;
+// @ts-ignore: decorator
+@inline const FRAG_ANY: u32 = 1;
+// @ts-ignore: decorator
+@inline const FRAG_LATER: u32 = 2;
+// @ts-ignore: decorator
+@inline const ROOT: usize = 65536;
+
+// @ts-ignore: decorator
+@inline
+export function be16(p: usize): u32 {
+  return <u32>bswap<u16>(load<u16>(p));
+}
+
+// @ts-ignore: decorator
+@inline
+export function putBe16(p: usize, value: u32): void {
+  store<u16>(p, bswap<u16>(<u16>value));
+}
+
+// @ts-ignore: decorator
+@inline
+export function be32(p: usize): u32 {
+  return bswap<u32>(load<u32>(p));
+}
+
+// @ts-ignore: decorator
+@inline
+export function zeroBlock(p: usize): void {
+  v128.store(p, i64x2.splat(0));
+  v128.store(p, i64x2.splat(0), 16);
+  v128.store(p, i64x2.splat(0), 32);
+  v128.store(p, i64x2.splat(0), 48);
+}
+
+/** Tags that extraction takes off: other_config:vlan-limit, OVS's default is 1. */
+function vlanLimit(): u32 {
+  const limit = load<u32>(ROOT, ArenaRoot.vlanLimit);
+  return limit == 0 ? 1 : min<u32>(limit, 2);
+}
+
+/** Extraction into a key of any content: all 768 bytes are written. */
+export function extract(packet: usize, key: usize): u32 {
+  memory.fill(key, 0, Key.SIZE);
+  return extractKey(packet, key);
+}
+
+/** Extraction into a key whose blocks from 1 on are zero. Returns the bitmap of present blocks. */
+export function extractKey(packet: usize, key: usize): u32 {
+  const frame: usize = load<u32>(packet, Packet.data);
+  let end: usize = frame + load<u32>(packet, Packet.length);
+  let present: u32 = 1;
+
+  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.recircId)), Key.recircId);
+  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.inPort)), Key.inPort);
+  store<u32>(key, 0, Key.packetType);
+  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.dpHash)), Key.dpHash);
+  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.skbPriority)), Key.skbPriority);
+  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.pktMark)), Key.pktMark);
+  // l3 and l4 (adjacent), then l25: none.
+  store<u32>(packet, 0xffffffff, Packet.l3);
+  store<u16>(packet, <u16>NONE, Packet.l25);
+  store<u16>(packet, 0, Packet.l2Pad);
+  store<u16>(packet, 0, Packet.tcpFlags);
+  // From nwProto to tpDst; overwritten below as far as the packet goes.
+  store<u16>(key, 0, Key.nwProto);
+  store<u64>(key, 0, Key.nwTtl);
+  store<u64>(key, 0, Key.vlanTpid1);
+  store<u64>(key, 0, Key.nwDst);
+  if (end - frame < 14) {
+    store<u64>(key, 0, Key.dlDst);
+    store<u32>(key, 0, Key.dlSrc + 2);
+    store<u16>(key, 0, Key.dlType);
+    return present;
+  }
+  store<u64>(key, load<u64>(frame), Key.dlDst);
+  store<u32>(key, load<u32>(frame, 8), Key.dlSrc + 2);
+
+  let at: usize = frame + 12;
+  let type = be16(at);
+  if (type == 0x8100 || type == 0x88a8) {
+    const limit = vlanLimit();
+    let slot = key + Key.vlanTpid0;
+    for (let tags: u32 = 0; tags < limit && (type == 0x8100 || type == 0x88a8) && end - at >= 6; tags++) {
+      store<u16>(slot, load<u16>(at));
+      // CFI (0x1000) says that there is a tag; it is bit 4 of the first byte.
+      store<u16>(slot, load<u16>(at, 2) | 0x10, 2);
+      slot += 4;
+      at += 4;
+      type = be16(at);
+    }
+  }
+  at += 2;
+  if (type < 0x600) {
+    // 802.2: SNAP with the Ethernet organisation code carries an Ethertype.
+    type = DL_TYPE_NONE;
+    if (end - at >= 8 && load<u32>(at) == 0x0003aaaa && load<u16>(at, 4) == 0) {
+      const snap = be16(at + 6);
+      at += 8;
+      if (snap >= 0x600) type = snap;
+    }
+  }
+  putBe16(key + Key.dlType, type);
+
+  if (type == 0x8847 || type == 0x8848) {
+    store<u16>(packet, <u16>(at - frame), Packet.l25);
+    const block = key + 128;
+    zeroBlock(block);
+    for (let count: usize = 0; end - at >= 4; count++) {
+      const lse = load<u32>(at);
+      at += 4;
+      if (count < 3) {
+        store<u32>(key + (count << 2), lse, Key.mplsLse0);
+        present |= 4;
+      }
+      // Bottom of stack: bit 0 of the third byte.
+      if (lse & 0x10000) break;
+    }
+    store<u16>(packet, <u16>(at - frame), Packet.l3);
+    return present;
+  }
+
+  store<u16>(packet, <u16>(at - frame), Packet.l3);
+  let proto: u32;
+  let frag: u32 = 0;
+  if (type == 0x0800) {
+    const size = <u32>(end - at);
+    if (size < 20) return present;
+    const headerLength = <u32>(load<u8>(at) & 15) << 2;
+    const total = be16(at + 2);
+    if (headerLength < 20 || size < headerLength || total > size || headerLength > total) return present;
+    if (size - total > 0xffff) return present;
+    store<u16>(packet, <u16>(size - total), Packet.l2Pad);
+    end = at + total;
+    store<u64>(key, load<u64>(at, 12), Key.nwSrc);
+    proto = load<u8>(at, 9);
+    // Fragment: MF or an offset, bytes 6 and 7.
+    const fragment = load<u16>(at, 6);
+    if (fragment & 0xff3f) frag = fragment & 0xff1f ? FRAG_ANY | FRAG_LATER : FRAG_ANY;
+    store<u32>(
+      key,
+      proto | (<u32>load<u8>(at, 1) << 8) | (<u32>load<u8>(at, 8) << 16) | (frag << 24),
+      Key.nwProto,
+    );
+    at += headerLength;
+  } else if (type == 0x86dd) {
+    const size = <u32>(end - at);
+    if (size < 40) return present;
+    const payload = be16(at + 4);
+    if (payload + 40 > size || size - payload - 40 > 0xffff) return present;
+    store<u16>(packet, <u16>(size - payload - 40), Packet.l2Pad);
+    end = at + 40 + payload;
+    present |= 2;
+    zeroBlock(key + 64);
+    v128.store(key, v128.load(at, 8), Key.ipv6Src);
+    v128.store(key, v128.load(at, 24), Key.ipv6Dst);
+    const flow = be32(at);
+    proto = load<u8>(at, 6);
+    const ttl = <u32>load<u8>(at, 7);
+    at += 40;
+    if (isIpv6Extension(proto)) {
+      // (position << 16) | fragment bits << 8 | protocol, or 0: cut off.
+      const found = skipIpv6Extensions(at, end, proto);
+      if (found == 0) return present;
+      at += <usize>(found >>> 16);
+      proto = found & 0xff;
+      frag = (found >>> 8) & 0x7f;
+    }
+    store<u32>(key, bswap<u32>(flow & 0xfffff), Key.ipv6Label);
+    store<u32>(key, proto | (((flow >>> 20) & 0xff) << 8) | (ttl << 16) | (frag << 24), Key.nwProto);
+  } else if (type == 0x0806 || type == 0x8035) {
+    // Ethernet and IPv4 addresses only: hardware 1, protocol 0x0800, lengths 6 and 4.
+    if (end - at < 28 || load<u32>(at) != 0x00080100 || load<u16>(at, 4) != 0x0406) return present;
+    store<u32>(key, load<u32>(at, 14), Key.nwSrc);
+    store<u32>(key, load<u32>(at, 24), Key.nwDst);
+    if (load<u8>(at, 6) == 0) store<u8>(key, load<u8>(at, 7), Key.nwProto);
+    present |= 2;
+    zeroBlock(key + 64);
+    store<u32>(key, load<u32>(at, 8), Key.arpSha);
+    store<u16>(key, load<u16>(at, 12), Key.arpSha + 4);
+    store<u32>(key, load<u32>(at, 18), Key.arpTha);
+    store<u16>(key, load<u16>(at, 22), Key.arpTha + 4);
+    return present;
+  } else {
+    if (type == 0x894f && extractNsh(at, end, key)) present |= 8;
+    return present;
+  }
+
+  store<u16>(packet, <u16>(at - frame), Packet.l4);
+  if (frag & FRAG_LATER) return present;
+  const size = <u32>(end - at);
+  if (proto == 6) {
+    if (size < 20) return present;
+    const headerLength = (<u32>load<u8>(at, 12) >> 4) << 2;
+    if (headerLength < 20 || size < headerLength) return present;
+    store<u32>(key, load<u32>(at), Key.tpSrc);
+    const flags = load<u16>(at, 12) & 0xff0f;
+    store<u16>(key, flags, Key.tcpFlags);
+    store<u16>(packet, bswap<u16>(flags), Packet.tcpFlags);
+  } else if (proto == 17) {
+    if (size >= 8) store<u32>(key, load<u32>(at), Key.tpSrc);
+  } else if (proto == 132) {
+    if (size >= 12) store<u32>(key, load<u32>(at), Key.tpSrc);
+  } else if (proto == 1) {
+    if (size >= 8) storeIcmp(key, at);
+  } else if (proto == 2) {
+    if (size >= 8) {
+      storeIcmp(key, at);
+      zeroBlock(key + 128);
+      store<u32>(key, load<u32>(at, 4), Key.igmpGroupIp4);
+      present |= 4;
+    }
+  } else if (proto == 58) {
+    if (size >= 8) present |= extractIcmpv6(at, end, key, packet, present);
+  }
+  return present;
+}
+
+// @ts-ignore: decorator
+@inline
+function isIpv6Extension(proto: u32): bool {
+  return proto == 0 || proto == 43 || proto == 44 || proto == 51 || proto == 60;
+}
+
+/** ICMP type and code stand in the low bytes of the port slots. */
+// @ts-ignore: decorator
+@inline
+export function storeIcmp(key: usize, at: usize): void {
+  store<u32>(key, (<u32>load<u8>(at) << 8) | (<u32>load<u8>(at, 1) << 24), Key.tpSrc);
+}

@@ -1,0 +1,285 @@
+import { alloc, free } from './memory';
+import { deferFree } from './epoch';
+import { lock, unlock } from './lock';
+import { directoryAdd, directoryFindUfid, directoryRemove } from './directory';
+import {
+  dpclsPortFind,
+  dpclsPortGet,
+  subtableCreate,
+  subtableDelete,
+  subtableFind,
+  subtableHash,
+  subtableInsert,
+  subtableOf,
+} from './dpcls';
+import { DpclsPort } from './generated/dpcls-port';
+import { Key } from './generated/key';
+import { Megaflow } from './generated/megaflow';
+import { Pmd } from './generated/pmd';
+import { Subtable } from './generated/subtable';
+import { be32 } from './extract';
+import { HASH_CONSTANTS, hashWhole, keyPresent } from './hash';
+
+/**
+ * Megaflows: made, changed and deleted by any online thread under the pmd's writer lock.
+ *
+ * A record is complete before a slot of its subtable names it. It is held by its subtable and by each
+ * EMC entry (`refs`); who lets go last frees it through epochs.
+ */
+// @ts-ignore: decorator
+@inline export const ACTIONS_HEADER: usize = 16;
+/** Shapes of an action list that need no interpreter. */
+// @ts-ignore: decorator
+@inline export const SHAPE_ANY: u32 = 0;
+// @ts-ignore: decorator
+@inline export const SHAPE_OUTPUT: u32 = 1;
+// @ts-ignore: decorator
+@inline export const SHAPE_DROP: u32 = 2;
+// @ts-ignore: decorator
+@inline const OP_OUTPUT: u32 = 1;
+// @ts-ignore: decorator
+@inline const UKEY_VISIBLE: u32 = 1;
+
+/** One more holder, unless it is already being freed. */
+export function megaflowTryRef(mf: usize): bool {
+  if (atomic.add<u32>(mf + Megaflow.refs, 1) != 0) return true;
+  atomic.sub<u32>(mf + Megaflow.refs, 1);
+  return false;
+}
+
+export function megaflowUnref(mf: usize): void {
+  if (atomic.sub<u32>(mf + Megaflow.refs, 1) != 1) return;
+  deferFree(load<u32>(mf, Megaflow.actions));
+  deferFree(mf);
+}
+
+function actionsNew(actions: usize, length: u32): usize {
+  const block = alloc(<u32>ACTIONS_HEADER + length);
+  if (block == 0) return 0;
+  store<u32>(block, length);
+  let shape = SHAPE_ANY;
+  if (length == 0) shape = SHAPE_DROP;
+  else if (length == 8 && load<u32>(actions) == (8 | (OP_OUTPUT << 16))) shape = SHAPE_OUTPUT;
+  store<u32>(block, shape, 4);
+  memory.copy(block + ACTIONS_HEADER, actions, length);
+  return block;
+}
+
+/** Unique id: four sums over masked key and mask, with constants of other places. */
+function setUfid(mf: usize, subtable: usize, key: usize): void {
+  let word: usize = load<u32>(subtable, Subtable.wordList);
+  const end = word + (<usize>load<u32>(subtable, Subtable.words) << 4);
+  let a: u64 = 0;
+  let b: u64 = 0;
+  let c: u64 = 0;
+  let d: u64 = 0;
+  for (; word < end; word += 16) {
+    const at = <usize>load<u32>(word);
+    const mask = load<u32>(word, 4);
+    const value = <u64>(load<u32>(key + at) & mask);
+    const index = at >> 2;
+    a += value * constant(index + 61) + <u64>mask * constant(index + 157);
+    b += value * constant(index + 101) + <u64>mask * constant(index + 197);
+    c += value * constant(index + 139) + <u64>mask * constant(index + 233);
+    d += value * constant(index + 181) + <u64>mask * constant(index + 19);
+  }
+  store<u32>(mf, <u32>(a >>> 32), Megaflow.ufid0);
+  store<u32>(mf, <u32>(b >>> 32), Megaflow.ufid1);
+  store<u32>(mf, <u32>(c >>> 32), Megaflow.ufid2);
+  store<u32>(mf, <u32>(d >>> 32), Megaflow.ufid3);
+}
+
+// @ts-ignore: decorator
+@inline
+function constant(index: usize): u64 {
+  return load<u64>(HASH_CONSTANTS + ((index & 255) << 3));
+}
+
+/** The mask as installed, in the pmd's scratch: in_port and recirc_id exact. Under pmd.lock. */
+function ownMask(pmd: usize, mask: usize): usize {
+  const scratch: usize = load<u32>(pmd, Pmd.maskScratch);
+  memory.copy(scratch, mask, Key.SIZE);
+  store<u64>(scratch, 0xffff_ffff_ffff_ffff);
+  return scratch;
+}
+
+/**
+ * Makes the megaflow of a key under a mask (768 bytes each), or returns the one that is already there.
+ * 0 when memory is used up.
+ */
+export function megaflowInstall(
+  pmd: usize,
+  key: usize,
+  mask: usize,
+  actions: usize,
+  length: u32,
+  nowMs: f64,
+): usize {
+  lock(pmd + Pmd.lock);
+  const mf = install(pmd, key, ownMask(pmd, mask), actions, length, nowMs);
+  unlock(pmd + Pmd.lock);
+  return mf;
+}
+
+function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u32, nowMs: f64): usize {
+  const present = keyPresent(mask);
+  const maskHash = hashWhole(mask, 0);
+  const inPort = be32(key + Key.inPort);
+  const port = dpclsPortGet(pmd, inPort);
+  if (port == 0) return 0;
+  let subtable = subtableOf(port, mask, present, maskHash);
+  if (subtable == 0) subtable = subtableCreate(pmd, port, mask, present, maskHash);
+  if (subtable == 0) return 0;
+  const hash = subtableHash(subtable, key);
+  const found = subtableFind(subtable, key, hash);
+  if (found != 0) return found;
+
+  const blocks = load<u32>(subtable, Subtable.blocks);
+  const mf = alloc(<u32>Megaflow.SIZE + (blocks << 6));
+  const block = actionsNew(actions, length);
+  if (mf == 0 || block == 0) {
+    free(mf);
+    free(block);
+    return 0;
+  }
+  store<u32>(mf, <u32>block, Megaflow.actions);
+  store<u32>(mf, hash, Megaflow.hash);
+  store<u32>(mf, <u32>subtable, Megaflow.subtable);
+  store<u32>(mf, <u32>pmd, Megaflow.pmd);
+  store<u32>(mf, inPort, Megaflow.inPort);
+  store<u32>(mf, be32(key + Key.recircId), Megaflow.recircId);
+  store<u32>(mf, 1, Megaflow.refs);
+  store<u32>(mf, UKEY_VISIBLE, Megaflow.state);
+  store<f64>(mf, nowMs, Megaflow.createdMs);
+  let to = mf + Megaflow.SIZE;
+  let maskAt = subtable + Subtable.SIZE;
+  for (let i: usize = 0; i < <usize>blocks; i++) {
+    const from = key + (<usize>load<u8>(subtable + Subtable.blockAt + i) << 6);
+    for (let at: usize = 0; at < 64; at += 16) {
+      v128.store(to + at, v128.and(v128.load(from + at), v128.load(maskAt + at)));
+    }
+    to += 64;
+    maskAt += 64;
+  }
+  setUfid(mf, subtable, key);
+  const generation = load<u32>(pmd, Pmd.generation) + 1;
+  store<u32>(pmd, generation, Pmd.generation);
+  store<u32>(mf, generation, Megaflow.generation);
+  if (!directoryAdd(pmd, mf)) {
+    free(block);
+    free(mf);
+    return 0;
+  }
+  if (!subtableInsert(subtable, mf, hash)) {
+    store<u32>(mf, 1, Megaflow.dead);
+    directoryRemove(pmd, mf);
+    megaflowUnref(mf);
+    return 0;
+  }
+  return mf;
+}
+
+/** Deletes a megaflow whose address is good (same step). False if it was dead. */
+export function megaflowDelete(mf: usize): bool {
+  const pmd: usize = load<u32>(mf, Megaflow.pmd);
+  lock(pmd + Pmd.lock);
+  const alive = load<u32>(mf, Megaflow.dead) == 0;
+  if (alive) remove(pmd, mf);
+  unlock(pmd + Pmd.lock);
+  return alive;
+}
+
+function remove(pmd: usize, mf: usize): void {
+  atomic.store<u32>(mf + Megaflow.dead, 1);
+  subtableDelete(pmd, load<u32>(mf, Megaflow.subtable), mf, load<u32>(mf, Megaflow.hash));
+  directoryRemove(pmd, mf);
+  megaflowUnref(mf);
+}
+
+/** Deletes all megaflows of a pmd; returns how many. */
+export function megaflowFlush(pmd: usize): u32 {
+  lock(pmd + Pmd.lock);
+  const slots: usize = load<u32>(pmd, Pmd.flowSlots);
+  const end = slots + (<usize>load<u32>(pmd, Pmd.flowCapacity) << 2);
+  let count: u32 = 0;
+  for (let at = slots; at < end; at += 4) {
+    const mf: usize = load<u32>(at);
+    if (mf == 0) continue;
+    remove(pmd, mf);
+    count++;
+  }
+  unlock(pmd + Pmd.lock);
+  return count;
+}
+
+/** Gives a megaflow other actions (copied). False if it is dead or memory is used up. */
+export function megaflowSetActions(mf: usize, actions: usize, length: u32): bool {
+  const block = actionsNew(actions, length);
+  if (block == 0) return false;
+  const pmd: usize = load<u32>(mf, Megaflow.pmd);
+  lock(pmd + Pmd.lock);
+  const alive = load<u32>(mf, Megaflow.dead) == 0;
+  if (alive) deferFree(atomic.xchg<u32>(mf + Megaflow.actions, <u32>block));
+  unlock(pmd + Pmd.lock);
+  if (!alive) free(block);
+  return alive;
+}
+
+/** The megaflow with exactly this mask and masked key, or 0. */
+export function megaflowFind(pmd: usize, key: usize, mask: usize): usize {
+  lock(pmd + Pmd.lock);
+  const own = ownMask(pmd, mask);
+  const port = dpclsPortFind(pmd, be32(key + Key.inPort));
+  let mf: usize = 0;
+  if (port != 0) {
+    const subtable = subtableOf(port, own, keyPresent(own), hashWhole(own, 0));
+    if (subtable != 0) mf = subtableFind(subtable, key, subtableHash(subtable, key));
+  }
+  unlock(pmd + Pmd.lock);
+  return mf;
+}
+
+export function megaflowFindUfid(pmd: usize, u0: u32, u1: u32, u2: u32, u3: u32): usize {
+  lock(pmd + Pmd.lock);
+  const mf = directoryFindUfid(pmd, u0, u1, u2, u3);
+  unlock(pmd + Pmd.lock);
+  return mf;
+}
+
+/** The megaflow that a packet with this key would hit, or 0; counts nothing. */
+export function megaflowLookup(pmd: usize, key: usize): usize {
+  lock(pmd + Pmd.lock);
+  const port = dpclsPortFind(pmd, be32(key + Key.inPort));
+  let mf: usize = 0;
+  if (port != 0) {
+    const list: usize = load<u32>(port, DpclsPort.list);
+    const count = load<u32>(list);
+    for (let i: u32 = 0; i < count && mf == 0; i++) {
+      const subtable: usize = load<u32>(list + (<usize>i << 2), 4);
+      mf = subtableFind(subtable, key, subtableHash(subtable, key));
+    }
+  }
+  unlock(pmd + Pmd.lock);
+  return mf;
+}
+
+/** Writes the masked key and the mask of a megaflow, 768 bytes each. */
+export function megaflowExpand(mf: usize, keyOut: usize, maskOut: usize): void {
+  const subtable: usize = load<u32>(mf, Megaflow.subtable);
+  memory.fill(keyOut, 0, Key.SIZE);
+  memory.fill(maskOut, 0, Key.SIZE);
+  const blocks = <usize>load<u32>(subtable, Subtable.blocks);
+  for (let i: usize = 0; i < blocks; i++) {
+    const block = <usize>load<u8>(subtable + Subtable.blockAt + i) << 6;
+    memory.copy(keyOut + block, mf + Megaflow.SIZE + (i << 6), 64);
+    memory.copy(maskOut + block, subtable + Subtable.SIZE + (i << 6), 64);
+  }
+}
+
+export function megaflowActions(mf: usize): usize {
+  return <usize>load<u32>(mf, Megaflow.actions) + ACTIONS_HEADER;
+}
+
+export function megaflowActionsLength(mf: usize): u32 {
+  return load<u32>(<usize>load<u32>(mf, Megaflow.actions));
+}

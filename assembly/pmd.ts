@@ -1,0 +1,340 @@
+import { alloc, free } from './memory';
+import { lock, tryLock, unlock } from './lock';
+import { execute, executeDrop } from './actions';
+import { count, extractFresh, KEY_SIZE, KEY_SLOTS, LIST_CAPACITY, missAdd, pmdReset, txAdd } from './burst';
+import { directoryFree, directoryInit } from './directory';
+import { dpclsLookup, dpclsPortFind, dpclsRank } from './dpcls';
+import { EMC_ENTRIES, emcFlush, emcLookup, emcMaybeInsert, emcSweep } from './emc';
+import { DpclsPort } from './generated/dpcls-port';
+import { Megaflow } from './generated/megaflow';
+import { Packet } from './generated/packet';
+import { Pmd } from './generated/pmd';
+import { PmdUpcall } from './generated/pmd-upcall';
+import { TxPort } from './generated/tx-port';
+import { HASH_CONSTANTS, hashKey } from './hash';
+import { ACTIONS_HEADER, megaflowFlush, SHAPE_DROP, SHAPE_OUTPUT } from './megaflow';
+
+/**
+ * The way of a burst through a pmd: extract all, look all up (EMC, then dpcls), run actions batch by
+ * batch, then the same for packets that recirculated, until none are left. One thread owns a pmd.
+ *
+ * The steps are loops over the burst, not one loop: stores of extraction have reached the cache when
+ * lookup reads them as vectors, and each megaflow's statistics are touched once a burst.
+ */
+// @ts-ignore: decorator
+@inline const BURST: u32 = 32;
+// @ts-ignore: decorator
+@inline const TX_CAPACITY: u32 = 4096;
+// @ts-ignore: decorator
+@inline const CLONE_BYTES: u32 = 4 << 20;
+// @ts-ignore: decorator
+@inline const MAX_RECIRC_DEPTH: u32 = 6;
+// @ts-ignore: decorator
+@inline const RANK_EVERY: u32 = 16384;
+// @ts-ignore: decorator
+@inline const SWEEP_PER_BURST: u32 = 2;
+// Batch: megaflow, count, bytes, tcpFlags, then packets[32].
+// @ts-ignore: decorator
+@inline const BATCH_SIZE: usize = 160;
+// @ts-ignore: decorator
+@inline const BATCH_PACKETS: usize = 16;
+
+// @ts-ignore: decorator
+@inline
+function give(pmd: usize, field: usize, size: u32): bool {
+  const block = alloc(size);
+  store<u32>(pmd + field, <u32>block);
+  return block != 0;
+}
+
+/** Makes a pmd; 0 when memory is used up. Any thread; then one thread owns it. */
+export function pmdCreate(id: u32): usize {
+  const pmd = alloc(<u32>Pmd.SIZE);
+  if (pmd == 0) return 0;
+  store<u32>(pmd, id, Pmd.id);
+  store<u32>(pmd, TX_CAPACITY, Pmd.txCapacity);
+  store<u32>(pmd, CLONE_BYTES, Pmd.clonesSize);
+  // Any number but 0; differs by start and by pmd.
+  store<u32>(pmd, (load<u32>(HASH_CONSTANTS) ^ (id * 0x9e3779b1)) | 1, Pmd.random);
+  pmdSetEmcInsertInvProb(pmd, 100);
+  const complete =
+    give(pmd, Pmd.ports, 4096) &&
+    give(pmd, Pmd.emc, EMC_ENTRIES << 4) &&
+    give(pmd, Pmd.emcKeys, EMC_ENTRIES << 8) &&
+    give(pmd, Pmd.misses, LIST_CAPACITY << 2) &&
+    give(pmd, Pmd.upcalls, LIST_CAPACITY * <u32>PmdUpcall.SIZE) &&
+    give(pmd, Pmd.recircs, LIST_CAPACITY << 2) &&
+    give(pmd, Pmd.txPorts, TX_CAPACITY * <u32>TxPort.SIZE) &&
+    give(pmd, Pmd.txMap, 4096) &&
+    // One key more than slots: scratch of the hash action.
+    give(pmd, Pmd.keys, (KEY_SLOTS + 1) * <u32>KEY_SIZE) &&
+    give(pmd, Pmd.keyStale, (KEY_SLOTS + 1) << 2) &&
+    give(pmd, Pmd.batches, BURST * <u32>BATCH_SIZE) &&
+    give(pmd, Pmd.clones, CLONE_BYTES) &&
+    give(pmd, Pmd.maskScratch, <u32>KEY_SIZE) &&
+    directoryInit(pmd);
+  if (complete) return pmd;
+  pmdFree(pmd);
+  return 0;
+}
+
+function pmdFree(pmd: usize): void {
+  directoryFree(pmd);
+  const records: usize = load<u32>(pmd, Pmd.txPorts);
+  if (records != 0) {
+    for (let i: usize = 0; i < <usize>TX_CAPACITY; i++) free(load<u32>(records + i * TxPort.SIZE, TxPort.list));
+  }
+  free(load<u32>(pmd, Pmd.ports));
+  free(load<u32>(pmd, Pmd.emc));
+  free(load<u32>(pmd, Pmd.emcKeys));
+  free(load<u32>(pmd, Pmd.misses));
+  free(load<u32>(pmd, Pmd.upcalls));
+  free(load<u32>(pmd, Pmd.recircs));
+  free(records);
+  free(load<u32>(pmd, Pmd.txMap));
+  free(load<u32>(pmd, Pmd.keys));
+  free(load<u32>(pmd, Pmd.keyStale));
+  free(load<u32>(pmd, Pmd.batches));
+  free(load<u32>(pmd, Pmd.clones));
+  free(load<u32>(pmd, Pmd.maskScratch));
+  free(pmd);
+}
+
+/** Deletes all megaflows and frees the pmd. No thread may use it any more. */
+export function pmdDestroy(pmd: usize): void {
+  megaflowFlush(pmd);
+  emcFlush(pmd);
+  const heads: usize = load<u32>(pmd, Pmd.ports);
+  for (let i: usize = 0; i < 1024; i++) {
+    let port: usize = load<u32>(heads + (i << 2));
+    while (port != 0) {
+      const next: usize = load<u32>(port, DpclsPort.next);
+      free(load<u32>(port, DpclsPort.list));
+      free(port);
+      port = next;
+    }
+  }
+  pmdFree(pmd);
+}
+
+/** other_config:emc-insert-inv-prob: one of `inverse` megaflow hits enters the EMC; 0 = none, 1 = each. */
+export function pmdSetEmcInsertInvProb(pmd: usize, inverse: u32): void {
+  store<u32>(pmd, inverse == 0 ? 0 : 0xffff_ffff / inverse, Pmd.emcInsertMin);
+}
+
+/** dpif-netdev/pmd-stats-clear. */
+export function pmdStatsClear(pmd: usize): void {
+  memory.fill(pmd + Pmd.rxPackets, 0, Pmd.rxBytes + 8 - Pmd.rxPackets);
+}
+
+/**
+ * Takes a burst of n <= 32 received packets all the way. Returns the number of misses, which are in
+ * pmd.misses; also fills upcalls and transmit lists.
+ */
+export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
+  store<f64>(pmd, nowMs, Pmd.nowMs);
+  emcSweep(pmd, SWEEP_PER_BURST);
+  const recircs: usize = load<u32>(pmd, Pmd.recircs);
+  let bytes: u32 = 0;
+  let good: u32 = 0;
+  n = min<u32>(n, BURST);
+  for (let i: u32 = 0; i < n; i++) {
+    const packet: usize = load<u32>(batch + (<usize>i << 2));
+    const length = load<u32>(packet, Packet.length);
+    bytes += length;
+    // megaflow, hash; recircId, dpHash; depth, refs; skbPriority, pktMark; cutLength.
+    store<u64>(packet, 0, Packet.megaflow);
+    store<u64>(packet, 0, Packet.recircId);
+    store<u16>(packet, 0, Packet.depth);
+    store<u64>(packet, 0, Packet.skbPriority);
+    store<u32>(packet, 0, Packet.cutLength);
+    if (length < 14) {
+      count(pmd, Pmd.dropRxInvalidPacket);
+      continue;
+    }
+    if (!extractFresh(pmd, packet)) {
+      count(pmd, Pmd.dropNoBuffer);
+      continue;
+    }
+    store<u32>(recircs + (<usize>good << 2), <u32>packet);
+    good++;
+  }
+  store<f64>(pmd, load<f64>(pmd, Pmd.rxPackets) + <f64>n, Pmd.rxPackets);
+  store<f64>(pmd, load<f64>(pmd, Pmd.rxBytes) + <f64>bytes, Pmd.rxBytes);
+  store<u32>(pmd, good, Pmd.recircCount);
+  lookupAndRun(pmd, 0, good);
+  if (load<u32>(pmd, Pmd.recircCount) > good) recirculate(pmd, good);
+  store<u32>(pmd, 0, Pmd.recircCount);
+  return load<u32>(pmd, Pmd.missCount);
+}
+
+/** Looks up packets [from, from + n) of pmd.recircs, extracted already, and runs their actions. */
+function lookupAndRun(pmd: usize, from: u32, n: u32): void {
+  const list = <usize>load<u32>(pmd, Pmd.recircs) + (<usize>from << 2);
+  const useEmc = load<u32>(pmd, Pmd.emcInsertMin) != 0;
+  let emcHits: u32 = 0;
+  let missed: u32 = 0;
+  store<u32>(pmd, 0, Pmd.batchCount);
+  for (let i: u32 = 0; i < n; i++) {
+    const packet: usize = load<u32>(list + (<usize>i << 2));
+    const key: usize = load<u32>(packet, Packet.key);
+    const present = load<u32>(packet, Packet.present);
+    const hash = hashKey(key, present);
+    store<u32>(packet, hash, Packet.hash);
+    let mf: usize = 0;
+    if (useEmc) mf = emcLookup(pmd, key, present, hash);
+    if (mf != 0) {
+      emcHits++;
+    } else {
+      mf = lookup(pmd, packet, key, present, hash);
+      if (mf == 0) {
+        missed++;
+        missAdd(pmd, packet);
+        continue;
+      }
+    }
+    store<u32>(packet, <u32>mf, Packet.megaflow);
+    batchAdd(pmd, mf, packet);
+  }
+  store<f64>(pmd, load<f64>(pmd, Pmd.emcHits) + <f64>emcHits, Pmd.emcHits);
+  if (emcHits != n) {
+    store<f64>(pmd, load<f64>(pmd, Pmd.megaflowHits) + <f64>(n - emcHits - missed), Pmd.megaflowHits);
+    rankSometimes(pmd, n - emcHits);
+  }
+  const batches = load<u32>(pmd, Pmd.batchCount);
+  for (let i: u32 = 0; i < batches; i++) batchRun(pmd, <usize>load<u32>(pmd, Pmd.batches) + <usize>i * BATCH_SIZE);
+}
+
+function lookup(pmd: usize, packet: usize, key: usize, present: u32, hash: u32): usize {
+  const port = dpclsPortFind(pmd, load<u32>(packet, Packet.inPort));
+  if (port == 0) return 0;
+  const mf = dpclsLookup(pmd, port, key);
+  if (mf != 0) emcMaybeInsert(pmd, key, present, hash, mf);
+  return mf;
+}
+
+function rankSometimes(pmd: usize, lookups: u32): void {
+  const sum = load<u32>(pmd, Pmd.optimizeCount) + lookups;
+  store<u32>(pmd, sum, Pmd.optimizeCount);
+  if (sum < RANK_EVERY || !tryLock(pmd + Pmd.lock)) return;
+  dpclsRank(pmd);
+  unlock(pmd + Pmd.lock);
+  store<u32>(pmd, 0, Pmd.optimizeCount);
+}
+
+// @ts-ignore: decorator
+@inline
+function batchAdd(pmd: usize, mf: usize, packet: usize): void {
+  const batches: usize = load<u32>(pmd, Pmd.batches);
+  const used = load<u32>(pmd, Pmd.batchCount);
+  let index = load<u32>(mf, Megaflow.batch);
+  let batch = batches + <usize>index * BATCH_SIZE;
+  if (index >= used || <usize>load<u32>(batch) != mf) {
+    index = used;
+    batch = batches + <usize>index * BATCH_SIZE;
+    store<u32>(pmd, used + 1, Pmd.batchCount);
+    store<u32>(mf, index, Megaflow.batch);
+    store<u32>(batch, <u32>mf);
+    // count, then bytes and tcpFlags.
+    store<u32>(batch, 0, 4);
+    store<u64>(batch, 0, 8);
+  }
+  const held = load<u32>(batch, 4);
+  store<u32>(batch + BATCH_PACKETS + (<usize>held << 2), <u32>packet);
+  store<u32>(batch, held + 1, 4);
+  store<u32>(batch, load<u32>(batch, 8) + load<u32>(packet, Packet.length), 8);
+  store<u32>(batch, load<u32>(batch, 12) | <u32>load<u16>(packet, Packet.tcpFlags), 12);
+}
+
+/** Credits a megaflow; the pmd's thread is the only writer. */
+// @ts-ignore: decorator
+@inline
+function credit(pmd: usize, mf: usize, packets: u32, bytes: u32, tcpFlags: u32): void {
+  store<f64>(mf, load<f64>(mf, Megaflow.packets) + <f64>packets, Megaflow.packets);
+  store<f64>(mf, load<f64>(mf, Megaflow.bytes) + <f64>bytes, Megaflow.bytes);
+  store<f64>(mf, load<f64>(pmd, Pmd.nowMs), Megaflow.usedMs);
+  store<u32>(mf, load<u32>(mf, Megaflow.tcpFlags) | tcpFlags, Megaflow.tcpFlags);
+}
+
+function batchRun(pmd: usize, batch: usize): void {
+  const mf: usize = load<u32>(batch);
+  const packets = load<u32>(batch, 4);
+  credit(pmd, mf, packets, load<u32>(batch, 8), load<u32>(batch, 12));
+  const block: usize = load<u32>(mf, Megaflow.actions);
+  const actions = block + ACTIONS_HEADER;
+  const end = actions + <usize>load<u32>(block);
+  const shape = load<u32>(block, 4);
+  for (let i: u32 = 0; i < packets; i++) {
+    const packet: usize = load<u32>(batch + BATCH_PACKETS + (<usize>i << 2));
+    if (shape == SHAPE_OUTPUT) txAdd(pmd, packet, load<u32>(actions, 4));
+    else if (shape == SHAPE_DROP) executeDrop(pmd);
+    else execute(pmd, packet, actions, end, mf, 0);
+  }
+}
+
+/** Passes packets from pmd.recircs[from] on through the tables again until none are left. */
+function recirculate(pmd: usize, from: u32): void {
+  const recircs: usize = load<u32>(pmd, Pmd.recircs);
+  while (from < load<u32>(pmd, Pmd.recircCount)) {
+    const end = min<u32>(load<u32>(pmd, Pmd.recircCount), from + BURST);
+    let good = from;
+    for (let i = from; i < end; i++) {
+      const packet: usize = load<u32>(recircs + (<usize>i << 2));
+      const depth = <u32>load<u8>(packet, Packet.depth);
+      if (depth >= MAX_RECIRC_DEPTH || !extractFresh(pmd, packet)) {
+        count(pmd, Pmd.dropRecircError);
+        continue;
+      }
+      store<u8>(packet, <u8>(depth + 1), Packet.depth);
+      count(pmd, Pmd.recirculations);
+      store<u32>(recircs + (<usize>good << 2), <u32>packet);
+      good++;
+    }
+    lookupAndRun(pmd, from, good - from);
+    from = end;
+  }
+}
+
+/** Recirculates what actions outside of pmdProcess queued. */
+function drain(pmd: usize): void {
+  if (load<u32>(pmd, Pmd.recircCount) == 0) return;
+  recirculate(pmd, 0);
+  store<u32>(pmd, 0, Pmd.recircCount);
+}
+
+/**
+ * Looks a missed packet up again. On a hit it is counted as a megaflow hit, its actions run, and the
+ * megaflow is returned; otherwise 0 and nothing happened.
+ */
+export function pmdRetry(pmd: usize, packet: usize): usize {
+  const key: usize = load<u32>(packet, Packet.key);
+  const mf = lookup(pmd, packet, key, load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash));
+  if (mf == 0) return 0;
+  store<u32>(packet, <u32>mf, Packet.megaflow);
+  count(pmd, Pmd.megaflowHits);
+  credit(pmd, mf, 1, load<u32>(packet, Packet.length), <u32>load<u16>(packet, Packet.tcpFlags));
+  const block: usize = load<u32>(mf, Megaflow.actions);
+  runActions(pmd, packet, block + ACTIONS_HEADER, load<u32>(block), mf);
+  drain(pmd);
+  return mf;
+}
+
+/** Runs actions on a packet that was extracted (offsets are set), and all passes that follow. */
+export function pmdExecute(pmd: usize, packet: usize, actions: usize, length: u32): void {
+  runActions(pmd, packet, actions, length, 0);
+  drain(pmd);
+}
+
+function runActions(pmd: usize, packet: usize, actions: usize, length: u32, mf: usize): void {
+  if (length == 0) executeDrop(pmd);
+  else execute(pmd, packet, actions, actions + <usize>length, mf, 0);
+}
+
+/** Waits for the writer lock and ranks the subtables now; for tests and benchmarks. */
+export function pmdRank(pmd: usize): void {
+  lock(pmd + Pmd.lock);
+  dpclsRank(pmd);
+  unlock(pmd + Pmd.lock);
+}
+
+export { pmdReset };
