@@ -7,3 +7,5 @@ export * from './jsonrpc.ts';
 export * from './target.ts';
 export * from './timers.ts';
 export * from './unixctl.ts';
+export * from './reconnect.ts';
+export * from './session.ts';

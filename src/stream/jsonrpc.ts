@@ -6,7 +6,7 @@
  */
 import { SystemError } from '../util/errors.ts';
 import { rateLimit, vlog } from '../util/log.ts';
-import type { ByteStream } from './byte-stream.ts';
+import type { ByteStream, StreamHandlers } from './byte-stream.ts';
 import { JsonStreamParser } from './json-stream.ts';
 import { formatJson, isJsonArray, isJsonObject } from './json.ts';
 import type { Json } from './json.ts';
@@ -91,14 +91,19 @@ export class JsonRpcConnection {
 
   /** Starts delivery. Call once. */
   start(handlers: JsonRpcHandlers): void {
+    this.#stream.start(this.attach(handlers));
+  }
+
+  /** As `start`, for a stream whose delivery someone else starts (`SessionOptions.onConnect`). */
+  attach(handlers: JsonRpcHandlers): StreamHandlers {
     this.#handlers = handlers;
-    this.#stream.start({
+    return {
       onData: (bytes) => this.#onData(bytes),
       onClose: (error) => {
         this.#isOpen = false;
         handlers.onClose(this.#error ?? error);
       },
-    });
+    };
   }
 
   #onData(bytes: Uint8Array): void {

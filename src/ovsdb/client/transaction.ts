@@ -1,0 +1,287 @@
+/**
+ * A transaction in the making: writes gather here and are visible through its own reads, then go to the
+ * server at once by `commit`.
+ *
+ * Rows are named by uuid. An inserted row gets a temporary uuid that may be used anywhere in the same
+ * transaction; after the commit `realUuid` gives the lasting one. `verify` adds the condition that a
+ * column still has the contents that the replica has: if not, the commit answers `try again`.
+ */
+import { SystemRandom, randomUuid } from '../../util/random.ts';
+import { formatJson, isJsonArray, isJsonObject } from '../../stream/index.ts';
+import type { Json } from '../../stream/index.ts';
+import { atomToJson } from '../data/atom.ts';
+import type { Atom } from '../data/atom.ts';
+import { datumEquals, datumFromJson, datumToJson, defaultDatum } from '../data/datum.ts';
+import type { Datum } from '../data/datum.ts';
+import { OvsdbError } from '../errors.ts';
+import type { ColumnSchema, TableSchema } from '../schema.ts';
+import { errorFromJson, isErrorResult } from './idl.ts';
+import type { Idl } from './idl.ts';
+import { datumFromValue } from './value.ts';
+import type { InputValue } from './value.ts';
+
+export type CommitStatus = 'success' | 'unchanged' | 'try again' | 'not locked' | 'error';
+export type Mutator = '+=' | '-=' | '*=' | '/=' | '%=' | 'insert' | 'delete';
+
+interface Pending {
+  readonly table: TableSchema;
+  readonly isInserted: boolean;
+  isDeleted: boolean;
+  readonly columns: Map<string, Datum>;
+  readonly verified: Set<string>;
+  readonly mutations: Json[];
+}
+
+const $random = new SystemRandom();
+
+export class IdlTransaction {
+  readonly #idl: Idl;
+  readonly #pending = new Map<string, Pending>();
+  readonly #real = new Map<string, string>();
+  readonly #comments: string[] = [];
+  #increment: { table: string; uuid: string; column: string } | undefined;
+  #incrementResult: number | undefined;
+  #error: OvsdbError | undefined;
+  /** Only tells what would happen. */
+  isDryRun = false;
+
+  constructor(idl: Idl) {
+    this.#idl = idl;
+  }
+
+  #table(name: string): TableSchema {
+    const table = this.#idl.table(name);
+    if (table === undefined) throw new OvsdbError('unknown table', `no table named ${name}`);
+    return table;
+  }
+  #column(table: TableSchema, name: string): ColumnSchema {
+    const column = table.columns.get(name);
+    if (column === undefined) throw new OvsdbError('unknown column', `table ${table.name} has no column ${name}`);
+    return column;
+  }
+  #of(tableName: string, uuid: string): Pending {
+    let pending = this.#pending.get(uuid);
+    if (pending === undefined) {
+      pending = {
+        table: this.#table(tableName),
+        isInserted: false,
+        isDeleted: false,
+        columns: new Map(),
+        verified: new Set(),
+        mutations: [],
+      };
+      this.#pending.set(uuid, pending);
+    }
+    return pending;
+  }
+
+  // --- reading through the writes so far ---
+
+  /** Uuids of the table's rows, as this transaction sees them. */
+  uuids(table: string): string[] {
+    const committed = this.#idl.rows(table).map((row) => row.uuid);
+    const inserted = [...this.#pending].filter(([, p]) => p.isInserted && p.table.name === table).map(([uuid]) => uuid);
+    return [...committed, ...inserted].filter((uuid) => this.#pending.get(uuid)?.isDeleted !== true);
+  }
+  exists(table: string, uuid: string): boolean {
+    const pending = this.#pending.get(uuid);
+    if (pending !== undefined && (pending.isDeleted || pending.isInserted)) return !pending.isDeleted && pending.table.name === table;
+    return this.#idl.row(table, uuid) !== undefined;
+  }
+  datum(table: string, uuid: string, column: string): Datum {
+    if (column === '_uuid') return { keys: [uuid], values: null };
+    const pending = this.#pending.get(uuid);
+    const written = pending?.columns.get(column);
+    if (written !== undefined) return written;
+    const row = pending?.isInserted === true ? undefined : this.#idl.row(table, uuid);
+    return row?.datum(column) ?? defaultDatum(this.#column(this.#table(table), column).type);
+  }
+  isInserted(uuid: string): boolean {
+    return this.#pending.get(uuid)?.isInserted === true;
+  }
+
+  // --- writing ---
+
+  /** @returns The temporary uuid of the new row. */
+  insert(tableName: string, columns: Readonly<Record<string, InputValue>> = {}): string {
+    const uuid = randomUuid($random);
+    this.insertAs(tableName, uuid);
+    this.update(tableName, uuid, columns);
+    return uuid;
+  }
+  /** Inserts with a temporary uuid chosen by the caller. */
+  insertAs(tableName: string, uuid: string): void {
+    this.#pending.set(uuid, {
+      table: this.#table(tableName),
+      isInserted: true,
+      isDeleted: false,
+      columns: new Map(),
+      verified: new Set(),
+      mutations: [],
+    });
+  }
+  update(table: string, uuid: string, columns: Readonly<Record<string, InputValue>>): void {
+    const schema = this.#table(table);
+    for (const [name, value] of Object.entries(columns)) {
+      this.write(table, uuid, name, datumFromValue(this.#column(schema, name).type, value));
+    }
+  }
+  write(table: string, uuid: string, column: string, datum: Datum): void {
+    this.#of(table, uuid).columns.set(column, datum);
+  }
+  delete(table: string, uuid: string): void {
+    const pending = this.#of(table, uuid);
+    if (pending.isInserted) this.#pending.delete(uuid);
+    else pending.isDeleted = true;
+  }
+  /** A mutation done by the server, on what it has then; not visible to reads here. */
+  mutate(table: string, uuid: string, column: string, mutator: Mutator, value: InputValue): void {
+    const { type } = this.#column(this.#table(table), column);
+    const json =
+      mutator === 'delete' && type.value !== null && Array.isArray(value)
+        ? datumToJson({ ...type, value: null, min: 0, max: Infinity }, datumFromValue({ ...type, value: null, min: 0, max: Infinity }, value), this.#toJson)
+        : datumToJson(type, datumFromValue({ ...type, min: 0, max: Infinity }, value), this.#toJson);
+    this.#of(table, uuid).mutations.push([column, mutator, json]);
+  }
+  /** Makes the commit fail with `try again` if the server's contents differ from the replica's. */
+  verify(table: string, uuid: string, column: string): void {
+    if (this.isInserted(uuid)) return;
+    this.#of(table, uuid).verified.add(column);
+  }
+  /** Adds 1 to an integer column; `incrementResult` has the outcome. */
+  increment(table: string, uuid: string, column: string): void {
+    this.#increment = { table, uuid, column };
+  }
+  get incrementResult(): number | undefined {
+    return this.#incrementResult;
+  }
+  comment(text: string): void {
+    this.#comments.push(text);
+  }
+
+  get error(): OvsdbError | undefined {
+    return this.#error;
+  }
+  realUuid(uuid: string): string | undefined {
+    return this.#real.get(uuid) ?? (this.isInserted(uuid) ? undefined : uuid);
+  }
+
+  readonly #toJson = (type: Parameters<typeof atomToJson>[0], atom: Atom): Json =>
+    type === 'uuid' && typeof atom === 'string' && this.isInserted(atom) ? ['named-uuid', rowName(atom)] : atomToJson(type, atom);
+
+  /** The operations as they would be sent. */
+  operations(): Json[] {
+    const waits: Json[] = [];
+    const changes: Json[] = [];
+    for (const [uuid, pending] of this.#pending) {
+      const where: Json = [['_uuid', '==', ['uuid', uuid]]];
+      const table = pending.table.name;
+      for (const name of pending.verified) {
+        const { type } = this.#column(pending.table, name);
+        const row = this.#idl.row(table, uuid);
+        const datum = row?.datum(name) ?? defaultDatum(type);
+        waits.push({ op: 'wait', table, timeout: 0, where, columns: [name], until: '==', rows: [{ [name]: datumToJson(type, datum) }] });
+      }
+      if (pending.isDeleted) {
+        changes.push({ op: 'delete', table, where });
+        continue;
+      }
+      const row: Record<string, Json> = {};
+      const before = pending.isInserted ? undefined : this.#idl.row(table, uuid);
+      for (const [name, datum] of pending.columns) {
+        const { type } = this.#column(pending.table, name);
+        const old = pending.isInserted ? defaultDatum(type) : before?.datum(name);
+        if (old !== undefined && datumEquals(old, datum)) continue;
+        row[name] = datumToJson(type, datum, this.#toJson);
+      }
+      if (pending.isInserted) changes.push({ op: 'insert', table, row, 'uuid-name': rowName(uuid) });
+      else if (Object.keys(row).length > 0) changes.push({ op: 'update', table, where, row });
+      if (pending.mutations.length > 0) {
+        const self: Json = pending.isInserted ? [['_uuid', '==', ['named-uuid', rowName(uuid)]]] : where;
+        changes.push({ op: 'mutate', table, where: self, mutations: pending.mutations });
+      }
+    }
+    const operations = [...waits, ...changes];
+    if (changes.length > 0 && this.#increment !== undefined) {
+      const { table, uuid, column } = this.#increment;
+      const where: Json = [['_uuid', '==', this.#toJson('uuid', uuid)]];
+      operations.push({ op: 'mutate', table, where, mutations: [[column, '+=', 1]] });
+      operations.push({ op: 'select', table, where, columns: [column] });
+    }
+    return changes.length === 0 && this.#increment === undefined && waits.length === 0 ? [] : operations;
+  }
+
+  /**
+   * Sends the transaction and waits for its end.
+   *
+   * @returns `try again`: a verified column had changed, or the connection was lost (the server may or
+   * may not have done it); `error`: see `error`.
+   */
+  async commit(): Promise<CommitStatus> {
+    const operations = this.operations();
+    const isIdle = operations.every((op) => isJsonObject(op) && op['op'] === 'wait');
+    if (isIdle && this.#increment === undefined) return 'unchanged';
+    const { lockName } = this.#idl;
+    const params: Json[] = [this.#idl.databaseName];
+    if (lockName !== undefined) {
+      if (!this.#idl.hasLock) return 'not locked';
+      params.push({ op: 'assert', lock: lockName });
+    }
+    const first = params.length - 1;
+    params.push(...operations);
+    if (this.#comments.length > 0) params.push({ op: 'comment', comment: this.#comments.join('\n') });
+    if (this.isDryRun) params.push({ op: 'abort' });
+    let reply: Json;
+    try {
+      reply = await this.#idl.call('transact', params);
+    } catch (error) {
+      if (!(error instanceof OvsdbError)) throw error;
+      if (error.code === 'connection lost') return 'try again';
+      this.#error = error;
+      return 'error';
+    }
+    if (!isJsonArray(reply)) {
+      this.#error = new OvsdbError('syntax error', `reply to "transact" is not an array: ${formatJson(reply)}`);
+      return 'error';
+    }
+    return this.#finish(operations, reply, first);
+  }
+
+  #finish(operations: readonly Json[], reply: readonly Json[], first: number): CommitStatus {
+    for (const result of reply) {
+      if (!isErrorResult(result)) continue;
+      const { error } = result;
+      if (error === 'timed out') return 'try again';
+      if (error === 'not owner') return 'not locked';
+      if (error === 'aborted') continue;
+      this.#error = errorFromJson(result);
+      return 'error';
+    }
+    operations.forEach((operation, i) => {
+      const result = reply[first + i];
+      if (!isJsonObject(operation) || !isJsonObject(result)) return;
+      if (operation['op'] === 'insert') this.#learnUuid(operation['uuid-name'], result['uuid']);
+      else if (operation['op'] === 'select') this.#learnIncrement(result['rows']);
+    });
+    return 'success';
+  }
+
+  #learnUuid(name: Json | undefined, uuid: Json | undefined): void {
+    if (typeof name !== 'string' || !isJsonArray(uuid) || typeof uuid[1] !== 'string') return;
+    this.#real.set(name.slice('row'.length).replaceAll('_', '-'), uuid[1]);
+  }
+
+  #learnIncrement(rows: Json | undefined): void {
+    if (this.#increment === undefined || !isJsonArray(rows)) return;
+    const [row] = rows;
+    const { table, column } = this.#increment;
+    if (!isJsonObject(row)) return;
+    const datum = datumFromJson(this.#column(this.#table(table), column).type, row[column] ?? null);
+    this.#incrementResult = Number(datum.keys[0] ?? 0);
+  }
+}
+
+/** Name of an inserted row in the transaction's JSON: an <id> made of its temporary uuid. */
+function rowName(uuid: string): string {
+  return `row${uuid.replaceAll('-', '_')}`;
+}

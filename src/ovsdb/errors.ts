@@ -1,0 +1,30 @@
+/**
+ * Errors of OVSDB: `code` is the tag of RFC 7047 §5.2 or of OVS, e.g. `constraint violation`.
+ */
+import { OvsError } from '../util/errors.ts';
+import { formatJson } from '../stream/json.ts';
+import type { Json, JsonObject } from '../stream/json.ts';
+
+export class OvsdbError extends OvsError {
+  readonly details: string | undefined;
+  /** The JSON text at fault. */
+  readonly syntax: string | undefined;
+  constructor(code: string, details?: string, syntax?: Json) {
+    const text = syntax === undefined ? undefined : formatJson(syntax, true);
+    super(code, `${text === undefined ? '' : `syntax "${text}": `}${code}${details === undefined ? '' : `: ${details}`}`);
+    this.details = details;
+    this.syntax = text;
+  }
+  /** The form in which it stands in a reply. */
+  toJson(): JsonObject {
+    return {
+      ...(this.details === undefined ? {} : { details: this.details }),
+      error: this.code,
+      ...(this.syntax === undefined ? {} : { syntax: this.syntax }),
+    };
+  }
+}
+
+export function syntaxError(json: Json, details: string): OvsdbError {
+  return new OvsdbError('syntax error', details, json);
+}
