@@ -90,10 +90,10 @@ export interface SetFieldAction {
   readonly field: Field;
   /** `field.bytes` long, zero outside the mask. */
   readonly value: Uint8Array;
-  /** Same length; all ones over the field's bits for an exact set. */
+  /** Same length; all 0xff for a set of the whole field (a `load` has ones only where it writes). */
   readonly mask: Uint8Array;
-  /** Came as `load`: prints and encodes as NXAST_REG_LOAD. */
-  readonly raw: 'set_field' | 'load';
+  /** `load` prints and encodes as NXAST_REG_LOAD, `load2` encodes as NXAST_REG_LOAD2. */
+  readonly raw: 'set_field' | 'load' | 'load2';
 }
 
 export interface RegMoveAction {
