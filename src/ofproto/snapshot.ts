@@ -90,6 +90,10 @@ export interface SnapshotBundle {
   readonly vlan: number;
   /** VLANs carried, undefined = all. */
   readonly trunks?: readonly number[];
+  /** dot1q-tunnel: customer VLANs allowed, undefined = all. */
+  readonly cvlans?: readonly number[];
+  /** dot1q-tunnel: TPID of the tag pushed, 0x88a8 by default. */
+  readonly qinqEthtype?: number;
   /** other_config:priority-tags. */
   readonly priorityTags: 'no' | 'always' | 'if-nonzero';
   readonly protected: boolean;
@@ -140,18 +144,27 @@ export class XPort {
   }
 }
 
+function vlanBitmap(vlans: readonly number[] | undefined): Uint8Array | null {
+  if (vlans === undefined) return null;
+  const bitmap = new Uint8Array(4096);
+  for (const vid of vlans) bitmap[vid & 4095] = 1;
+  return bitmap;
+}
+
 export class XBundle {
-  readonly bridge: XBridge;
+  readonly bridge: XBridge | null;
   readonly name: string;
   readonly vlanMode: VlanMode;
   readonly vlan: number;
-  /** Bit per VLAN, null = all. */
+  /** 1 per VLAN, null = all. */
   readonly trunks: Uint8Array | null;
+  readonly cvlans: Uint8Array | null;
+  readonly qinqEthtype: number;
   readonly priorityTags: 'no' | 'always' | 'if-nonzero';
   readonly protected: boolean;
   readonly floodable: boolean;
   readonly ports: XPort[] = [];
-  constructor(bridge: XBridge, b: SnapshotBundle) {
+  constructor(bridge: XBridge | null, b: SnapshotBundle) {
     this.bridge = bridge;
     this.name = b.name;
     this.vlanMode = b.vlanMode;
@@ -159,11 +172,9 @@ export class XBundle {
     this.priorityTags = b.priorityTags;
     this.protected = b.protected;
     this.floodable = b.floodable;
-    this.trunks = null;
-    if (b.trunks !== undefined) {
-      this.trunks = new Uint8Array(4096);
-      for (const vid of b.trunks) this.trunks[vid & 4095] = 1;
-    }
+    this.trunks = vlanBitmap(b.trunks);
+    this.cvlans = vlanBitmap(b.cvlans);
+    this.qinqEthtype = b.qinqEthtype ?? 0x88a8;
   }
 }
 

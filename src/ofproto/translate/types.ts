@@ -14,6 +14,8 @@ export const xlateErrors = {
   UNSUPPORTED_PACKET_TYPE: 9,
   CONGESTION_DROP: 10,
   FORWARDING_DISABLED: 11,
+  /** Ours: an action that this switch does not know yet. */
+  UNSUPPORTED_ACTION: 12,
 } as const;
 export type XlateError = (typeof xlateErrors)[keyof typeof xlateErrors];
 
@@ -31,6 +33,7 @@ export const xlateErrorText: Record<XlateError, string> = {
   9: 'Unsupported packet type',
   10: 'Congestion Drop',
   11: 'Forwarding is disabled',
+  12: 'Unsupported action',
 };
 
 /** Reasons why a megaflow's packets must come to userspace (OVS's slow_path_reason). */
@@ -87,6 +90,8 @@ export interface XlateResult {
   finalFlow: number;
   /** The tables version that was read. */
   version: number;
-  /** Whether rules set fin_timeout or other things looked at TCP flags etc. */
+  /** The side-effect list is not whole: install no megaflow. */
   avoidCaching: boolean;
+  /** Frozen states in the actions; referenced until the next call (see Translator.takeRecircs). */
+  recircs: readonly number[];
 }

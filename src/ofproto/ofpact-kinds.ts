@@ -1,0 +1,72 @@
+import type { ActionKind } from '../openflow/actions.ts';
+
+/** Number of each action kind in ofpact words. Append only: words live in the arena across a worker's restart. */
+export const ofpactKinds = {
+  output: 1,
+  controller: 2,
+  enqueue: 3,
+  output_reg: 4,
+  output_trunc: 5,
+  group: 6,
+  bundle: 7,
+  set_field: 8,
+  reg_move: 9,
+  stack_push: 10,
+  stack_pop: 11,
+  strip_vlan: 12,
+  push_vlan: 13,
+  set_vlan_vid: 14,
+  set_vlan_pcp: 15,
+  set_eth_src: 16,
+  set_eth_dst: 17,
+  set_ipv4_src: 18,
+  set_ipv4_dst: 19,
+  set_ip_dscp: 20,
+  set_ip_ecn: 21,
+  set_ip_ttl: 22,
+  set_l4_src_port: 23,
+  set_l4_dst_port: 24,
+  dec_ttl: 25,
+  set_mpls_label: 26,
+  set_mpls_tc: 27,
+  set_mpls_ttl: 28,
+  push_mpls: 29,
+  pop_mpls: 30,
+  set_tunnel: 31,
+  set_queue: 32,
+  fin_timeout: 33,
+  resubmit: 34,
+  learn: 35,
+  conjunction: 36,
+  multipath: 37,
+  note: 38,
+  sample: 39,
+  nat: 40,
+  ct: 41,
+  clone: 42,
+  check_pkt_larger: 43,
+  encap: 44,
+  decap: 45,
+  delete_field: 46,
+  meter: 47,
+  write_actions: 48,
+  write_metadata: 49,
+  goto_table: 50,
+  unroll_xlate: 51,
+  dec_mpls_ttl: 52,
+  dec_nsh_ttl: 53,
+  pop_queue: 54,
+  exit: 55,
+  ct_clear: 56,
+  clear_actions: 57,
+  debug_recirc: 58,
+  debug_slow: 59,
+} as const satisfies Record<ActionKind, number>;
+
+const names: ActionKind[] = [];
+for (const [name, number] of Object.entries(ofpactKinds)) names[number] = name as ActionKind;
+
+/** Name of a kind number, or undefined. */
+export function ofpactKindName(kind: number): ActionKind | undefined {
+  return names[kind];
+}
