@@ -54,3 +54,22 @@ export {
 export {
   pmdCreate, pmdDestroy, pmdExecute, pmdProcess, pmdRank, pmdReset, pmdRetry, pmdSetEmcInsertInvProb, pmdStatsClear,
 } from './pmd';
+export {
+  portIoCreate, portIoDestroy, portIoEnableReceive, portPacketPrepare, portPacketReceived, portReceivedOne,
+} from './port-packet';
+export {
+  macAddStatic,
+  macDelete,
+  macEntryPort,
+  macFirst,
+  macLearn,
+  macLearnBond,
+  macLookup,
+  macNext,
+  macTableAge,
+  macTableConfigure,
+  macTableCreate,
+  macTableDestroy,
+  macTableFlush,
+  macTableFlushPort,
+} from './mac-table';

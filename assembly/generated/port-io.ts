@@ -9,29 +9,41 @@ export namespace PortIo {
   @inline export const base: usize = 0;
   /** ptr: struct mmsghdr[32] of 64 bytes. */
   // @ts-ignore: decorator
-  @inline export const messages: usize = 8;
+  @inline export const rxMessages: usize = 8;
   /** ptr: struct iovec[64]: virtio header, frame. */
   // @ts-ignore: decorator
-  @inline export const iovecs: usize = 12;
+  @inline export const rxIovecs: usize = 12;
   /** ptr: virtio_net_hdr[32], 16 bytes apart. */
   // @ts-ignore: decorator
-  @inline export const headers: usize = 16;
+  @inline export const rxHeaders: usize = 16;
   /** ptr: Control messages, 64 bytes apart. */
   // @ts-ignore: decorator
-  @inline export const controls: usize = 20;
-  /** ptr: Frame buffers, bufferSize apart; 0 = transmit only. */
+  @inline export const rxControls: usize = 20;
+  /** ptr: Frame buffers, PORT_BUFFER apart; 0 = the thread only transmits. */
   // @ts-ignore: decorator
   @inline export const buffers: usize = 24;
-  /** u32: Bytes of a buffer, headroom included. */
-  // @ts-ignore: decorator
-  @inline export const bufferSize: usize = 28;
   /** ptr: packet[32], 128 bytes apart. */
   // @ts-ignore: decorator
-  @inline export const descriptors: usize = 32;
-  /** ptr: u32[32]: 1 where the message holds a GSO frame. */
+  @inline export const descriptors: usize = 28;
+  /** ptr: struct mmsghdr[32] of 64 bytes. */
   // @ts-ignore: decorator
-  @inline export const sources: usize = 36;
-  /** ptr: Buffers for segments made in software, 2048 x 32; 0 until needed. */
+  @inline export const txMessages: usize = 32;
+  /** ptr: struct iovec[64]: virtio header, frame. */
   // @ts-ignore: decorator
-  @inline export const segments: usize = 40;
+  @inline export const txIovecs: usize = 36;
+  /** ptr: virtio_net_hdr[32], 16 bytes apart. */
+  // @ts-ignore: decorator
+  @inline export const txHeaders: usize = 40;
+  /** u32: Bit i: message i holds a GSO frame. */
+  // @ts-ignore: decorator
+  @inline export const txGso: usize = 44;
+  /** u32: Packets of the list that the last prepare took. */
+  // @ts-ignore: decorator
+  @inline export const txNext: usize = 48;
+  /** u32: Of those, dropped: too long or malformed. */
+  // @ts-ignore: decorator
+  @inline export const txErrors: usize = 52;
+  /** u32: Frames dropped on receive: truncated or too short (grows). */
+  // @ts-ignore: decorator
+  @inline export const rxErrors: usize = 56;
 }

@@ -132,6 +132,63 @@ export const slotTableLayout = {
   },
 } as const satisfies LayoutSpec;
 
+/** The MAC learning table of a bridge. */
+export const macTableLayout = {
+  name: 'mac-table',
+  size: 640,
+  source: "megaflow; OVS 'struct mac_learning'",
+  fields: {
+    lock: { at: 0, type: 'u32', doc: 'Held for each operation.' },
+    count: { at: 4, type: 'u32', doc: 'Entries.' },
+    maxEntries: { at: 8, type: 'u32', doc: 'Most entries before one is evicted.' },
+    idleSec: { at: 12, type: 'u32', doc: 'Seconds after which an unused entry expires.' },
+    buckets: { at: 16, type: 'ptr', doc: 'u32[bucketMask + 1]: chains by hash.' },
+    bucketMask: { at: 20, type: 'u32', doc: 'Buckets - 1.' },
+    oldest: { at: 24, type: 'ptr', doc: 'Least recently used entry.' },
+    newest: { at: 28, type: 'ptr', doc: 'Most recently used entry.' },
+    ports: { at: 32, type: 'ptr', doc: 'First port that has or had entries.' },
+    totalLearned: { at: 40, type: 'u64', doc: 'Entries made.' },
+    totalExpired: { at: 48, type: 'u64', doc: 'Entries that grew too old.' },
+    totalEvicted: { at: 56, type: 'u64', doc: 'Entries that made room.' },
+    totalMoved: { at: 64, type: 'u64', doc: 'Entries that changed their port.' },
+    floodVlans: { at: 128, type: 'bytes', length: 512, doc: 'Bitmap of VLANs that do not learn.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** One learned address. */
+export const macEntryLayout = {
+  name: 'mac-entry',
+  size: 64,
+  source: "megaflow; OVS 'struct mac_entry'",
+  fields: {
+    nextHash: { at: 0, type: 'ptr', doc: 'Next in the bucket.' },
+    older: { at: 4, type: 'ptr', doc: 'Used before this one.' },
+    newer: { at: 8, type: 'ptr', doc: 'Used after this one.' },
+    olderOnPort: { at: 12, type: 'ptr', doc: 'The same among entries of the port.' },
+    newerOnPort: { at: 16, type: 'ptr', doc: 'The same among entries of the port.' },
+    port: { at: 20, type: 'ptr', doc: 'The mac-port it was learned on.' },
+    ofport: { at: 24, type: 'u32', doc: 'OpenFlow port.' },
+    vlan: { at: 28, type: 'u16', doc: 'VLAN, 0 = none.' },
+    mac: { at: 30, type: 'mac', doc: 'Address.' },
+    expiresSec: { at: 40, type: 'f64', doc: 'When it expires; Infinity = static.' },
+    gratArpLockSec: { at: 48, type: 'f64', doc: 'Until when gratuitous ARP over a bond does not move it.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** A port of a MAC table, for fair eviction and flushing. */
+export const macPortLayout = {
+  name: 'mac-port',
+  size: 32,
+  source: "megaflow; OVS 'struct mac_learning_port'",
+  fields: {
+    next: { at: 0, type: 'ptr', doc: 'Next port of the table.' },
+    ofport: { at: 4, type: 'u32', doc: 'OpenFlow port.' },
+    count: { at: 8, type: 'u32', doc: 'Entries.' },
+    oldest: { at: 12, type: 'ptr', doc: 'Least recently used entry.' },
+    newest: { at: 16, type: 'ptr', doc: 'Most recently used entry.' },
+  },
+} as const satisfies LayoutSpec;
+
 export const classifierLayouts: readonly LayoutSpec[] = [
   ruleLayout,
   clsLayout,
@@ -140,4 +197,7 @@ export const classifierLayouts: readonly LayoutSpec[] = [
   trieNodeLayout,
   clsSubtableLayout,
   slotTableLayout,
+  macTableLayout,
+  macEntryLayout,
+  macPortLayout,
 ];

@@ -84,4 +84,24 @@ export interface CoreExports {
   pmdRetry(pmd: number, packet: number): number;
   pmdSetEmcInsertInvProb(pmd: number, inverse: number): void;
   pmdStatsClear(pmd: number): void;
+  portIoCreate(base: number): number;
+  portIoDestroy(io: number): void;
+  portIoEnableReceive(io: number): number;
+  portPacketPrepare(io: number, list: number, from: number, count: number, mtu: number): number;
+  portPacketReceived(io: number, n: number, batch: number, inPort: number): number;
+  portReceivedOne(io: number, i: number, length: number, inPort: number): number;
+  macAddStatic(table: number, vlan: number, mac: number, ofport: number, nowMs: number): number;
+  macDelete(table: number, vlan: number, mac: number): number;
+  macEntryPort(entry: number): number;
+  macFirst(table: number): number;
+  macLearn(table: number, vlan: number, mac: number, ofport: number, isGratArp: boolean, nowMs: number): number;
+  macLearnBond(table: number, vlan: number, mac: number, ofport: number, isGratArp: boolean, nowMs: number): number;
+  macLookup(table: number, vlan: number, mac: number): number;
+  macNext(entry: number): number;
+  macTableAge(table: number, nowMs: number): number;
+  macTableConfigure(table: number, maxEntries: number, idleSec: number): void;
+  macTableCreate(maxEntries: number, idleSec: number): number;
+  macTableDestroy(table: number): void;
+  macTableFlush(table: number): number;
+  macTableFlushPort(table: number, ofport: number): number;
 }
