@@ -1,5 +1,5 @@
 import type { Core } from '../arena/core.ts';
-import { createMacTable, destroyMacTable, configureMacTable, flushMacPort } from '../classifier/mac-table.ts';
+import { ageMacTable, configureMacTable, createMacTable, destroyMacTable, flushMacPort } from '../classifier/mac-table.ts';
 import type { Datapath, DatapathPort } from '../datapath/provider.ts';
 import type { Netdev } from '../netdev/provider.ts';
 import { openNetdev } from '../netdev/registry.ts';
@@ -44,6 +44,7 @@ export class Bridge {
   readonly #core: Core;
   readonly #rundir: string;
   #config: BridgeConfig;
+  #ageAtMs = 0;
   readonly #interfaces = new Map<string, BridgeInterface>();
 
   constructor(config: BridgeConfig, bridgeId: number, core: Core, datapath: Datapath, deps: OfprotoDependencies, rundir: string) {
@@ -116,6 +117,13 @@ export class Bridge {
       }
     }
     return changed;
+  }
+
+  /** Forgets MAC addresses that were not seen for long, once a second. @returns whether any went. */
+  ageMacs(nowMs: number): boolean {
+    if (nowMs < this.#ageAtMs) return false;
+    this.#ageAtMs = nowMs + 1000;
+    return ageMacTable(this.#core, this.macTable, nowMs) > 0;
   }
 
   /** Whether a device went away or one that could not be opened may be tried again. */

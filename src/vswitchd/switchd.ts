@@ -61,7 +61,6 @@ export class Switchd {
   readonly datapaths = new Map<string, UserspaceDatapath>();
   readonly #options: SwitchdOptions;
   readonly #packetOut: PacketOutPath;
-  readonly #startedMs: number;
   #seenSeq = -1;
   #isReconfiguring = false;
   #isSnapshotStale = false;
@@ -78,7 +77,6 @@ export class Switchd {
     const { core, clock, random } = options;
     this.core = core;
     this.clock = clock;
-    this.#startedMs = clock.nowMs();
     this.threads = new ThreadManager(core, core.module, (_thread, kind, bytes) => this.#onEvent(kind, bytes));
     this.udpif = Udpif.create(core, udpifDefaults);
     this.pmds = new PmdPool(core, this.threads, this.udpif, random, openPortIo);
@@ -113,6 +111,7 @@ export class Switchd {
     for (const bridge of this.bridges.values()) {
       if (bridge.runDevices(nowMs)) devicesChanged = true;
       worked += bridge.ofproto.run(nowMs);
+      if (bridge.ageMacs(nowMs)) this.udpif.revalidate();
     }
     if (devicesChanged) {
       this.#isSnapshotStale = true;
@@ -301,7 +300,11 @@ export class Switchd {
     }
   }
 
-  get uptimeMs(): number {
-    return this.clock.nowMs() - this.#startedMs;
+  /** Deletes every megaflow; resolves when they are gone. Their statistics are credited first. */
+  async purgeFlows(): Promise<void> {
+    this.udpif.purge();
+    while (!this.udpif.purged && this.revalidators.counts.revalidators > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 }

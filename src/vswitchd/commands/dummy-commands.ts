@@ -1,5 +1,5 @@
 import { composePacket } from '../../flow/compose.ts';
-import { dummyNetdev, dummyNetdevs } from '../../netdev/providers/dummy.ts';
+import { dummyNetdevs } from '../../netdev/providers/dummy.ts';
 import { parseOdpKey } from '../../odp/key-parse.ts';
 import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError, UsageError } from '../../util/errors.ts';
@@ -8,7 +8,7 @@ import type { Daemon } from '../daemon.ts';
 /** netdev-dummy/*: packets, links and connections of dummy devices (with --enable-dummy). */
 export function registerDummyCommands(commands: UnixctlCommands, daemon: Daemon): void {
   const netdevOf = (name: string) => {
-    const netdev = dummyNetdev(name);
+    const netdev = dummyNetdevs().get(name);
     if (netdev === undefined) throw new OvsError('ENODEV', 'no such dummy netdev');
     return netdev;
   };
@@ -43,14 +43,14 @@ export function registerDummyCommands(commands: UnixctlCommands, daemon: Daemon)
   commands.registerCommand('netdev-dummy/set-admin-state', '[netdev] up|down', 1, 2, (args) => {
     const word = args.at(-1)?.toLowerCase();
     if (word !== 'up' && word !== 'down') throw new UsageError('Invalid Admin State');
-    const targets = args.length > 1 ? [netdevOf(args[0] ?? '')] : dummyNetdevs();
+    const targets = args.length > 1 ? [netdevOf(args[0] ?? '')] : [...dummyNetdevs().values()];
     for (const netdev of targets) netdev.setAdminUp(word === 'up');
     daemon.wake();
     return 'OK';
   });
   commands.registerCommand('netdev-dummy/conn-state', '[netdev]', 0, 1, ([name]) => {
-    const targets = name === undefined ? dummyNetdevs() : [netdevOf(name)];
-    return targets.map((n) => n.connState()).filter((line) => line !== '').map((line) => `${line}\n`).join('');
+    if (name !== undefined) return netdevOf(name).connectionState;
+    return [...dummyNetdevs().values()].map((n) => `${n.name}: ${n.connectionState}\n`).join('');
   });
 }
 

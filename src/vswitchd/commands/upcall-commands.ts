@@ -43,8 +43,7 @@ export function registerUpcallCommands(commands: UnixctlCommands, daemon: Daemon
     return '';
   });
   commands.registerCommand('revalidator/purge', '', 0, 0, async () => {
-    udpif.purge();
-    await until(() => udpif.purged);
+    await switchd.purgeFlows();
     return '';
   });
   commands.registerCommand('revalidator/pause', '', 0, 0, async () => {

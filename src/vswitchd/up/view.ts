@@ -1,5 +1,6 @@
 import { PmdLayout } from '../../datapath/generated/pmd.ts';
 import type { LabNetwork } from '../../lab/lab-network.ts';
+import type { HostCounters } from '../../lab/virtual-host.ts';
 import type { Switchd } from '../switchd.ts';
 
 /** One reading of the counters that the view shows. */
@@ -72,8 +73,8 @@ export class LiveView {
         `megaflows ${this.#megaflows()}`,
     );
     if (this.#lab !== null) {
-      const sum = (pick: (c: (typeof this.#lab.hosts)[number]['counters']) => number): number =>
-        this.#lab?.hosts.reduce((n, h) => n + pick(h.counters), 0) ?? 0;
+      const { hosts } = this.#lab;
+      const sum = (pick: (c: HostCounters) => number): number => hosts.reduce((n, h) => n + pick(h.counters), 0);
       lines.push(
         `lab: ping ${sum((c) => c.echoReplies)}/${sum((c) => c.echoRequests)} answered, ` +
           `udp echo ${sum((c) => c.udpEchoed)}/${sum((c) => c.udpSent)} answered`,
