@@ -50,7 +50,8 @@ export const portStateLayout = {
 
 /**
  * A thread's scratch for packet sockets and taps (assembly/port-packet.ts): C structures for a burst
- * of 32 and the frame buffers. Host addresses are 64 bits: `base` + arena address.
+ * of 32 each way, and the frame buffers. All such ports of a thread share it, so a frame is valid until
+ * the thread's next receive from any of them. Host addresses are 64 bits: `base` + arena address.
  */
 export const portIoLayout = {
   name: 'port-io',
@@ -58,15 +59,19 @@ export const portIoLayout = {
   source: 'megaflow; recvmmsg(2), packet(7), linux/virtio_net.h',
   fields: {
     base: { at: 0, type: 'u64', doc: 'Host address of arena address 0.' },
-    messages: { at: 8, type: 'ptr', doc: 'struct mmsghdr[32] of 64 bytes.' },
-    iovecs: { at: 12, type: 'ptr', doc: 'struct iovec[64]: virtio header, frame.' },
-    headers: { at: 16, type: 'ptr', doc: 'virtio_net_hdr[32], 16 bytes apart.' },
-    controls: { at: 20, type: 'ptr', doc: 'Control messages, 64 bytes apart.' },
-    buffers: { at: 24, type: 'ptr', doc: 'Frame buffers, bufferSize apart; 0 = transmit only.' },
-    bufferSize: { at: 28, type: 'u32', doc: 'Bytes of a buffer, headroom included.' },
-    descriptors: { at: 32, type: 'ptr', doc: 'packet[32], 128 bytes apart.' },
-    sources: { at: 36, type: 'ptr', doc: 'u32[32]: 1 where the message holds a GSO frame.' },
-    segments: { at: 40, type: 'ptr', doc: 'Buffers for segments made in software, 2048 x 32; 0 until needed.' },
+    rxMessages: { at: 8, type: 'ptr', doc: 'struct mmsghdr[32] of 64 bytes.' },
+    rxIovecs: { at: 12, type: 'ptr', doc: 'struct iovec[64]: virtio header, frame.' },
+    rxHeaders: { at: 16, type: 'ptr', doc: 'virtio_net_hdr[32], 16 bytes apart.' },
+    rxControls: { at: 20, type: 'ptr', doc: 'Control messages, 64 bytes apart.' },
+    buffers: { at: 24, type: 'ptr', doc: 'Frame buffers, PORT_BUFFER apart; 0 = the thread only transmits.' },
+    descriptors: { at: 28, type: 'ptr', doc: 'packet[32], 128 bytes apart.' },
+    txMessages: { at: 32, type: 'ptr', doc: 'struct mmsghdr[32] of 64 bytes.' },
+    txIovecs: { at: 36, type: 'ptr', doc: 'struct iovec[64]: virtio header, frame.' },
+    txHeaders: { at: 40, type: 'ptr', doc: 'virtio_net_hdr[32], 16 bytes apart.' },
+    txGso: { at: 44, type: 'u32', doc: 'Bit i: message i holds a GSO frame.' },
+    txNext: { at: 48, type: 'u32', doc: 'Packets of the list that the last prepare took.' },
+    txErrors: { at: 52, type: 'u32', doc: 'Of those, dropped: too long or malformed.' },
+    rxErrors: { at: 56, type: 'u32', doc: 'Frames dropped on receive: truncated or too short (grows).' },
   },
 } as const satisfies LayoutSpec;
 

@@ -6,50 +6,58 @@ export const PortIoLayout = {
   /** Host address of arena address 0. */
   base: 0,
   /** struct mmsghdr[32] of 64 bytes. */
-  messages: 8,
+  rxMessages: 8,
   /** struct iovec[64]: virtio header, frame. */
-  iovecs: 12,
+  rxIovecs: 12,
   /** virtio_net_hdr[32], 16 bytes apart. */
-  headers: 16,
+  rxHeaders: 16,
   /** Control messages, 64 bytes apart. */
-  controls: 20,
-  /** Frame buffers, bufferSize apart; 0 = transmit only. */
+  rxControls: 20,
+  /** Frame buffers, PORT_BUFFER apart; 0 = the thread only transmits. */
   buffers: 24,
-  /** Bytes of a buffer, headroom included. */
-  bufferSize: 28,
   /** packet[32], 128 bytes apart. */
-  descriptors: 32,
-  /** u32[32]: 1 where the message holds a GSO frame. */
-  sources: 36,
-  /** Buffers for segments made in software, 2048 x 32; 0 until needed. */
-  segments: 40,
+  descriptors: 28,
+  /** struct mmsghdr[32] of 64 bytes. */
+  txMessages: 32,
+  /** struct iovec[64]: virtio header, frame. */
+  txIovecs: 36,
+  /** virtio_net_hdr[32], 16 bytes apart. */
+  txHeaders: 40,
+  /** Bit i: message i holds a GSO frame. */
+  txGso: 44,
+  /** Packets of the list that the last prepare took. */
+  txNext: 48,
+  /** Of those, dropped: too long or malformed. */
+  txErrors: 52,
+  /** Frames dropped on receive: truncated or too short (grows). */
+  rxErrors: 56,
 } as const;
 
-export function portIoMessages(v: DataView, p: number): number {
+export function portIoRxMessages(v: DataView, p: number): number {
   return v.getUint32(p + 8, true);
 }
-export function setPortIoMessages(v: DataView, p: number, value: number): void {
+export function setPortIoRxMessages(v: DataView, p: number, value: number): void {
   v.setUint32(p + 8, value, true);
 }
 
-export function portIoIovecs(v: DataView, p: number): number {
+export function portIoRxIovecs(v: DataView, p: number): number {
   return v.getUint32(p + 12, true);
 }
-export function setPortIoIovecs(v: DataView, p: number, value: number): void {
+export function setPortIoRxIovecs(v: DataView, p: number, value: number): void {
   v.setUint32(p + 12, value, true);
 }
 
-export function portIoHeaders(v: DataView, p: number): number {
+export function portIoRxHeaders(v: DataView, p: number): number {
   return v.getUint32(p + 16, true);
 }
-export function setPortIoHeaders(v: DataView, p: number, value: number): void {
+export function setPortIoRxHeaders(v: DataView, p: number, value: number): void {
   v.setUint32(p + 16, value, true);
 }
 
-export function portIoControls(v: DataView, p: number): number {
+export function portIoRxControls(v: DataView, p: number): number {
   return v.getUint32(p + 20, true);
 }
-export function setPortIoControls(v: DataView, p: number, value: number): void {
+export function setPortIoRxControls(v: DataView, p: number, value: number): void {
   v.setUint32(p + 20, value, true);
 }
 
@@ -60,30 +68,58 @@ export function setPortIoBuffers(v: DataView, p: number, value: number): void {
   v.setUint32(p + 24, value, true);
 }
 
-export function portIoBufferSize(v: DataView, p: number): number {
+export function portIoDescriptors(v: DataView, p: number): number {
   return v.getUint32(p + 28, true);
 }
-export function setPortIoBufferSize(v: DataView, p: number, value: number): void {
+export function setPortIoDescriptors(v: DataView, p: number, value: number): void {
   v.setUint32(p + 28, value, true);
 }
 
-export function portIoDescriptors(v: DataView, p: number): number {
+export function portIoTxMessages(v: DataView, p: number): number {
   return v.getUint32(p + 32, true);
 }
-export function setPortIoDescriptors(v: DataView, p: number, value: number): void {
+export function setPortIoTxMessages(v: DataView, p: number, value: number): void {
   v.setUint32(p + 32, value, true);
 }
 
-export function portIoSources(v: DataView, p: number): number {
+export function portIoTxIovecs(v: DataView, p: number): number {
   return v.getUint32(p + 36, true);
 }
-export function setPortIoSources(v: DataView, p: number, value: number): void {
+export function setPortIoTxIovecs(v: DataView, p: number, value: number): void {
   v.setUint32(p + 36, value, true);
 }
 
-export function portIoSegments(v: DataView, p: number): number {
+export function portIoTxHeaders(v: DataView, p: number): number {
   return v.getUint32(p + 40, true);
 }
-export function setPortIoSegments(v: DataView, p: number, value: number): void {
+export function setPortIoTxHeaders(v: DataView, p: number, value: number): void {
   v.setUint32(p + 40, value, true);
+}
+
+export function portIoTxGso(v: DataView, p: number): number {
+  return v.getUint32(p + 44, true);
+}
+export function setPortIoTxGso(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 44, value, true);
+}
+
+export function portIoTxNext(v: DataView, p: number): number {
+  return v.getUint32(p + 48, true);
+}
+export function setPortIoTxNext(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 48, value, true);
+}
+
+export function portIoTxErrors(v: DataView, p: number): number {
+  return v.getUint32(p + 52, true);
+}
+export function setPortIoTxErrors(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 52, value, true);
+}
+
+export function portIoRxErrors(v: DataView, p: number): number {
+  return v.getUint32(p + 56, true);
+}
+export function setPortIoRxErrors(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 56, value, true);
 }
