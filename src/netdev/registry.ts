@@ -8,6 +8,9 @@ import type { Netdev, NetdevProvider, OpenPortIo, PortAttachment, PortIo } from 
 import { dummyProvider } from './providers/dummy.ts';
 import { labProvider } from './providers/lab.ts';
 import { patchProvider } from './providers/patch.ts';
+import { systemProvider } from './providers/system.ts';
+import { internalProvider, tapProvider } from './providers/tap.ts';
+import { openPacketPortIo, openTapPortIo } from './packet-io.ts';
 import { openRingPortIo } from './ring-port.ts';
 
 /**
@@ -26,7 +29,9 @@ function randomMac(): Uint8Array {
   return Uint8Array.of(((high >>> 24) & 0xfc) | 2, high >>> 16, high >>> 8, high, low >>> 8, low);
 }
 
-const kernelProviders = new Map<string, NetdevProvider>();
+const kernelProviders = new Map<string, NetdevProvider>(
+  [systemProvider, tapProvider, internalProvider].map((p) => [p.type, p] as const),
+);
 const softProviders = new Map<string, NetdevProvider>(
   [labProvider(randomMac), patchProvider(randomMac)].map((p) => [p.type, p] as const),
 );
@@ -76,6 +81,8 @@ export function openNetdev(type: string, name: string, options: ReadonlyMap<stri
 
 const portKinds = new Map<string, (attachment: PortAttachment, core: Core, rx: boolean) => PortIo>([
   ['ring', openRingPortIo],
+  ['packet', openPacketPortIo],
+  ['tap', openTapPortIo],
 ]);
 
 /** Opens the calling thread's side of an attached port; `rx` for the one thread that receives. */

@@ -1,0 +1,185 @@
+import type { Core } from '../arena/core.ts';
+import { ArenaFullError } from '../util/errors.ts';
+import { counter } from '../util/counters.ts';
+import { errno, libc } from '../sys/libc.ts';
+import { memoryAddress } from '../sys/memory.ts';
+import { PortIoLayout } from './generated/port-io.ts';
+import { PortStateLayout } from './generated/port-state.ts';
+import type { PortAttachment, PortIo } from './provider.ts';
+
+/**
+ * Threads' sides of ports of the kernel: packet sockets ("packet") and taps ("tap").
+ *
+ * All of a thread share one scratch block (port.layout.ts `port-io`): a frame is valid until the
+ * thread receives again from any such port. Nothing here allocates while packets flow.
+ */
+const burst = 32;
+const MSG_DONTWAIT = 0x40;
+const EINTR = 4;
+const EAGAIN = 11;
+const ENOBUFS = 105;
+/** Attempts while the device's queue is full, before a frame is dropped. */
+const sendAttempts = 8;
+/** GSO bursts after which a device that refused GSO without queueing is tried again. */
+const plainBursts = 1024;
+
+const sockErrors = counter('netdev_sent_error');
+
+const $scratch = new WeakMap<Core, number>();
+
+/** The thread's scratch block, made at the first port. @throws ArenaFullError */
+function scratchOf(core: Core, rx: boolean): number {
+  let io = $scratch.get(core) ?? 0;
+  if (io === 0) {
+    io = core.x.portIoCreate(memoryAddress(core.memory)) >>> 0;
+    if (io === 0) throw new ArenaFullError(8192);
+    $scratch.set(core, io);
+  }
+  if (rx && core.x.portIoEnableReceive(io) === 0) throw new ArenaFullError(burst * 69632);
+  return io;
+}
+
+abstract class KernelPortIo implements PortIo {
+  readonly odpPort: number;
+  readonly pollFds: readonly number[];
+  protected readonly core: Core;
+  protected readonly io: number;
+  /** Host address of arena address 0. */
+  protected readonly base: number;
+  protected readonly state: number;
+
+  protected constructor(core: Core, attachment: PortAttachment, rx: boolean, pollFd: number) {
+    this.core = core;
+    this.odpPort = attachment.odpPort;
+    this.pollFds = rx ? [pollFd] : [];
+    this.io = scratchOf(core, rx);
+    this.base = memoryAddress(core.memory);
+    this.state = Number(attachment['state']);
+  }
+  abstract receive(batch: number): number;
+  transmit(list: number, count: number): void {
+    const { x, dv } = this.core;
+    const mtu = dv.getUint32(this.state + PortStateLayout.mtu, true);
+    for (let from = 0; from < count; ) {
+      const n = x.portPacketPrepare(this.io, list, from, count, mtu);
+      from += dv.getUint32(this.io + PortIoLayout.txNext, true);
+      const errors = dv.getUint32(this.io + PortIoLayout.txErrors, true);
+      if (errors !== 0) this.count(PortStateLayout.txErrors, errors);
+      if (n > 0) this.sendPrepared(n);
+    }
+  }
+  protected abstract sendPrepared(n: number): void;
+  protected count(field: number, n: number): void {
+    Atomics.add(this.core.u32, (this.state + field) >>> 2, n);
+  }
+  protected word(field: number): number {
+    return this.core.dv.getUint32(this.io + field, true);
+  }
+  /** Blocking is safe at any time: the descriptor is readable while packets wait. */
+  pending(): boolean {
+    return false;
+  }
+  close(): void {
+    // Descriptors belong to main's netdev, the scratch block to the thread.
+  }
+}
+
+/** A packet socket: recvmmsg and sendmmsg in bursts of 32. */
+class PacketPortIo extends KernelPortIo {
+  readonly #rxFd: number;
+  readonly #txFd: number;
+  readonly #rxMessages: number;
+  readonly #txMessages: number;
+  /** GSO bursts yet to go through the queueing socket, after the direct one refused one. */
+  #plainLeft = 0;
+
+  constructor(core: Core, attachment: PortAttachment, rx: boolean) {
+    super(core, attachment, rx, Number(attachment['fd']));
+    this.#rxFd = Number(attachment['fd']);
+    this.#txFd = Number(attachment['txFd']);
+    this.#rxMessages = rx ? this.base + this.word(PortIoLayout.rxMessages) : 0;
+    this.#txMessages = this.base + this.word(PortIoLayout.txMessages);
+  }
+  receive(batch: number): number {
+    const n = libc.recvmmsg(this.#rxFd, this.#rxMessages, burst, MSG_DONTWAIT, 0);
+    // Errors are EAGAIN, or ENETDOWN once when the device goes down: main sees that by netlink.
+    if (n <= 0) return 0;
+    return this.core.x.portPacketReceived(this.io, n, batch, this.odpPort);
+  }
+  protected sendPrepared(n: number): void {
+    const gso = this.word(PortIoLayout.txGso);
+    let fd = this.#txFd;
+    if (gso !== 0 && this.#plainLeft > 0) {
+      this.#plainLeft--;
+      fd = this.#rxFd;
+    }
+    let attempts = 0;
+    for (let at = 0; at < n; ) {
+      const sent = libc.sendmmsg(fd, this.#txMessages + 64 * at, n - at, MSG_DONTWAIT);
+      if (sent > 0) {
+        at += sent;
+        attempts = 0;
+        continue;
+      }
+      const error = errno();
+      if (error === EINTR) continue;
+      if (error === ENOBUFS && fd === this.#txFd && (gso >>> at) & 1) {
+        // Past the queueing layer nobody segments for a device without TSO: it refuses for ever.
+        const viaQueue = libc.sendmmsg(this.#rxFd, this.#txMessages + 64 * at, 1, MSG_DONTWAIT);
+        if (viaQueue > 0) {
+          at++;
+          this.#plainLeft = plainBursts;
+          continue;
+        }
+      }
+      if ((error === EAGAIN || error === ENOBUFS) && ++attempts < sendAttempts) continue;
+      attempts = 0;
+      at++;
+      sockErrors.add();
+      this.count(error === EAGAIN || error === ENOBUFS ? PortStateLayout.txDropped : PortStateLayout.txErrors, 1);
+    }
+  }
+}
+
+/** A tap: one readv or writev a frame. */
+class TapPortIo extends KernelPortIo {
+  readonly #fd: number;
+  readonly #rxIovecs: number;
+  readonly #txIovecs: number;
+
+  constructor(core: Core, attachment: PortAttachment, rx: boolean) {
+    super(core, attachment, rx, Number(attachment['fd']));
+    this.#fd = Number(attachment['fd']);
+    this.#rxIovecs = rx ? this.base + this.word(PortIoLayout.rxIovecs) : 0;
+    this.#txIovecs = this.base + this.word(PortIoLayout.txIovecs);
+  }
+  receive(batch: number): number {
+    const { x, u32 } = this.core;
+    let good = 0;
+    for (let i = 0; i < burst; i++) {
+      const length = libc.readv(this.#fd, this.#rxIovecs + 32 * i, 2);
+      if (length < 0) break;
+      const packet = x.portReceivedOne(this.io, i, length, this.odpPort) >>> 0;
+      if (packet !== 0) u32[(batch >>> 2) + good++] = packet;
+    }
+    return good;
+  }
+  protected sendPrepared(n: number): void {
+    for (let i = 0; i < n; i++) {
+      if (libc.writev(this.#fd, this.#txIovecs + 32 * i, 2) >= 0) continue;
+      const error = errno();
+      sockErrors.add();
+      this.count(error === EAGAIN || error === ENOBUFS ? PortStateLayout.txDropped : PortStateLayout.txErrors, 1);
+    }
+  }
+}
+
+/** Opens a thread's side of a system device. */
+export function openPacketPortIo(attachment: PortAttachment, core: Core, rx: boolean): PortIo {
+  return new PacketPortIo(core, attachment, rx);
+}
+
+/** Opens a thread's side of a tap. */
+export function openTapPortIo(attachment: PortAttachment, core: Core, rx: boolean): PortIo {
+  return new TapPortIo(core, attachment, rx);
+}
