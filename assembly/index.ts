@@ -45,7 +45,7 @@ export {
   ruleOverlaps,
 } from './classifier';
 export { clsLookup } from './classifier-lookup';
-export { extract } from './extract';
+export { extract, extractMany } from './extract';
 export { hash5tuple, keyPresent } from './hash';
 export {
   megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,

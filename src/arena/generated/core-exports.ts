@@ -63,6 +63,7 @@ export interface CoreExports {
   ruleOverlaps(cls: number, flow: number, mask: number, priority: number, version: number): number;
   clsLookup(cls: number, version: number, flow: number, wc: number): number;
   extract(packet: number, key: number): number;
+  extractMany(batch: number, n: number, keys: number): number;
   hash5tuple(key: number, basis: number): number;
   keyPresent(key: number): number;
   megaflowActions(mf: number): number;
