@@ -1,0 +1,41 @@
+import { storeBytes } from '../../arena/core.ts';
+import { KeyLayout } from '../../flow/generated/key.ts';
+import type { PacketOut } from '../../openflow/messages.ts';
+import { OFPP_CONTROLLER, OFPP_LOCAL, OFPP_MAX, OFPP_NONE, OFP_NO_BUFFER } from '../../openflow/ports.ts';
+import { OfpError } from '../../util/errors.ts';
+import { encodeOfpacts } from '../ofpact-words.ts';
+import type { SwitchState } from '../switch-state.ts';
+import { checkActionsAgainstSwitch } from './check-actions.ts';
+
+/** Frames shorter than an Ethernet header cannot be parsed. */
+const minFrame = 14;
+
+export function handlePacketOut(sw: SwitchState, request: PacketOut): void {
+  if (request.bufferId !== OFP_NO_BUFFER) throw new OfpError('OFPBRC_BUFFER_UNKNOWN');
+  checkInPort(request.metadata.flow);
+  checkActionsAgainstSwitch(request.actions);
+  if (request.packet.length < minFrame) throw new OfpError('OFPBRC_BAD_PACKET');
+  const words = encodeOfpacts(request.actions);
+  if (words.length === 0) return;
+  const { core } = sw.deps;
+  const actions = storeBytes(core, new Uint8Array(words.buffer, words.byteOffset, words.byteLength));
+  try {
+    sw.deps.executePacketOut(sw, {
+      packet: request.packet,
+      flow: request.metadata.flow,
+      actions,
+      actionsLength: words.byteLength,
+      version: sw.flowTables.version,
+    });
+  } finally {
+    core.x.free(actions);
+  }
+}
+
+function checkInPort(flow: Uint8Array): void {
+  const port = new DataView(flow.buffer, flow.byteOffset, flow.byteLength).getUint32(KeyLayout.inPort);
+  const isReserved = port >= OFPP_MAX;
+  if (isReserved && port !== OFPP_LOCAL && port !== OFPP_NONE && port !== OFPP_CONTROLLER) {
+    throw new OfpError('OFPBRC_BAD_PORT');
+  }
+}
