@@ -227,7 +227,7 @@ export function sampleFrames(): ReadonlyMap<string, Uint8Array> {
 
 /** Changes a frame at random: bytes, cuts, padding, lies in lengths, other headers. Always at least one change. */
 export function mutate(frame: Uint8Array, random: Random): Uint8Array {
-  let out = frame.slice();
+  let out: Uint8Array = frame.slice();
   const below = (n: number): number => (n === 0 ? 0 : random.u32() % n);
   for (let changes = 1 + below(4); changes > 0; changes--) {
     switch (below(8)) {
