@@ -5,7 +5,7 @@ export abstract class NetdevBase implements Netdev {
   readonly name: string;
   readonly type: string;
   #changeSeq = 1;
-  #adminUp = false;
+  #adminUp = true;
   #mtu = 1500;
   readonly #mac: Uint8Array;
 

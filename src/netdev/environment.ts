@@ -15,7 +15,7 @@ export interface NetdevEnvironment {
    * 'override' also put dummies in place of system devices, and of system, tap and the rest.
    */
   readonly dummy: 'plain' | 'system' | 'override' | null;
-  /** False after `--disable-system`: no devices of the kernel. */
+  /** False after `--disable-system`: that turns the kernel's datapath off, not its devices (as in OVS). */
   readonly systemEnabled: boolean;
   /**
    * Called when a port that main consumes (stream or lab side of a ring) has frames while main

@@ -39,15 +39,14 @@ const dummyTypes: readonly string[] = ['dummy', 'dummy-internal', 'dummy-pmd'];
 
 /** The provider in force for a type ('' is 'system'), or undefined. */
 function findProvider(type: string): NetdevProvider | undefined {
-  const { dummy, systemEnabled } = netdevEnvironment();
+  const { dummy } = netdevEnvironment();
   const kernel = kernelProviders.get(type);
   if (dummy !== null) {
     if (dummyTypes.includes(type)) return dummyProvider(type);
     if (dummy === 'override' && (kernel !== undefined || type === 'system')) return dummyProvider(type);
     if (dummy === 'system' && type === 'system') return dummyProvider(type);
   }
-  if (kernel !== undefined) return systemEnabled ? kernel : undefined;
-  return softProviders.get(type);
+  return kernel ?? softProviders.get(type);
 }
 
 /** Types that `openNetdev` knows now, for Open_vSwitch.iface_types. */

@@ -77,7 +77,7 @@ export class Bridge {
     const wanted = desiredInterfaces(config);
     for (const [name, iface] of this.#interfaces) {
       const want = wanted.get(name);
-      const isGone = want === undefined || deviceType(want.iface, this.name) !== deviceType(iface.config, this.name);
+      const isGone = want === undefined || deviceType(want.iface, this.name, this.datapath.type) !== deviceType(iface.config, this.name, this.datapath.type);
       const isLost = iface.netdev !== null && !iface.netdev.present;
       if (isGone || isLost) await this.#closeInterface(iface, isLost && !isGone ? `could not open network device ${name} (No such device)` : null);
       if (isGone) this.#interfaces.delete(name);
@@ -214,7 +214,7 @@ export class Bridge {
     const { config } = iface;
     const previousError = iface.error;
     try {
-      iface.netdev = openNetdev(deviceType(config, this.name), config.name, config.options);
+      iface.netdev = openNetdev(deviceType(config, this.name, this.datapath.type), config.name, config.options);
     } catch (error) {
       iface.error = messageOf(error);
       if (iface.error !== previousError) log.warn(iface.error);
@@ -359,8 +359,9 @@ function desiredInterfaces(config: BridgeConfig): Map<string, { port: PortConfig
 }
 
 /** As OVS: whatever the row says, the bridge's own port is internal. */
-function deviceType(iface: InterfaceConfig, bridgeName: string): string {
-  if (iface.name === bridgeName) return 'internal';
+function deviceType(iface: InterfaceConfig, bridgeName: string, datapathType: string): string {
+  const isInternal = iface.name === bridgeName || iface.type === 'internal';
+  if (isInternal) return datapathType === 'dummy' ? 'dummy-internal' : 'internal';
   return iface.type === '' ? 'system' : iface.type;
 }
 
