@@ -282,6 +282,7 @@ function allocBig(size: u32): usize {
   store<u32>(header, BLOCK_MAGIC | (BLOCK_LIVE << 8) | CLASS_BIG);
   store<u32>(header, size, BlockHeader.stamp);
   countInUse(CLASS_BIG, 1);
-  memory.fill(block, 0, size);
+  const dirtyPages = load<u32>(pageDesc(page), PageDesc.carved) - page;
+  if (dirtyPages != 0) memory.fill(block, 0, min<u32>(size, (dirtyPages << <u32>PAGE_SHIFT) - <u32>BIG_OFFSET));
   return block;
 }

@@ -44,6 +44,7 @@ export function pagesInit(at: usize, pageEnd: u32): void {
   const first = <u32>((at + <usize>pageEnd * PageDesc.SIZE + 65535) >> PAGE_SHIFT);
   store<u32>(ARENA_ROOT, first, ArenaRoot.pageFirst);
   store<u32>(ARENA_ROOT, pageEnd, ArenaRoot.pageEnd);
+  store<u32>(ARENA_ROOT, first, ArenaRoot.pagesFresh);
   runPush(first, pageEnd - first);
 }
 
@@ -91,7 +92,10 @@ function runFind(length: u32): u32 {
   return best;
 }
 
-/** A run of `length` pages for `kind` (contents unknown), 0 when there is none (counted). */
+/**
+ * A run of `length` pages for `kind`, 0 when there is none (counted). Its contents are unknown up to
+ * the page in `carved`, zero from there on.
+ */
 export function pagesAlloc(length: u32, kind: u32): u32 {
   lock(ARENA_ROOT + ArenaRoot.pageLock);
   const page = runFind(length);
@@ -107,6 +111,9 @@ export function pagesAlloc(length: u32, kind: u32): u32 {
   store<u32>(desc, kind, PageDesc.kind);
   store<u32>(desc, length, PageDesc.length);
   if (length > 1) store<u32>(pageDesc(page + length - 1), PAGE_INSIDE, PageDesc.kind);
+  const fresh = load<u32>(ARENA_ROOT, ArenaRoot.pagesFresh);
+  store<u32>(desc, max<u32>(page, min<u32>(fresh, page + length)), PageDesc.carved);
+  if (page + length > fresh) store<u32>(ARENA_ROOT, page + length, ArenaRoot.pagesFresh);
   const used = load<u32>(ARENA_ROOT, ArenaRoot.pagesUsed) + length;
   store<u32>(ARENA_ROOT, used, ArenaRoot.pagesUsed);
   if (used > load<u32>(ARENA_ROOT, ArenaRoot.pagesPeak)) store<u32>(ARENA_ROOT, used, ArenaRoot.pagesPeak);

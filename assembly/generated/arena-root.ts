@@ -73,6 +73,9 @@ export namespace ArenaRoot {
   /** u32: Calls of alloc() that returned 0. */
   // @ts-ignore: decorator
   @inline export const failedAllocs: usize = 156;
+  /** u32: First page that was never handed out: from here on memory is zero. */
+  // @ts-ignore: decorator
+  @inline export const pagesFresh: usize = 124;
   /** f64: Time of day minus nowMs when time was stopped. */
   // @ts-ignore: decorator
   @inline export const wallOffsetMs: usize = 160;

@@ -25,7 +25,7 @@ export namespace PageDesc {
   /** u32: Next page in the list, 0 = end. */
   // @ts-ignore: decorator
   @inline export const next: usize = 24;
-  /** u32: Blocks of a slab that were ever handed out. */
+  /** u32: Blocks of a slab that were ever handed out; of a big block, its first page that is known to be zero. */
   // @ts-ignore: decorator
   @inline export const carved: usize = 28;
 }

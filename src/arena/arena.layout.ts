@@ -34,6 +34,7 @@ export const arenaRootLayout = {
     pagesPeak: { at: 148, type: 'u32', doc: 'Most pages ever handed out.' },
     badFrees: { at: 152, type: 'u32', doc: 'Calls of free() with an address that is no live block.' },
     failedAllocs: { at: 156, type: 'u32', doc: 'Calls of alloc() that returned 0.' },
+    pagesFresh: { at: 124, type: 'u32', doc: 'First page that was never handed out: from here on memory is zero.' },
     wallOffsetMs: { at: 160, type: 'f64', doc: 'Time of day minus nowMs when time was stopped.' },
     udpif: { at: 168, type: 'ptr', doc: 'State shared by handlers and revalidators (ofproto/upcall).' },
     vlanLimit: { at: 172, type: 'u32', doc: 'VLAN tags that extraction takes off (other_config:vlan-limit): 0 or 1 = one, more = two.' },
@@ -72,7 +73,7 @@ export const pageDescLayout = {
     freeCount: { at: 16, type: 'u32', doc: 'Free blocks of a slab, uncarved ones included.' },
     prev: { at: 20, type: 'u32', doc: 'Previous page in the list.' },
     next: { at: 24, type: 'u32', doc: 'Next page in the list, 0 = end.' },
-    carved: { at: 28, type: 'u32', doc: 'Blocks of a slab that were ever handed out.' },
+    carved: { at: 28, type: 'u32', doc: 'Blocks of a slab that were ever handed out; of a big block, its first page that is known to be zero.' },
   },
 } as const satisfies LayoutSpec;
 

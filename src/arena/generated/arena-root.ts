@@ -49,6 +49,8 @@ export const ArenaRootLayout = {
   badFrees: 152,
   /** Calls of alloc() that returned 0. */
   failedAllocs: 156,
+  /** First page that was never handed out: from here on memory is zero. */
+  pagesFresh: 124,
   /** Time of day minus nowMs when time was stopped. */
   wallOffsetMs: 160,
   /** State shared by handlers and revalidators (ofproto/upcall). */
@@ -210,6 +212,13 @@ export function arenaRootFailedAllocs(v: DataView, p: number): number {
 }
 export function setArenaRootFailedAllocs(v: DataView, p: number, value: number): void {
   v.setUint32(p + 156, value, true);
+}
+
+export function arenaRootPagesFresh(v: DataView, p: number): number {
+  return v.getUint32(p + 124, true);
+}
+export function setArenaRootPagesFresh(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 124, value, true);
 }
 
 export function arenaRootWallOffsetMs(v: DataView, p: number): number {

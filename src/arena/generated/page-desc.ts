@@ -17,7 +17,7 @@ export const PageDescLayout = {
   prev: 20,
   /** Next page in the list, 0 = end. */
   next: 24,
-  /** Blocks of a slab that were ever handed out. */
+  /** Blocks of a slab that were ever handed out; of a big block, its first page that is known to be zero. */
   carved: 28,
 } as const;
 
