@@ -33,10 +33,9 @@ import { handleTableMod } from './table-mod.ts';
  */
 export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array): void {
   const request = decodeRequest(conn, bytes);
-  if (request === null) return;
   const { message } = request;
   const reply = (answer: OfpMessage): void => {
-    for (const part of encodeReply(request, answer)) conn.sendReply(part);
+    for (const part of encodeReply(conn, request, answer)) conn.sendReply(part);
   };
   switch (message.type) {
     case 'echo_request':
@@ -152,7 +151,7 @@ function answerMultipart(sw: SwitchState, request: DecodedMessage, reply: (answe
       reply({ type: 'meter_config_reply' });
       return;
     default:
-      throw new OfpError(request.isMultipart ? 'OFPBRC_BAD_STAT' : 'OFPBRC_BAD_TYPE');
+      throw new OfpError(request.raw.kind.endsWith('ST') && !request.raw.isReply ? 'OFPBRC_BAD_STAT' : 'OFPBRC_BAD_TYPE');
   }
 }
 
