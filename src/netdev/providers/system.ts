@@ -26,6 +26,14 @@ function setOption(fd: number, level: number, option: number, ...words: number[]
   check(libc.setsockopt(fd, level, option, new Int32Array(words), 4 * words.length), 'setsockopt');
 }
 
+function bindTo(fd: number, ifindex: number, protocol: number): void {
+  const address = new DataView(new ArrayBuffer(sockaddrBytes));
+  address.setUint16(0, AF_PACKET, true);
+  address.setUint16(2, protocol);
+  address.setInt32(4, ifindex, true);
+  check(libc.bind(fd, address, sockaddrBytes), 'bind');
+}
+
 /** A packet socket on one device; protocol 0 receives nothing. */
 function openPacketSocket(ifindex: number, protocol: number): number {
   const fd = check(libc.socket(AF_PACKET, SOCK_RAW, 0), 'socket');
@@ -40,16 +48,20 @@ function openPacketSocket(ifindex: number, protocol: number): number {
       setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, socketBufferBytes);
       setOption(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, ifindex, PACKET_MR_PROMISC, 0, 0);
     }
-    const address = new DataView(new ArrayBuffer(sockaddrBytes));
-    address.setUint16(0, AF_PACKET, true);
-    address.setUint16(2, protocol);
-    address.setInt32(4, ifindex, true);
-    check(libc.bind(fd, address, sockaddrBytes), 'bind');
+    bindTo(fd, ifindex, protocol);
     return fd;
   } catch (error) {
     libc.close(fd);
     throw error;
   }
+}
+
+/** A plain packet socket on a device, without virtio headers: a far end for tests. @throws SystemError */
+export function openRawSocket(ifindex: number): number {
+  const fd = check(libc.socket(AF_PACKET, SOCK_RAW, 0), 'socket');
+  setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+  bindTo(fd, ifindex, ETH_P_ALL);
+  return fd;
 }
 
 /**

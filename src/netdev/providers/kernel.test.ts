@@ -1,0 +1,157 @@
+import { execFileSync } from 'node:child_process';
+import { getuid } from 'node:process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createArena } from '../../arena/core.ts';
+import { deleteLink, getLink } from '../../netlink/rtnetlink.ts';
+import { loadCoreModule } from '../../sys/core-module.ts';
+import { libc } from '../../sys/libc.ts';
+import { ManualClock } from '../../util/clock.ts';
+import { OvsError } from '../../util/errors.ts';
+import { setNetdevEnvironment } from '../environment.ts';
+import { runLinkEvents } from '../kernel-link.ts';
+import type { Netdev } from '../provider.ts';
+import { openNetdev } from '../registry.ts';
+import { testNetdevProvider } from '../testing/contract.ts';
+import { openRawSocket } from './system.ts';
+
+const prefix = `nd${process.pid % 100_000}`;
+const ip = (...args: string[]): string => execFileSync('ip', args, { stdio: 'pipe' }).toString();
+
+function reason(): string | null {
+  if (getuid?.() !== 0) return 'needs root';
+  try {
+    ip('link', 'add', `${prefix}x`, 'type', 'veth', 'peer', 'name', `${prefix}y`);
+    ip('link', 'del', `${prefix}x`);
+    return null;
+  } catch {
+    return 'needs the ip tool and veth devices';
+  }
+}
+const unavailable = reason();
+
+/** The far end of a cable or of a tap: a raw socket on a device. */
+function farEnd(name: string): { inject(frame: Uint8Array): void; collect(): Uint8Array[]; close(): void } {
+  const link = getLink(name);
+  if (link === null) throw new Error(`no ${name}`);
+  const fd = openRawSocket(link.ifindex);
+  const buffer = new Uint8Array(70_000);
+  return {
+    inject: (frame) => {
+      libc.write(fd, frame, frame.length);
+    },
+    collect: () => {
+      const frames: Uint8Array[] = [];
+      for (;;) {
+        const n = libc.read(fd, buffer, buffer.length);
+        if (n < 0) return frames;
+        frames.push(buffer.slice(0, n));
+      }
+    },
+    close: () => libc.close(fd),
+  };
+}
+
+testNetdevProvider({
+  name: 'system (veth)',
+  unavailable,
+  create: () => {
+    const [near, far] = [`${prefix}a`, `${prefix}b`];
+    ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far);
+    for (const name of [near, far]) ip('link', 'set', name, 'addrgenmode', 'none', 'up');
+    ip('link', 'set', far, 'mtu', '3000');
+    const netdev = openNetdev('', near, new Map());
+    const end = farEnd(far);
+    return {
+      netdev,
+      inject: end.inject,
+      collect: end.collect,
+      close: () => {
+        end.close();
+        netdev.close();
+        ip('link', 'del', near);
+      },
+    };
+  },
+});
+
+testNetdevProvider({
+  name: 'tap',
+  unavailable,
+  create: () => {
+    const name = `${prefix}t`;
+    const netdev = openNetdev('tap', name, new Map());
+    ip('link', 'set', name, 'addrgenmode', 'none', 'up');
+    runLinkEvents();
+    const end = farEnd(name);
+    return {
+      netdev,
+      inject: end.inject,
+      collect: end.collect,
+      close: () => {
+        end.close();
+        netdev.close();
+      },
+    };
+  },
+});
+
+const suite = unavailable === null ? describe : describe.skip;
+suite(`kernel devices${unavailable === null ? '' : ` (${unavailable})`}`, () => {
+  const opened: Netdev[] = [];
+  beforeAll(() => {
+    const core = createArena({ module: loadCoreModule(), sizeMb: 32, shared: true, seed: 1, threadName: 'main' });
+    setNetdevEnvironment({ core, clock: new ManualClock(), dummy: null, systemEnabled: true, wakeMain: () => undefined });
+  });
+  afterAll(() => {
+    for (const netdev of opened) netdev.close();
+  });
+  it('says what is wrong as OVS does', () => {
+    const message = (type: string, name: string): string => {
+      try {
+        openNetdev(type, name, new Map());
+        return '';
+      } catch (error) {
+        return error instanceof OvsError ? error.message : String(error);
+      }
+    };
+    expect(message('', 'nosuchdev')).toBe('could not open network device nosuchdev (No such device)');
+    expect(message('foo', 'p5')).toBe('could not open network device p5 (Address family not supported by protocol)');
+    expect(message('patch', 'p3')).toBe("p3: patch type requires valid 'peer' argument");
+  });
+  it('notices that its device goes', () => {
+    const [near, far] = [`${prefix}g`, `${prefix}h`];
+    ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far);
+    const netdev = openNetdev('system', near, new Map());
+    opened.push(netdev);
+    expect(netdev.present).toBe(true);
+    expect(netdev.status()['driver_name']).toBe('veth');
+    const seq = netdev.changeSeq;
+    deleteLink(netdev.ifindex);
+    runLinkEvents();
+    expect(netdev.present).toBe(false);
+    expect(netdev.changeSeq).toBeGreaterThan(seq);
+    expect(netdev.statistics()).toEqual({});
+  });
+  it('sees link state from outside', () => {
+    const [near, far] = [`${prefix}i`, `${prefix}j`];
+    ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far);
+    const netdev = openNetdev('system', near, new Map());
+    expect(netdev.adminUp).toBe(false);
+    ip('link', 'set', near, 'up');
+    runLinkEvents();
+    expect([netdev.adminUp, netdev.carrier]).toEqual([true, false]);
+    ip('link', 'set', far, 'up');
+    runLinkEvents();
+    expect(netdev.carrier).toBe(true);
+    expect(netdev.carrierResets).toBe(1);
+    netdev.close();
+    ip('link', 'del', near);
+  });
+  it('makes a tap that goes with the port', () => {
+    const name = `${prefix}k`;
+    const netdev = openNetdev('internal', name, new Map());
+    expect(getLink(name)?.kind).toBe('tun');
+    netdev.close();
+    expect(getLink(name)).toBeNull();
+  });
+});
