@@ -15,6 +15,7 @@ export class ByteWriter {
   /** Bytes written so far. */
   length = 0;
 
+  /** Makes room; the buffer and its view may be others afterwards, so name them after the call. */
   #grow(more: number): number {
     const at = this.length;
     const need = at + more;
@@ -29,19 +30,23 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
     return this;
   }
   u16(value: number): this {
-    this.#view.setUint16(this.#grow(2), value);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value);
     return this;
   }
   u32(value: number): this {
-    this.#view.setUint32(this.#grow(4), value);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value);
     return this;
   }
   u64(value: bigint): this {
-    this.#view.setBigUint64(this.#grow(8), value);
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, value);
     return this;
   }
   zeros(count: number): this {
@@ -50,7 +55,8 @@ export class ByteWriter {
     return this;
   }
   bytes(value: Uint8Array): this {
-    this.#bytes.set(value, this.#grow(value.length));
+    const at = this.#grow(value.length);
+    this.#bytes.set(value, at);
     return this;
   }
   /** UTF-8 text, cut or padded with zeros to `size`, always with a closing zero. */
