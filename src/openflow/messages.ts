@@ -226,8 +226,8 @@ export interface FlowRemoved {
   readonly byteCount: bigint;
 }
 
-/** Wire forms of a packet-in; `openflow` is the version's own. */
-export type PacketInFormat = 'openflow10' | 'nxt_packet_in' | 'nxt_packet_in2' | 'standard';
+/** Wire forms of a packet-in; `standard` is the version's own. */
+export type PacketInFormat = 'nxt_packet_in' | 'nxt_packet_in2' | 'standard';
 
 export interface PacketIn {
   readonly type: 'packet_in';

@@ -1,0 +1,105 @@
+/**
+ * Codec of table features (1.3+): what each table can match, set and do.
+ *
+ * Every table of Open vSwitch can do the same, so the properties are made from the registries of
+ * fields, actions and instructions of the version.
+ */
+import { fieldHeader, fields } from '../flow/fields.ts';
+import type { Field } from '../flow/fields.ts';
+import { OfpError } from '../util/errors.ts';
+import { ByteWriter } from './byte-io.ts';
+import type { ByteReader } from './byte-io.ts';
+import { pullProperty } from './decode-long-actions.ts';
+import type { TableFeatures } from './messages.ts';
+import { putFieldHeader } from './nxm.ts';
+
+/** OFPTFPT13_*. */
+const Prop = {
+  INSTRUCTIONS: 0,
+  NEXT_TABLES: 2,
+  WRITE_ACTIONS: 4,
+  APPLY_ACTIONS: 6,
+  MATCH: 8,
+  WILDCARDS: 10,
+  WRITE_SETFIELD: 12,
+  APPLY_SETFIELD: 14,
+} as const;
+
+function putProp(w: ByteWriter, type: number, body: () => void): void {
+  const start = w.length;
+  w.u16(type).u16(0);
+  body();
+  w.setU16(start + 2, w.length - start);
+  w.padTo(8, start);
+}
+
+/** The property and its twin for the table-miss flow. */
+function putBoth(w: ByteWriter, type: number, body: () => void): void {
+  putProp(w, type, body);
+  putProp(w, type + 1, body);
+}
+
+const standardActions = [0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25];
+
+function oxmFields(version: number, isWanted: (f: Field) => boolean): Field[] {
+  return fields.filter((f) => {
+    const header = fieldHeader(f, version);
+    return header !== undefined && header.since <= version && isWanted(f) && !f.name.startsWith('tun_metadata');
+  });
+}
+
+/** One entry of a table_features reply. */
+export function tableFeaturesEntry(t: TableFeatures, version: number): Uint8Array {
+  const w = new ByteWriter();
+  w.u16(0).u8(t.tableId).zeros(5).text(t.name, 32).u64(t.metadataMatch).u64(t.metadataWrite);
+  w.u32(0).u32(t.maxEntries);
+  const instructions = version >= 6 ? [1, 2, 3, 4, 5] : [1, 2, 3, 4, 5, 6];
+  const isLast = t.nextTables.length === 0;
+  putBoth(w, Prop.INSTRUCTIONS, () => {
+    for (const type of instructions) if (type !== 1 || !isLast) w.u16(type).u16(4);
+  });
+  putBoth(w, Prop.NEXT_TABLES, () => {
+    for (const table of t.nextTables) w.u8(table);
+  });
+  for (const type of [Prop.WRITE_ACTIONS, Prop.APPLY_ACTIONS]) {
+    putBoth(w, type, () => {
+      for (const action of standardActions) w.u16(action).u16(4);
+    });
+  }
+  const putFields = (list: readonly Field[]): void => {
+    for (const f of list) putFieldHeader(w, f, version);
+  };
+  putProp(w, Prop.MATCH, () => {
+    putFields(oxmFields(version, () => true));
+  });
+  putProp(w, Prop.WILDCARDS, () => {
+    putFields(oxmFields(version, () => true));
+  });
+  for (const type of [Prop.WRITE_SETFIELD, Prop.APPLY_SETFIELD]) {
+    putBoth(w, type, () => {
+      putFields(oxmFields(version, (f) => f.writable));
+    });
+  }
+  w.setU16(0, w.length);
+  return w.finish();
+}
+
+export function pullTableFeatures(r: ByteReader): TableFeatures {
+  const length = r.peekU16();
+  if (length < 64 || length > r.left) throw new OfpError('OFPBPC_BAD_LEN');
+  const e = r.sub(length);
+  e.skip(2);
+  const tableId = e.u8();
+  e.skip(5);
+  const name = e.text(32);
+  const metadataMatch = e.u64();
+  const metadataWrite = e.u64();
+  e.skip(4);
+  const maxEntries = e.u32();
+  let nextTables: number[] = [];
+  while (e.left > 0) {
+    const { type, body } = pullProperty(e);
+    if (type === Prop.NEXT_TABLES) nextTables = [...body.rest()];
+  }
+  return { tableId, name, metadataMatch, metadataWrite, maxEntries, nextTables };
+}
