@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { getuid } from 'node:process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createArena } from '../../arena/core.ts';
+import type { Core } from '../../arena/core.ts';
 import { deleteLink, getLink } from '../../netlink/rtnetlink.ts';
 import { loadCoreModule } from '../../sys/core-module.ts';
 import { libc } from '../../sys/libc.ts';
@@ -9,8 +10,9 @@ import { ManualClock } from '../../util/clock.ts';
 import { OvsError } from '../../util/errors.ts';
 import { setNetdevEnvironment } from '../environment.ts';
 import { runLinkEvents } from '../kernel-link.ts';
+import { packetData, packetLength } from '../generated/packet.ts';
 import type { Netdev } from '../provider.ts';
-import { openNetdev } from '../registry.ts';
+import { openNetdev, openPortIo } from '../registry.ts';
 import { testNetdevProvider } from '../testing/contract.ts';
 import { openRawSocket } from './system.ts';
 
@@ -29,38 +31,45 @@ function reason(): string | null {
 }
 const unavailable = reason();
 
-/** The far end of a cable or of a tap: a raw socket on a device. */
-function farEnd(name: string): { inject(frame: Uint8Array): void; collect(): Uint8Array[]; close(): void } {
-  const link = getLink(name);
-  if (link === null) throw new Error(`no ${name}`);
-  const fd = openRawSocket(link.ifindex);
-  const buffer = new Uint8Array(70_000);
+/**
+ * The far end of a cable or of a tap. Frames go in by a plain raw socket, and come out by a system
+ * port, which puts VLAN tags back that the kernel takes off.
+ */
+function farEnd(core: Core, name: string): { inject(frame: Uint8Array): void; collect(): Uint8Array[]; close(): void } {
+  const netdev = openNetdev('system', name, new Map());
+  const fd = openRawSocket(netdev.ifindex);
+  const io = openPortIo(netdev.attach(1), core, true);
+  const batch = core.x.alloc(4 * 32) >>> 0;
   return {
     inject: (frame) => {
       libc.write(fd, frame, frame.length);
     },
     collect: () => {
-      const frames: Uint8Array[] = [];
-      for (;;) {
-        const n = libc.read(fd, buffer, buffer.length);
-        if (n < 0) return frames;
-        frames.push(buffer.slice(0, n));
-      }
+      const n = io.receive(batch);
+      return Array.from({ length: n }, (_, i) => {
+        const packet = core.u32[batch / 4 + i] ?? 0;
+        const data = packetData(core.dv, packet);
+        return core.u8.slice(data, data + packetLength(core.dv, packet));
+      });
     },
-    close: () => libc.close(fd),
+    close: () => {
+      libc.close(fd);
+      io.close();
+      netdev.close();
+    },
   };
 }
 
 testNetdevProvider({
   name: 'system (veth)',
   unavailable,
-  create: () => {
+  create: (core) => {
     const [near, far] = [`${prefix}a`, `${prefix}b`];
     ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far);
     for (const name of [near, far]) ip('link', 'set', name, 'addrgenmode', 'none', 'up');
     ip('link', 'set', far, 'mtu', '3000');
     const netdev = openNetdev('', near, new Map());
-    const end = farEnd(far);
+    const end = farEnd(core, far);
     return {
       netdev,
       inject: end.inject,
@@ -77,12 +86,12 @@ testNetdevProvider({
 testNetdevProvider({
   name: 'tap',
   unavailable,
-  create: () => {
+  create: (core) => {
     const name = `${prefix}t`;
     const netdev = openNetdev('tap', name, new Map());
     ip('link', 'set', name, 'addrgenmode', 'none', 'up');
     runLinkEvents();
-    const end = farEnd(name);
+    const end = farEnd(core, name);
     return {
       netdev,
       inject: end.inject,

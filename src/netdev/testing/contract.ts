@@ -36,6 +36,8 @@ export function testFrame(length: number, seed: number): Uint8Array {
 }
 
 const odpPort = 7;
+const isTest = (f: Uint8Array): boolean => f[12] === 0x88 && f[13] === 0xb5;
+const isTagged = (f: Uint8Array): boolean => (f[12] === 0x81 && f[13] === 0) || (f[12] === 0x88 && f[13] === 0xa8);
 
 /** Every provider that moves packets passes this suite. */
 export function testNetdevProvider(contract: NetdevContract): void {
@@ -48,7 +50,7 @@ export function testNetdevProvider(contract: NetdevContract): void {
     let batch: number;
 
     /** Packets come through the kernel on its own time: poll, bounded by turns and not by time. */
-    const receive = (want: number): Uint8Array[] => {
+    const receive = (want: number, isOurs = isTest): Uint8Array[] => {
       const frames: Uint8Array[] = [];
       for (let turn = 0; turn < 100_000 && frames.length < want; turn++) {
         const n = io.receive(batch);
@@ -59,7 +61,7 @@ export function testNetdevProvider(contract: NetdevContract): void {
           frames.push(core.u8.slice(data, data + packetLength(core.dv, packet)));
         }
       }
-      return frames.filter((f) => f[12] === 0x88 && f[13] === 0xb5);
+      return frames.filter(isOurs);
     };
     const transmit = (frames: readonly Uint8Array[]): void => {
       const packets = frames.map((bytes) => {
@@ -73,10 +75,10 @@ export function testNetdevProvider(contract: NetdevContract): void {
       for (const packet of packets) core.x.free(packet);
       core.x.free(list);
     };
-    const collect = (want: number): Uint8Array[] => {
+    const collect = (want: number, isOurs = isTest): Uint8Array[] => {
       const frames: Uint8Array[] = [];
       for (let turn = 0; turn < 100_000 && frames.length < want; turn++) {
-        frames.push(...device.collect().filter((f) => f[12] === 0x88 && f[13] === 0xb5));
+        frames.push(...device.collect().filter(isOurs));
       }
       return frames;
     };
@@ -122,6 +124,16 @@ export function testNetdevProvider(contract: NetdevContract): void {
       const frames = Array.from({ length: 40 }, (_, i) => testFrame(60 + i, i));
       for (const frame of frames) device.inject(frame);
       expect(receive(frames.length)).toEqual(frames);
+    });
+    test('keeps VLAN tags both ways', () => {
+      const frames = [[0x81, 0, 0x20, 5], [0x81, 0, 0x60, 6, 0x81, 0, 0, 7], [0x88, 0xa8, 0, 8]].map((tags, i) => {
+        const inner = testFrame(100, i);
+        return Uint8Array.from([...inner.subarray(0, 12), ...tags, ...inner.subarray(12)]);
+      });
+      for (const frame of frames) device.inject(frame);
+      expect(receive(frames.length, isTagged)).toEqual(frames);
+      transmit(frames);
+      expect(collect(frames.length, isTagged)).toEqual(frames);
     });
     test('transmits lists longer than a burst, unchanged and in order', () => {
       const frames = Array.from({ length: 70 }, (_, i) => testFrame(60 + i * 20, i));
