@@ -247,7 +247,7 @@ function nsh(w: Window, out: FlowWriter): void {
   const length = (head & 0x3f) * 4;
   const kind = w.u8(2);
   if (head >>> 14 !== 0 || length > w.size) return;
-  if (kind === 1 ? length !== 24 : kind !== 2 || length < 8) return;
+  if (kind === 1 ? length !== 24 : kind === 2 && length < 8) return;
   out.u8(K.nshFlags, (head >>> 12) & 3);
   out.u8(K.nshTtl, (head >>> 6) & 0x3f);
   out.u8(K.nshMdtype, kind);

@@ -56,14 +56,14 @@ function parseByFormat(field: Field, text: string, ports: PortMap): FieldValue {
     case 'ethernet':
       return parseMasked(text, parseMac, `${text}: invalid Ethernet address`);
     case 'ipv4':
-      return parseNetwork(text, parseIpv4, 32, 'invalid IP address', 'network prefix bits not between 0 and 32');
+      return parseNetwork(text, parseIpv4, 32, 'invalid IP address', 'IPv4 network prefix bits not between 0 and 32, inclusive');
     case 'ipv6':
       return parseNetwork(
         text,
         parseIpv6,
         128,
         'invalid IPv6 address',
-        'IPv6 network prefix bits not between 0 and 128',
+        'IPv6 network prefix bits not between 0 and 128, inclusive',
       );
     case 'ofp port': {
       const port = parseOfpPort(text, ports);
@@ -84,7 +84,7 @@ function parseByFormat(field: Field, text: string, ports: PortMap): FieldValue {
     case 'ct state':
       return parseFlagField(text, 'ct_state', ctStateFlagNames, 4, 0xff);
     case 'tun flags':
-      return parseFlagField(text, 'tun_flags', tunFlagNames, 2, 1);
+      return parseFlagField(text, 'tunnel', tunFlagNames, 2, 1);
     case 'packet type':
       return parsePacketType(text);
   }
@@ -103,8 +103,8 @@ export function parseUnsigned(text: string): bigint | undefined {
 function parseInteger(field: Field, text: string): FieldValue {
   const slash = text.indexOf('/');
   const read = (part: string): Uint8Array => {
-    const v = parseUnsigned(part);
-    if (v === undefined) throw new UsageError(`${text}: bad syntax for ${field.name}`);
+    const v = part.startsWith('-') && integerText.test(part.slice(1)) ? 1n << 1024n : parseUnsigned(part);
+    if (v === undefined) throw new UsageError(`${part}: bad syntax for ${field.name} value`);
     if (v >> BigInt(8 * field.bytes) !== 0n) {
       throw new UsageError(`${text}: value too large for ${field.bytes}-byte field ${field.name}`);
     }
@@ -174,7 +174,7 @@ function parseFrag(text: string): FieldValue {
   const found = fragNames.find(([name]) => name === text);
   if (!found) {
     throw new UsageError(
-      `${text}: unknown fragment type (valid types are "no", "yes", "first", "later", "not_first")`,
+      `${text}: unknown fragment type (valid types are "no", "yes", "first", "later", "not_later"`,
     );
   }
   // All three bits of the mask byte's upper part are ones for an exact match.
@@ -191,7 +191,7 @@ export function parseFlags(
   const byName = (name: string): number => {
     const known = names.find(([, n]) => n === name);
     const bit = known?.[0] ?? 0;
-    if (bit === 0 || (bit & allowed) === 0) throw new UsageError(`${text}: unknown ${what} flag(s)`);
+    if (bit === 0 || (bit & allowed) === 0) throw new UsageError(`${name}: unknown ${what} flag(s)`);
     return bit;
   };
   if (/^\d/.test(text)) {
@@ -211,14 +211,11 @@ export function parseFlags(
     let mask = 0;
     for (const part of text.match(/[+-][^+-]*/g) ?? []) {
       const bit = byName(part.slice(1));
-      if ((mask & bit) !== 0) throw new UsageError(`${text}: Each ${what} flag can be specified only once`);
+      if ((mask & bit) !== 0) throw new UsageError(`${part.slice(1)}: Each ${what} flag can be specified only once`);
       mask |= bit;
       if (part.startsWith('+')) flags |= bit;
     }
     return { flags, mask };
-  }
-  if (!/^[A-Za-z[]/.test(text)) {
-    throw new UsageError(`${text}: ${what} must be preceded by '+' (for SET) or '-' (NOT SET)`);
   }
   let flags = 0;
   for (const name of text.split('|')) flags |= byName(name);
@@ -232,16 +229,27 @@ function parseFlagField(text: string, what: string, names: FlagNames, bytes: num
 }
 
 function parsePacketType(text: string): FieldValue {
-  const m = /^\((\w+),\s*(\w+|\*)\)$/.exec(text);
-  const ns = parseUnsigned(m?.[1] ?? '');
-  const type = m?.[2] === '*' ? 0n : parseUnsigned(m?.[2] ?? '');
-  if (!m || ns === undefined || type === undefined || ns > 0xffffn || type > 0xffffn) {
-    throw new UsageError(`${text}: not a valid packet type`);
-  }
+  const fail = (rest: string, what: string): never => {
+    throw new UsageError(`${rest}: bad syntax for packet type ${what}`);
+  };
+  if (!text.startsWith('(')) return fail(text, "missing '('");
+  const rest = text.slice(1);
+  const number = (t: string): bigint | undefined => {
+    const v = parseUnsigned(t);
+    return v === undefined || v > 0xffffn ? undefined : v;
+  };
+  const ns = number(/^\w*/.exec(rest)?.[0] ?? '');
+  if (ns === undefined) return fail(rest, 'ns');
+  const comma = rest.indexOf(',');
+  if (comma < 0) return fail(rest, "missing ','");
+  const tail = rest.slice(comma + 1);
+  const type = number(/^\w*/.exec(tail)?.[0] ?? '');
+  if (type === undefined) return fail(tail, 'ns_type');
+  if (!/^\w*\)$/.test(tail)) return fail(tail, "missing ')'");
   const value = new Uint8Array(4);
   putBe16(value, 0, Number(ns));
   putBe16(value, 2, Number(type));
-  return { value, mask: m[2] === '*' ? Uint8Array.of(255, 255, 0, 0) : new Uint8Array(4).fill(255) };
+  return exact(value);
 }
 
 /**
@@ -298,7 +306,7 @@ export function formatFieldText(
         : formatFlagsMasked(tunFlagNames, be16(value, 0), be16(m, 0));
     case 'packet type': {
       const v = be32(value, 0);
-      if (m === undefined) return `(${v >>> 16},${hexNumber(v & 0xffff)})`;
+      if (m === undefined) return `(${v >>> 16},${v >>> 16 === 1 ? hexNumber(v & 0xffff) : v & 0xffff})`;
       if (be32(m, 0) === 0xffff0000) return `(${v >>> 16},*)`;
       return `${hexPadded(v, 8)}/${hexPadded(be32(m, 0), 8)}`;
     }

@@ -58,8 +58,8 @@ export function wildcardsForPacket(flow: Uint8Array): Uint8Array {
     // A second tag is only shown behind a first.
     if (be16(flow, K.vlanTci0) !== 0) ones(m, 'vlanTpid1', 'vlanTci1');
     dlType = be16(flow, K.dlType);
+    ones(m, 'dlType');
   }
-  ones(m, 'dlType');
   if (dlType === EthType.ipv4) {
     ones(m, 'nwSrc', 'nwDst', 'ctNwSrc', 'ctNwDst');
   } else if (dlType === EthType.ipv6) {
@@ -78,7 +78,6 @@ export function wildcardsForPacket(flow: Uint8Array): Uint8Array {
     return m;
   } else if (dlType === EthType.nsh) {
     ones(m, 'nshFlags', 'nshTtl', 'nshMdtype', 'nshNp', 'nshPathHdr', 'nshC1', 'nshC2', 'nshC3', 'nshC4');
-    return m;
   } else {
     return m;
   }

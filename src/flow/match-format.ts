@@ -1,10 +1,10 @@
-import { EthType, IpProto, isMplsType, tcpFlagNames } from '../wire/ether-types.ts';
+import { EthType, IpProto, tcpFlagNames } from '../wire/ether-types.ts';
 import { wildcardsForPacket } from './flow-wildcards.ts';
 import { KeyLayout as K } from './generated/key.ts';
 import type { Match } from './match.ts';
 import {
-  be16, be16Dec, be32, be32Dec, decMasked, formatFlags, formatFlagsMasked, hexMasked, hexNumber, hexPadded,
-  ipv4Masked, ipv6Masked, isOnes, isZero, macMasked, putBe16, u16Hex, u32Hex, wideHex,
+  be16, be16Dec, be32, be32Dec, decMasked, formatFlags, formatFlagsMasked, hexNumber, hexPadded,
+  ipv4Masked, ipv6Masked, isOnes, isZero, macMasked, u32Hex, wideHex,
 } from './numbers-text.ts'; // prettier-ignore
 import { formatOfpPort } from './ofp-port-text.ts';
 import type { PortMap } from './port-map.ts';
@@ -87,9 +87,10 @@ export function formatFlow(flow: Uint8Array, ports: PortMap = noPorts): string {
   hide(K.ctZone, 2);
   hide(K.ctMark, 4);
   hide(K.ctLabel, 16);
-  if (isZero(flow, K.ctState, 4) || flow[K.ctNwProto] === 0) {
-    mask.fill(0, K.ctNwSrc, K.ctNwDst + 4);
-    mask.fill(0, K.ctIpv6Src, K.ctIpv6Dst + 16);
+  if (((flow[K.ctState + 3] ?? 0) & 0x0b) === 0 || flow[K.ctNwProto] === 0) {
+    const type = be16(flow, K.dlType);
+    if (type === EthType.ipv4) mask.fill(0, K.ctNwSrc, K.ctNwDst + 4);
+    if (type === EthType.ipv6) mask.fill(0, K.ctIpv6Src, K.ctIpv6Dst + 16);
     mask.fill(0, K.ctTpSrc, K.ctTpDst + 2);
     mask[K.ctNwProto] = 0;
   }
@@ -113,7 +114,7 @@ function formatMetadata(f: Uint8Array, m: Uint8Array, ports: PortMap): string {
     if ((ctMask & 0xff) === 0xff) s += `ct_state=${formatFlags(ctStateFlagNames, state, '|') || '0'},`;
     else s += `ct_state=${formatFlagsMasked(ctStateFlagNames, state, ctMask)},`;
   }
-  s += u16Hex('ct_zone', f, m, K.ctZone);
+  s += decMasked('ct_zone', be16(f, K.ctZone), be16(m, K.ctZone), 0xffff);
   s += u32Hex('ct_mark', f, m, K.ctMark);
   s += wideHex('ct_label', f, m, K.ctLabel, 16);
   s += ipv4Masked('ct_nw_src', f, m, K.ctNwSrc);
@@ -130,7 +131,6 @@ function formatMetadata(f: Uint8Array, m: Uint8Array, ports: PortMap): string {
 
 const ipv4Names: Readonly<Record<number, string>> = {
   [IpProto.icmp]: 'icmp',
-  [IpProto.igmp]: 'igmp',
   [IpProto.tcp]: 'tcp',
   [IpProto.udp]: 'udp',
   [IpProto.sctp]: 'sctp',
@@ -180,7 +180,7 @@ function formatTypes(
 
 export function formatPacketType(value: number, mask: number): string {
   const ns = value >>> 16;
-  if (mask === 0xffffffff) return `packet_type=(${ns},${hexNumber(value & 0xffff)}),`;
+  if (mask === 0xffffffff) return `packet_type=(${ns},${ns === 1 ? hexNumber(value & 0xffff) : value & 0xffff}),`;
   if (mask === 0xffff0000) return `packet_type=(${ns},*),`;
   return `packet_type=${hexPadded(value, 8)}/${hexPadded(mask, 8)},`;
 }
@@ -190,17 +190,24 @@ function formatTunnel(f: Uint8Array, m: Uint8Array): string {
   s += ipv4Masked('tun_src', f, m, K.tunSrc) + ipv4Masked('tun_dst', f, m, K.tunDst);
   s += ipv6Masked('tun_ipv6_src', f, m, K.tunIpv6Src) + ipv6Masked('tun_ipv6_dst', f, m, K.tunIpv6Dst);
   if (!isZero(m, K.tunGbpId, 2)) s += decMasked('tun_gbp_id', be16(f, K.tunGbpId), be16(m, K.tunGbpId), 0xffff);
-  s += hexMasked('tun_gbp_flags', f[K.tunGbpFlags] ?? 0, m[K.tunGbpFlags] ?? 0, 0xff);
-  if (m[K.tunTos] !== 0) s += `tun_tos=${hexNumber(f[K.tunTos] ?? 0)},`;
+  if (m[K.tunGbpFlags] !== 0) s += `tun_gbp_flags=${hexNumber(f[K.tunGbpFlags] ?? 0)},`;
+  if (m[K.tunTos] !== 0) s += `tun_tos=${(f[K.tunTos] ?? 0).toString(16)},`;
   if (m[K.tunTtl] !== 0) s += `tun_ttl=${f[K.tunTtl] ?? 0},`;
-  if (m[K.tunErspanVer] !== 0) s += `tun_erspan_ver=${f[K.tunErspanVer] ?? 0},`;
-  s += u32Hex('tun_erspan_idx', f, m, K.tunErspanIdx);
-  if (m[K.tunErspanDir] !== 0) s += `tun_erspan_dir=${f[K.tunErspanDir] ?? 0},`;
-  if (m[K.tunErspanHwid] !== 0) s += `tun_erspan_hwid=${hexNumber(f[K.tunErspanHwid] ?? 0)},`;
+  if (m[K.tunErspanVer] !== 0) {
+    // The version says which of the others mean anything.
+    const version = f[K.tunErspanVer] ?? 0;
+    s += `tun_erspan_ver=${version},`;
+    if (version === 1 && !isZero(m, K.tunErspanIdx, 4)) s += `tun_erspan_idx=${hexNumber(be32(f, K.tunErspanIdx))},`;
+    if (version === 2) {
+      if (m[K.tunErspanDir] !== 0) s += `tun_erspan_dir=${f[K.tunErspanDir] ?? 0},`;
+      if (m[K.tunErspanHwid] !== 0) s += `tun_erspan_hwid=${hexNumber(f[K.tunErspanHwid] ?? 0)},`;
+    }
+  }
   if (m[K.tunGtpuFlags] !== 0) s += `gtpu_flags=${hexNumber(f[K.tunGtpuFlags] ?? 0)},`;
   if (m[K.tunGtpuMsgtype] !== 0) s += `gtpu_msgtype=${f[K.tunGtpuMsgtype] ?? 0},`;
   const flags = be16(m, K.tunFlags);
-  if ((flags & 0x1f) !== 0) s += `tun_flags=${formatFlagsMasked(allTunFlagNames, be16(f, K.tunFlags), flags & 0x1f)},`;
+  if ((flags & 0x1f) === 0x1f) s += `tun_flags=${formatFlags(allTunFlagNames, be16(f, K.tunFlags), '|') || '0'},`;
+  else if ((flags & 0x1f) !== 0) s += `tun_flags=${formatFlagsMasked(allTunFlagNames, be16(f, K.tunFlags), flags & 0x1f)},`;
   return s;
 }
 
@@ -255,13 +262,19 @@ function formatNsh(f: Uint8Array, m: Uint8Array): string {
   s += decMasked('nsh_np', f[K.nshNp] ?? 0, m[K.nshNp] ?? 0, 0xff);
   const path = be32(f, K.nshPathHdr);
   const pathMask = be32(m, K.nshPathHdr);
-  s += hexMasked('nsh_spi', path >>> 8, pathMask >>> 8, 0xffffff);
+  s += plainHex('nsh_spi', path >>> 8, pathMask >>> 8, 0xffffff);
   s += decMasked('nsh_si', path & 0xff, pathMask & 0xff, 0xff);
   if (f[K.nshMdtype] === 1) {
-    s += u32Hex('nsh_c1', f, m, K.nshC1) + u32Hex('nsh_c2', f, m, K.nshC2);
-    s += u32Hex('nsh_c3', f, m, K.nshC3) + u32Hex('nsh_c4', f, m, K.nshC4);
+    for (let i = 0; i < 4; i++) {
+      s += plainHex(`nsh_c${i + 1}`, be32(f, K.nshC1 + 4 * i), be32(m, K.nshC1 + 4 * i), 0xffffffff);
+    }
   }
   return s;
+}
+
+function plainHex(name: string, value: number, mask: number, full: number): string {
+  if (mask === 0) return '';
+  return `${name}=0x${value.toString(16)}${mask === full ? '' : `/0x${mask.toString(16)}`},`;
 }
 
 function formatFrag(frag: number, mask: number): string {
@@ -284,8 +297,6 @@ function formatL4(f: Uint8Array, m: Uint8Array, dlType: number): string {
   let s = '';
   if (dlType === EthType.ipv4 && proto === IpProto.icmp) {
     s += be16Dec('icmp_type', f, m, K.tpSrc) + be16Dec('icmp_code', f, m, K.tpDst);
-  } else if (dlType === EthType.ipv4 && proto === IpProto.igmp) {
-    s += be16Dec('igmp_type', f, m, K.tpSrc) + be16Dec('igmp_code', f, m, K.tpDst);
   } else if (dlType === EthType.ipv6 && proto === IpProto.icmpv6) {
     s += be16Dec('icmp_type', f, m, K.tpSrc) + be16Dec('icmp_code', f, m, K.tpDst);
     s += ipv6Masked('nd_target', f, m, K.ndTarget);
@@ -315,8 +326,6 @@ export function formatMegaflowMatch(flow: Uint8Array, mask: Uint8Array, ports: P
   const m = mask.slice();
   // The line is known as a megaflow's by its recirc_id, always there.
   m.fill(0xff, K.recircId, K.recircId + 4);
-  putBe16(f, K.vlanTpid0, 0);
   return formatMatch({ flow: f, mask: m } as Match, ports);
 }
 
-export { isMplsType };

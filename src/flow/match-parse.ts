@@ -1,7 +1,7 @@
 import { EthType, IpProto } from '../wire/ether-types.ts';
 import { UsageError } from '../util/errors.ts';
 import { checkFieldValue, parseFieldText, parseFieldValueText } from './field-text.ts';
-import { fieldByHeaderName, fieldByName } from './fields.ts';
+import { fieldByName } from './fields.ts';
 import type { Field } from './fields.ts';
 import { KeyLayout as K } from './generated/key.ts';
 import { splitKeyValues } from './key-values.ts';
@@ -55,7 +55,7 @@ export function parseMatchPart(match: Match, key: string, value: string, ports: 
       return true;
     }
   }
-  const field = fieldByName(key) ?? fieldByHeaderName(key)?.field;
+  const field = fieldByName(key);
   if (!field) return false;
   const { value: v, mask } = parseFieldText(field, value, ports);
   if (field.name !== 'ip_frag') checkFieldValue(field, v, value);
@@ -117,22 +117,28 @@ export function parseExactFlow(text: string, ports: PortMap = noPorts): Uint8Arr
       }
       continue;
     }
-    if (key === 'eth' && value === '') continue;
     const field = fieldByName(key);
     if (!field) throw new UsageError(`${text}: unknown field ${key}`);
     if (!prereqsMet(field, flow, 0)) throw new UsageError(`${text}: prerequisites not met for setting ${key}`);
     if (field.name !== 'actset_output' && !fieldIsZero(flow, field)) {
       throw new UsageError(`${text}: field ${key} set multiple times`);
     }
-    setFlowField(flow, field, parseFieldValueText(field, value, ports), `${value}`);
+    try {
+      setFlowField(flow, field, parseFieldValueText(field, value, ports));
+    } catch (error) {
+      if (error instanceof UsageError) throw new UsageError(`${text}: bad value for ${key} (${error.message})`);
+      throw error;
+    }
   }
   if (isZero(flow, K.inPort, 4)) putBe32(flow, K.inPort, 0xffffffff);
   return flow;
 }
 
-/** Writes a whole value into a flow, with what the field's own meaning adds (the CFI bit of a VLAN). */
-export function setFlowField(flow: Uint8Array, field: Field, value: Uint8Array, text: string): void {
-  checkFieldValue(field, value, text);
+/**
+ * Writes a whole value into a flow, with what the field's own meaning adds (the CFI bit of a VLAN). Bits
+ * that the field does not have are dropped.
+ */
+export function setFlowField(flow: Uint8Array, field: Field, value: Uint8Array): void {
   if (field.name === 'dl_vlan' || field.name === 'dl_vlan_pcp' || field.name === 'vlan_pcp') {
     const one = new Match(flow, new Uint8Array(KEY_SIZE));
     setMatchField(one, field, value);

@@ -29,13 +29,13 @@ const plainName = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 
 /** A port given as number (also 16-bit reserved ones), reserved name or name in the map. */
 export function parseOfpPort(text: string, ports: PortMap = noPorts): number | undefined {
-  if (/^(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) {
-    const n = /^0\d/.test(text) ? parseInt(text, 8) : Number(text);
-    if (Number.isNaN(n) || n > 0xffffffff) return undefined;
-    if (n < 0xff00) return n;
+  if (/^\d+$/.test(text)) {
+    const n = Number(text);
+    if (n < 0xfff7) return n;
     // 16-bit forms of the reserved ports.
-    if (n <= 0xffff) return n >= 0xfff7 ? (n | 0xffff0000) >>> 0 : undefined;
-    return n < 0xffffff00 ? n : n >= 0xfffffff7 ? n : undefined;
+    if (n <= 0xffff) return (n | 0xffff0000) >>> 0;
+    if (n < 0xffffff00 || n > 0xffffffff) return undefined;
+    return n >= 0xfffffff7 ? n : n & 0xffff;
   }
   const upper = text.toUpperCase();
   for (const [name, number] of reservedPorts) if (name === upper) return number;

@@ -94,9 +94,8 @@ function nd(u8: Uint8Array, base: number, wcBase: number, type: number): boolean
   return type === 0 ? actual === 135 || actual === 136 : actual === type;
 }
 
-/** The original tuple is there for tracked, valid connections. */
+/** The original tuple is there for connections that are new, established or seen in reply direction. */
 function ctValid(u8: Uint8Array, base: number, wcBase: number): boolean {
-  if (wcBase >= 0) u8[wcBase + K.ctState + 3] = (u8[wcBase + K.ctState + 3] ?? 0) | 0x3f;
-  const state = u8[base + K.ctState + 3] ?? 0;
-  return (state & 0x20) !== 0 && (state & 0x10) === 0 && (state & 0x07) !== 0;
+  if (wcBase >= 0) u8[wcBase + K.ctState + 3] = (u8[wcBase + K.ctState + 3] ?? 0) | 0x0b;
+  return ((u8[base + K.ctState + 3] ?? 0) & 0x0b) !== 0;
 }

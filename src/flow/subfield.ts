@@ -169,7 +169,7 @@ function readTail(value: Uint8Array, end: number, shift: number, nBits: number):
 /** The 16-bit in_port names the reserved ports 0xff00.. of OpenFlow 1.0: widen to 32 bits. */
 function widenInPort(u8: Uint8Array, base: number, field: Field): void {
   const end = base + field.end;
-  const high = (u8[end - 2] ?? 0) === 0xff ? 0xff : 0;
+  const high = u8[end - 2] === 0xff && (u8[end - 1] ?? 0) >= 0xf7 ? 0xff : 0;
   u8[end - 4] = high;
   u8[end - 3] = high;
 }
