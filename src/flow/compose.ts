@@ -1,4 +1,4 @@
-import { checksum, checksumAdd, checksumFinish, crc32c, pseudoHeaderSum4, pseudoHeaderSum6 } from '../wire/checksum.ts';
+import { checksum, checksumAdd, checksumFinish, pseudoHeaderSum4, pseudoHeaderSum6 } from '../wire/checksum.ts';
 import { dlTypeNone, EthType, IpProto, isMplsType } from '../wire/ether-types.ts';
 import { KeyLayout as K } from './generated/key.ts';
 import { be16, be32, isZero, putBe16, putBe32 } from './numbers-text.ts';
@@ -75,11 +75,7 @@ export function composePacket(flow: Uint8Array, options: ComposeOptions = {}): U
     let n = 1;
     while (n < 3 && (be32(flow, K.mplsLse0 + 4 * (n - 1)) & 0x100) === 0) n++;
     const at = b.put(4 * n);
-    // The lowest entry ends the stack, whatever the flow says.
-    for (let i = 0; i < n; i++) {
-      const lse = be32(flow, K.mplsLse0 + 4 * i);
-      putBe32(b.u8, at + 4 * i, i === n - 1 ? (lse | 0x100) >>> 0 : (lse & ~0x100) >>> 0);
-    }
+    b.u8.set(flow.subarray(K.mplsLse0, K.mplsLse0 + 4 * n), at);
   }
   return b.u8.slice(0, b.length);
 }
@@ -185,7 +181,6 @@ function composeIcmpv6(b: Bytes, flow: Uint8Array, type: number, code: number, p
 /** Fills the transport checksum. */
 function finishL4(b: Bytes, flow: Uint8Array, l4: number, pseudo: number, bad: boolean): void {
   const end = b.length;
-  const v4 = be16(flow, K.dlType) === EthType.ipv4;
   let at: number;
   let sum: number;
   switch (flow[K.nwProto]) {
@@ -203,15 +198,9 @@ function finishL4(b: Bytes, flow: Uint8Array, l4: number, pseudo: number, bad: b
       sum = checksum(b.u8, l4, end);
       break;
     case IpProto.icmpv6:
-      if (v4) return;
       at = l4 + 2;
       sum = checksumFinish(checksumAdd(pseudo, b.u8, l4, end));
       break;
-    case IpProto.sctp: {
-      const crc = crc32c(b.u8, l4, end);
-      for (let i = 0; i < 4; i++) b.u8[l4 + 8 + i] = (crc >>> (8 * i)) & 0xff;
-      return;
-    }
     default:
       return;
   }

@@ -39,13 +39,3 @@ export function pseudoHeaderSum4(u8: Uint8Array, ip: number, length: number): nu
 export function pseudoHeaderSum6(u8: Uint8Array, ip: number, proto: number, length: number): number {
   return checksumAdd(proto + length, u8, ip + 8, ip + 40);
 }
-
-/** CRC-32C (RFC 9260 appendix A) over a range, as SCTP has it: reflected, stored little-endian. */
-export function crc32c(u8: Uint8Array, from: number, to: number): number {
-  let crc = 0xffffffff;
-  for (let i = from; i < to; i++) {
-    crc ^= u8[i] ?? 0;
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) !== 0 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-  }
-  return ~crc >>> 0;
-}
