@@ -26,6 +26,11 @@ function setOption(fd: number, level: number, option: number, ...words: number[]
   check(libc.setsockopt(fd, level, option, new Int32Array(words), 4 * words.length), 'setsockopt');
 }
 
+/** Needs CAP_NET_ADMIN, and only makes bursts less lossy: a refusal is no error. */
+function growBuffer(fd: number, option: number): void {
+  libc.setsockopt(fd, SOL_SOCKET, option, new Int32Array([socketBufferBytes]), 4);
+}
+
 function bindTo(fd: number, ifindex: number, protocol: number): void {
   const address = new DataView(new ArrayBuffer(sockaddrBytes));
   address.setUint16(0, AF_PACKET, true);
@@ -39,13 +44,13 @@ function openPacketSocket(ifindex: number, protocol: number): number {
   const fd = check(libc.socket(AF_PACKET, SOCK_RAW, 0), 'socket');
   try {
     setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-    setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, socketBufferBytes);
+    growBuffer(fd, SO_SNDBUFFORCE);
     if (protocol === 0) {
       setOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
     } else {
       setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
       setOption(fd, SOL_PACKET, PACKET_AUXDATA, 1);
-      setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, socketBufferBytes);
+      growBuffer(fd, SO_RCVBUFFORCE);
       setOption(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, ifindex, PACKET_MR_PROMISC, 0, 0);
     }
     bindTo(fd, ifindex, protocol);
