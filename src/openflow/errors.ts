@@ -11,8 +11,8 @@ export const NX_VENDOR_ID = 0x00002320;
 export const ONF_VENDOR_ID = 0x4f4e4600;
 const NXET_VENDOR = 0xb0c2;
 const OFPET12_EXPERIMENTER = 0xffff;
-/** Bytes of the request that an error carries. */
-const ERROR_DATA_MAX = 64;
+/** Bytes of the request that an error carries: all of it, as far as the longest message reaches. */
+const ERROR_DATA_MAX = 0xffff - 24;
 
 interface ErrorNumbers {
   readonly vendor: number;

@@ -36,6 +36,13 @@ const VLAN_PCP_MASK = 0xe000;
 const prefixMask = (wildBits: number): number =>
   wildBits >= 32 ? 0 : (0xffffffff << wildBits) >>> 0;
 
+/** Whether anything but the input port counts; such a match is for Ethernet packets only. */
+function matchesHeaders(wildcards: number): boolean {
+  const exactBits = W.DL_VLAN | W.DL_SRC | W.DL_DST | W.DL_TYPE | W.NW_PROTO | W.TP_SRC | W.TP_DST | W.DL_VLAN_PCP | W.NW_TOS;
+  const addressBits = (32 << 8) | (32 << 14);
+  return (wildcards & exactBits) !== exactBits || (wildcards & addressBits) !== addressBits;
+}
+
 /** Reads 40 bytes. Values under a wildcard are ignored, as is what 1.0 says has no meaning. */
 export function pullOf10Match(r: ByteReader): Match {
   const match = new Match();
@@ -69,7 +76,7 @@ export function pullOf10Match(r: ByteReader): Match {
     putBe32(flow, K.inPort, ofp10ToOfp11Port(inPort));
     putBe32(mask, K.inPort, 0xffffffff);
   }
-  setDefaultPacketType(match);
+  if (matchesHeaders(wildcards)) setDefaultPacketType(match);
   if (has(W.DL_SRC)) exact(K.dlSrc, dlSrc);
   if (has(W.DL_DST)) exact(K.dlDst, dlDst);
   if (has(W.DL_TYPE)) exact16(K.dlType, dlType);
