@@ -58,7 +58,7 @@ export function registerDaemonCommands(
     return `${words.join(' ')}\n`;
   });
 
-  const history = new CoverageHistory();
+  const history = new CoverageHistory(coverage);
   commands.registerCommand('coverage/show', '', 0, 0, async () => history.show(await coverage()));
   commands.registerCommand('coverage/read-counter', '{counter}', 1, 1, async ([name = '']) => {
     const total = (await coverage()).get(name);
@@ -67,32 +67,50 @@ export function registerDaemonCommands(
   });
 }
 
-/**
- * Rates of coverage/show. OVS samples each counter every 5 s; here rates are taken over the time
- * since the command was last given, which needs no timer and says the same under steady load.
- */
+/** Samples of all totals, 5 s apart, an hour of them. */
+const sampleEveryMs = 5000;
+const samplesMax = 720;
+
+/** The averages of coverage/show, from samples that a timer takes. */
 class CoverageHistory {
-  #last = new Map<string, number>();
-  #lastMs = performance.now();
+  readonly #samples: ReadonlyMap<string, number>[] = [];
+
+  constructor(source: CoverageSource) {
+    setInterval(() => {
+      source().then(
+        (totals) => {
+          this.#samples.push(totals);
+          if (this.#samples.length > samplesMax + 1) this.#samples.shift();
+        },
+        () => undefined,
+      );
+    }, sampleEveryMs).unref();
+  }
+
+  /** Events a second over the last `count` samples; time before the start counts as idle, as in OVS. */
+  #rate(name: string, count: number): number {
+    const last = this.#samples.length - 1;
+    const at = (i: number): number => (i < 0 ? 0 : (this.#samples[i]?.get(name) ?? 0));
+    return ((at(last) - at(last - count)) * 1000) / (count * sampleEveryMs);
+  }
 
   show(totals: ReadonlyMap<string, number>): string {
-    const nowMs = performance.now();
-    const sec = Math.max(1e-3, (nowMs - this.#lastMs) / 1000);
-    const lines: string[] = [];
+    let lines = '';
     let unhit = 0;
+    let hash = 0;
     for (const name of [...totals.keys()].sort()) {
       const total = totals.get(name) ?? 0;
       if (total === 0) {
         unhit++;
         continue;
       }
-      const rate = (total - (this.#last.get(name) ?? 0)) / sec;
-      const text = [rate, rate, rate].map((r, i) => `${r.toFixed(i === 0 ? 1 : 3).padStart(i === 0 ? 6 : 8)}/sec`);
-      lines.push(`${name.padEnd(24)} ${text[0] ?? ''}  ${text[1] ?? ''}  ${text[2] ?? ''}   total: ${total}`);
+      for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193) >>> 0;
+      const sec = this.#rate(name, 1).toFixed(1).padStart(5);
+      const minute = this.#rate(name, 12).toFixed(3).padStart(9);
+      const hour = this.#rate(name, samplesMax).toFixed(4).padStart(13);
+      lines += `${name.padEnd(24)} ${sec}/sec ${minute}/sec ${hour}/sec   total: ${total}\n`;
     }
-    this.#last = new Map(totals);
-    this.#lastMs = nowMs;
-    lines.push(`${unhit} events never hit`);
-    return `Event coverage, avg rate over last: ${sec.toFixed(0)} seconds:\n${lines.join('\n')}\n`;
+    const digest = hash.toString(16).padStart(8, '0');
+    return `Event coverage, avg rate over last: 5 seconds, last minute, last hour,  hash=${digest}:\n${lines}${unhit} events never hit\n`;
   }
 }

@@ -147,10 +147,8 @@ export class Bridge {
   /** What translators need of this bridge. Patch ports find their peers among `bridges`. */
   snapshot(bridges: ReadonlyMap<string, Bridge>): SnapshotBridge {
     const config = this.#config;
-    const tables = new Array<number>(255).fill(0);
     const tableMiss: Record<string, 'default' | 'continue' | 'controller' | 'drop'> = {};
     for (const t of this.ofproto.tables()) {
-      tables[t.tableId] = t.cls;
       if (t.miss !== 'default') tableMiss[t.tableId] = t.miss;
     }
     const bundles: SnapshotBundle[] = [];
@@ -182,7 +180,7 @@ export class Bridge {
       name: this.name,
       id: this.bridgeId,
       datapathType: this.datapath.type,
-      tables,
+      tablesPtr: this.ofproto.tablesPtr,
       tableMiss,
       wantsPacketInOnMiss: this.ofproto.wantsPacketInOnMiss(),
       tableCounters: this.ofproto.tableCountersPtr,

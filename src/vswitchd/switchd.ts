@@ -74,12 +74,12 @@ export class Switchd {
 
   constructor(options: SwitchdOptions) {
     this.#options = options;
-    const { core, clock, random } = options;
+    const { core, clock } = options;
     this.core = core;
     this.clock = clock;
     this.threads = new ThreadManager(core, core.module, (_thread, kind, bytes) => this.#onEvent(kind, bytes));
     this.udpif = Udpif.create(core, udpifDefaults);
-    this.pmds = new PmdPool(core, this.threads, this.udpif, random, openPortIo);
+    this.pmds = new PmdPool(core, this.threads, this.udpif, openPortIo);
     this.revalidators = new RevalidatorPool(this.threads, this.udpif);
     this.translator = new Translator(core);
     this.snapshots = new SnapshotReader(core);

@@ -52,7 +52,7 @@ export function registerBridgeCommands(commands: UnixctlCommands, switchd: Switc
     const bridges = name === undefined ? [...switchd.bridges.values()] : [switchd.bridges.get(name)];
     for (const b of bridges) {
       if (b === undefined) throw new OvsError('ENODEV', 'Unknown bridge');
-      b.ofproto.reconnectControllers();
+      b.ofproto.connmgr.reconnect();
     }
     return '';
   });

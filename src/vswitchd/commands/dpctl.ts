@@ -3,7 +3,8 @@ import { PmdLayout } from '../../datapath/generated/pmd.ts';
 import type { UserspaceDatapath } from '../../datapath/providers/userspace/userspace-datapath.ts';
 import { KEY_SIZE } from '../../flow/key.layout.ts';
 import { formatOdpActions } from '../../odp/actions-format.ts';
-import { formatOdpKey } from '../../odp/key-format.ts';
+import type { OdpPortNames } from '../../odp/key-format.ts';
+import { formatOdpKey } from '../../odp/key-text.ts';
 import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError } from '../../util/errors.ts';
 import type { Switchd } from '../switchd.ts';
@@ -74,11 +75,11 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
     return flows;
   };
 
-  const formatFlow = (flow: DumpedFlow, names: ((odp: number) => string | undefined) | undefined, verbose: boolean): string => {
-    const key = formatOdpKey(flow.flow, flow.mask, { verbose, ...(names === undefined ? {} : { portName: names }) });
+  const formatFlow = (flow: DumpedFlow, ports: OdpPortNames | undefined, verbose: boolean): string => {
+    const key = formatOdpKey(flow.flow, flow.mask, { verbose, ...(ports === undefined ? {} : { ports }) });
     const used = flow.usedMs === 0 ? 'never' : `${((switchd.clock.nowMs() - flow.usedMs) / 1000).toFixed(3)}s`;
     const flags = flow.tcpFlags === 0 ? '' : `, flags:${formatTcpFlags(flow.tcpFlags)}`;
-    const actions = formatOdpActions(flow.actions, names);
+    const actions = formatOdpActions(flow.actions, ports);
     return (
       `${verbose ? `ufid:${flow.ufid}, ` : ''}${key}, packets:${flow.packets}, bytes:${flow.bytes}, used:${used}${flags}` +
       `${verbose ? ', dp:ovs' : ''}, actions:${actions}\n`
@@ -87,7 +88,7 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
 
   /** Every thread with flows, under OVS's headings. */
   const dumpFlows = (datapath: UserspaceDatapath, verbose: boolean, names: boolean, headings: boolean) => {
-    const portName = names ? (odp: number) => datapath.port(odp)?.netdev.name : undefined;
+    const ports = names ? portNames(datapath) : undefined;
     let text = '';
     const json: unknown[] = [];
     for (const view of switchd.pmds.views()) {
@@ -97,16 +98,16 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
         text += `flow-dump from ${view.coreId === null ? 'the main thread' : `pmd on cpu core: ${view.coreId}`}:\n`;
       }
       for (const f of flows) {
-        text += formatFlow(f, portName, verbose);
+        text += formatFlow(f, ports, verbose);
         json.push({
           ufid: f.ufid,
           core: view.coreId,
-          match: formatOdpKey(f.flow, f.mask, { verbose, ...(portName === undefined ? {} : { portName }) }),
+          match: formatOdpKey(f.flow, f.mask, { verbose, ...(ports === undefined ? {} : { ports }) }),
           packets: f.packets,
           bytes: f.bytes,
           usedMs: f.usedMs === 0 ? null : switchd.clock.nowMs() - f.usedMs,
           tcpFlags: f.tcpFlags,
-          actions: formatOdpActions(f.actions, portName),
+          actions: formatOdpActions(f.actions, ports),
         });
       }
     }
@@ -154,12 +155,12 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
     const datapath = bridge.datapath as UserspaceDatapath;
     const { verbose, names } = dumpArguments(args.filter((a) => a.startsWith('-')), () => datapath);
     const mine = new Set([...bridge.interfaces.values()].map((i) => i.dpPort?.odpPort));
-    const portName = names ? (odp: number) => datapath.port(odp)?.netdev.name : undefined;
+    const ports = names ? portNames(datapath) : undefined;
     return switchd.pmds
       .views()
       .flatMap((view) => dumpPmd(view, datapath))
       .filter((f) => mine.has(new DataView(f.flow.buffer).getUint32(4)))
-      .map((f) => formatFlow(f, portName, verbose))
+      .map((f) => formatFlow(f, ports, verbose))
       .join('');
   });
   commands.registerCommand('dpif/show', '', 0, 0, () => {
@@ -200,6 +201,13 @@ function showDatapath(datapath: UserspaceDatapath, stats: DpStats, withPortStats
       `    RX bytes:${n('rx_bytes')}  TX bytes:${n('tx_bytes')}\n`;
   }
   return text;
+}
+
+function portNames(datapath: UserspaceDatapath): OdpPortNames {
+  return {
+    byName: (name) => datapath.portByName(name)?.odpPort,
+    byNumber: (odp) => datapath.port(odp)?.netdev.name,
+  };
 }
 
 /** As OVS: -m implies port names unless --no-names is given. */

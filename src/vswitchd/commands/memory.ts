@@ -1,4 +1,4 @@
-import { memoryReport } from '../../arena/memory-report.ts';
+import { memoryStats } from '../../arena/memory-stats.ts';
 import { PmdLayout } from '../../datapath/generated/pmd.ts';
 import type { Switchd } from '../switchd.ts';
 
@@ -18,6 +18,14 @@ export function memoryUsage(switchd: Switchd): Record<string, number> {
   usage['revalidators'] = revalidators;
   usage['rules'] = rules;
   usage['udpif keys'] = keys;
-  for (const [name, value] of Object.entries(memoryReport(switchd.core))) usage[`arena ${name}`] = value;
+  const m = memoryStats(switchd.core);
+  usage['arena MB'] = Math.round(m.totalBytes / 2 ** 20);
+  usage['arena used KB'] = Math.round(m.usedBytes / 1024);
+  usage['arena peak KB'] = Math.round(m.peakBytes / 1024);
+  usage['arena blocks'] = m.blocksInUse;
+  usage['arena limbo'] = m.limboBlocks;
+  usage['arena refused'] = m.failedAllocs;
+  usage['arena bad frees'] = m.badFrees;
+  for (const c of m.classes) if (c.blocksInUse > 0) usage[`arena ${c.strideBytes}B`] = c.blocksInUse;
   return usage;
 }

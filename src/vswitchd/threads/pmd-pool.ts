@@ -7,7 +7,6 @@ import type { Udpif } from '../../ofproto/upcall/udpif.ts';
 import { allowedCores } from '../../sys/threads.ts';
 import { SystemError } from '../../util/errors.ts';
 import { vlog } from '../../util/log.ts';
-import type { Random } from '../../util/random.ts';
 import type { ThreadManager, WorkerThread } from './thread-manager.ts';
 
 const log = vlog('dpif_netdev');
@@ -59,7 +58,6 @@ export class PmdPool implements PortThreads {
   readonly #core: Core;
   readonly #threads: ThreadManager;
   readonly #udpif: Udpif;
-  readonly #seed: number;
   readonly #attached = new Map<number, Attached>();
   #workers: PmdWorker[] = [];
   #wantedCores: readonly number[] = [];
@@ -67,11 +65,10 @@ export class PmdPool implements PortThreads {
   #next = 0;
   #emcInsertInvProb = 100;
 
-  constructor(core: Core, threads: ThreadManager, udpif: Udpif, random: Random, openPortIo: OpenPortIo) {
+  constructor(core: Core, threads: ThreadManager, udpif: Udpif, openPortIo: OpenPortIo) {
     this.#core = core;
     this.#threads = threads;
     this.#udpif = udpif;
-    this.#seed = random.u32();
     this.main = new PmdLoop(core, this.#createPmd(NON_PMD_CORE_ID), openPortIo);
     this.setCpuMask('');
   }
@@ -163,7 +160,7 @@ export class PmdPool implements PortThreads {
   }
 
   #createPmd(id: number): number {
-    const pmd = this.#core.x.pmdCreate(id, this.#seed) >>> 0;
+    const pmd = this.#core.x.pmdCreate(id) >>> 0;
     if (pmd === 0) throw new SystemError('ENOMEM', 12, 'pmd_create', 'arena is full: no room for a PMD');
     this.#core.x.pmdSetEmcInsertInvProb(pmd, this.#emcInsertInvProb);
     this.#udpif.addPmd(pmd);
