@@ -10,8 +10,13 @@ import { packetInMetadata } from './packet-in-metadata.ts';
 /** Bytes to messages and back, in the forms that a connection has agreed on. */
 export type { DecodedMessage } from '../openflow/codec.ts';
 
+/** The newest version whose messages are all encoded in their own form. */
+const newestVersion = 5;
+
 /** Bit n: version n is spoken here. */
-export const supportedVersions = codecVersions.reduce((bitmap, version) => bitmap | (1 << version), 0);
+export const supportedVersions = codecVersions
+  .filter((version) => version <= newestVersion)
+  .reduce((bitmap, version) => bitmap | (1 << version), 0);
 
 /** Tables that actions of a controller may name. */
 const nTables = 255;

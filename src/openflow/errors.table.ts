@@ -38,7 +38,7 @@ export const ofpErrors = [
   ['OFPBAC_EPERM', 'OF1.0+(2,6)'],
   ['OFPBAC_TOO_MANY', 'OF1.0+(2,7)'],
   ['OFPBAC_BAD_QUEUE', 'OF1.0+(2,8)'],
-  ['OFPBAC_BAD_OUT_GROUP', 'OF1.1+(2,9)'],
+  ['OFPBAC_BAD_OUT_GROUP', 'NX1.0(2,9), OF1.1+(2,9)'],
   ['OFPBAC_MATCH_INCONSISTENT', 'NX1.0(1,522), OF1.1+(2,10)'],
   ['OFPBAC_UNSUPPORTED_ORDER', 'OF1.1+(2,11)'],
   ['OFPBAC_BAD_TAG', 'OF1.1+(2,12)'],
