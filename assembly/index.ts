@@ -49,13 +49,14 @@ export { extract, extractMany } from './extract';
 export { hash5tuple, keyPresent } from './hash';
 export {
   megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,
-  megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions,
+  megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions, megaflowTryRef, megaflowUnref,
 } from './megaflow';
 export {
   pmdCreate, pmdDestroy, pmdExecute, pmdProcess, pmdRank, pmdReset, pmdRetry, pmdSetEmcInsertInvProb, pmdStatsClear,
 } from './pmd';
 export {
   portIoCreate, portIoDestroy, portIoEnableReceive, portPacketPrepare, portPacketReceived, portReceivedOne,
+  portRingMapReceive,
 } from './port-packet';
 export {
   macAddStatic,

@@ -3,7 +3,7 @@
 /** Offsets of udpif (OVS 'struct udpif' (ofproto/ofproto-dpif-upcall.c); vswitchd.conf.db(5)). Use as `load<u32>(p, Udpif.field)`. */
 export namespace Udpif {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 1024;
+  @inline export const SIZE: usize = 2048;
   /** u32: other_config:max-idle. */
   // @ts-ignore: decorator
   @inline export const maxIdleMs: usize = 0;
@@ -22,76 +22,73 @@ export namespace Udpif {
   /** u32: 1 megaflows enabled, 2 ufid enabled. */
   // @ts-ignore: decorator
   @inline export const flags: usize = 20;
-  /** u32: Megaflows installed, all PMDs (atomic). */
-  // @ts-ignore: decorator
-  @inline export const nFlows: usize = 24;
   /** u32: Average over rounds, written by the leader. */
   // @ts-ignore: decorator
-  @inline export const avgFlows: usize = 28;
+  @inline export const avgFlows: usize = 24;
   /** u32: Most flows seen at a round, written by the leader. */
   // @ts-ignore: decorator
-  @inline export const maxFlows: usize = 32;
+  @inline export const maxFlows: usize = 28;
   /** u32: Milliseconds of the last round, written by the leader. */
   // @ts-ignore: decorator
-  @inline export const dumpDurationMs: usize = 36;
+  @inline export const dumpDurationMs: usize = 32;
   /** u32: Hosts of idle revalidators wait on it (Atomics.wait); bumped with notify. */
   // @ts-ignore: decorator
-  @inline export const wakeSeq: usize = 40;
+  @inline export const wakeSeq: usize = 36;
   /** u32: Threads of the current generation. */
   // @ts-ignore: decorator
-  @inline export const nRevalidators: usize = 44;
+  @inline export const nRevalidators: usize = 40;
   /** u32: Grows when the set of threads changes: older threads leave at once. */
   // @ts-ignore: decorator
-  @inline export const generation: usize = 48;
+  @inline export const generation: usize = 44;
   /** u32: Not 0: rounds do not start. */
   // @ts-ignore: decorator
-  @inline export const pause: usize = 52;
-  /** u32: 1 once the leader stands still for a pause. */
+  @inline export const pause: usize = 48;
+  /** u32: 1 while the leader stands still for a pause. */
   // @ts-ignore: decorator
-  @inline export const paused: usize = 56;
+  @inline export const paused: usize = 52;
   /** u32: Grows for each revalidator/purge. */
   // @ts-ignore: decorator
-  @inline export const purgeSeq: usize = 60;
+  @inline export const purgeSeq: usize = 56;
   /** u32: Purges done, written by the leader. */
   // @ts-ignore: decorator
-  @inline export const purgedSeq: usize = 64;
+  @inline export const purgedSeq: usize = 60;
   /** u32: Barrier: phases opened so far, written by the last to arrive. */
   // @ts-ignore: decorator
-  @inline export const phase: usize = 68;
-  /** u32: Barrier: threads that reached the current phase (atomic). */
+  @inline export const phase: usize = 64;
+  /** u32: Barrier: generation << 16 | threads that reached it (compare and swap). */
   // @ts-ignore: decorator
-  @inline export const arrived: usize = 72;
+  @inline export const arrived: usize = 68;
   /** u32: Rounds finished, written by the leader (revalidator/wait). */
   // @ts-ignore: decorator
-  @inline export const roundSeq: usize = 76;
+  @inline export const roundSeq: usize = 72;
+  /** u32: 1 between start and end of a round, written by the leader. */
+  // @ts-ignore: decorator
+  @inline export const inRound: usize = 76;
+  /** u32: Grows for each revalidator/wait: a round starts at once. */
+  // @ts-ignore: decorator
+  @inline export const waitSeq: usize = 80;
+  /** u32: Flow slots of this round handed out (atomic). */
+  // @ts-ignore: decorator
+  @inline export const dumpOffset: usize = 84;
+  /** u32: 1: this round deletes every flow, written by the leader. */
+  // @ts-ignore: decorator
+  @inline export const purging: usize = 88;
   /** u32: Slots used in pmds. */
   // @ts-ignore: decorator
-  @inline export const nPmds: usize = 80;
-  /** u32: revalSeq that the last started round serves. */
+  @inline export const nPmds: usize = 92;
+  /** f64: Start of the last round. */
   // @ts-ignore: decorator
-  @inline export const revalSeqDone: usize = 84;
-  /** f64: When the last round started. */
+  @inline export const roundStartMs: usize = 96;
+  /** u32: revalSeq that the round serves, written by the leader. */
   // @ts-ignore: decorator
-  @inline export const lastStartMs: usize = 88;
-  /** u32: Round being done ends early (threads change). */
-  // @ts-ignore: decorator
-  @inline export const exitLatch: usize = 96;
-  /** u32: This round re-translates everything. */
-  // @ts-ignore: decorator
-  @inline export const needRevalidate: usize = 100;
-  /** u32: Where the next dump starts counting (atomic). */
-  // @ts-ignore: decorator
-  @inline export const dumpOffset: usize = 104;
-  /** u32: Unused by the userspace datapath. */
-  // @ts-ignore: decorator
-  @inline export const terse: usize = 108;
-  /** f64: Start of the current round. */
-  // @ts-ignore: decorator
-  @inline export const roundNowMs: usize = 112;
+  @inline export const roundRevalSeq: usize = 104;
   /** bytes[256]: u32[64]: flows that each revalidator kept last round. */
   // @ts-ignore: decorator
   @inline export const ukeys: usize = 128;
-  /** bytes[512]: u32[128]: addresses of PMD blocks, 0 = free slot. */
+  /** bytes[512]: u32[128]: addresses of PMD blocks | 1 when retired, 0 = free slot. */
   // @ts-ignore: decorator
   @inline export const pmds: usize = 384;
+  /** bytes[512]: u32[128]: flow slots of each PMD in this round. */
+  // @ts-ignore: decorator
+  @inline export const capacities: usize = 896;
 }

@@ -2,7 +2,7 @@
 
 /** Offsets of udpif (OVS 'struct udpif' (ofproto/ofproto-dpif-upcall.c); vswitchd.conf.db(5)). */
 export const UdpifLayout = {
-  size: 1024,
+  size: 2048,
   /** other_config:max-idle. */
   maxIdleMs: 0,
   /** other_config:max-revalidator. */
@@ -15,54 +15,52 @@ export const UdpifLayout = {
   flowLimit: 16,
   /** 1 megaflows enabled, 2 ufid enabled. */
   flags: 20,
-  /** Megaflows installed, all PMDs (atomic). */
-  nFlows: 24,
   /** Average over rounds, written by the leader. */
-  avgFlows: 28,
+  avgFlows: 24,
   /** Most flows seen at a round, written by the leader. */
-  maxFlows: 32,
+  maxFlows: 28,
   /** Milliseconds of the last round, written by the leader. */
-  dumpDurationMs: 36,
+  dumpDurationMs: 32,
   /** Hosts of idle revalidators wait on it (Atomics.wait); bumped with notify. */
-  wakeSeq: 40,
+  wakeSeq: 36,
   /** Threads of the current generation. */
-  nRevalidators: 44,
+  nRevalidators: 40,
   /** Grows when the set of threads changes: older threads leave at once. */
-  generation: 48,
+  generation: 44,
   /** Not 0: rounds do not start. */
-  pause: 52,
-  /** 1 once the leader stands still for a pause. */
-  paused: 56,
+  pause: 48,
+  /** 1 while the leader stands still for a pause. */
+  paused: 52,
   /** Grows for each revalidator/purge. */
-  purgeSeq: 60,
+  purgeSeq: 56,
   /** Purges done, written by the leader. */
-  purgedSeq: 64,
+  purgedSeq: 60,
   /** Barrier: phases opened so far, written by the last to arrive. */
-  phase: 68,
-  /** Barrier: threads that reached the current phase (atomic). */
-  arrived: 72,
+  phase: 64,
+  /** Barrier: generation << 16 | threads that reached it (compare and swap). */
+  arrived: 68,
   /** Rounds finished, written by the leader (revalidator/wait). */
-  roundSeq: 76,
+  roundSeq: 72,
+  /** 1 between start and end of a round, written by the leader. */
+  inRound: 76,
+  /** Grows for each revalidator/wait: a round starts at once. */
+  waitSeq: 80,
+  /** Flow slots of this round handed out (atomic). */
+  dumpOffset: 84,
+  /** 1: this round deletes every flow, written by the leader. */
+  purging: 88,
   /** Slots used in pmds. */
-  nPmds: 80,
-  /** revalSeq that the last started round serves. */
-  revalSeqDone: 84,
-  /** When the last round started. */
-  lastStartMs: 88,
-  /** Round being done ends early (threads change). */
-  exitLatch: 96,
-  /** This round re-translates everything. */
-  needRevalidate: 100,
-  /** Where the next dump starts counting (atomic). */
-  dumpOffset: 104,
-  /** Unused by the userspace datapath. */
-  terse: 108,
-  /** Start of the current round. */
-  roundNowMs: 112,
+  nPmds: 92,
+  /** Start of the last round. */
+  roundStartMs: 96,
+  /** revalSeq that the round serves, written by the leader. */
+  roundRevalSeq: 104,
   /** u32[64]: flows that each revalidator kept last round. */
   ukeys: 128,
-  /** u32[128]: addresses of PMD blocks, 0 = free slot. */
+  /** u32[128]: addresses of PMD blocks | 1 when retired, 0 = free slot. */
   pmds: 384,
+  /** u32[128]: flow slots of each PMD in this round. */
+  capacities: 896,
 } as const;
 
 export function udpifMaxIdleMs(v: DataView, p: number): number {
@@ -107,156 +105,142 @@ export function setUdpifFlags(v: DataView, p: number, value: number): void {
   v.setUint32(p + 20, value, true);
 }
 
-export function udpifNFlows(v: DataView, p: number): number {
+export function udpifAvgFlows(v: DataView, p: number): number {
   return v.getUint32(p + 24, true);
 }
-export function setUdpifNFlows(v: DataView, p: number, value: number): void {
+export function setUdpifAvgFlows(v: DataView, p: number, value: number): void {
   v.setUint32(p + 24, value, true);
 }
 
-export function udpifAvgFlows(v: DataView, p: number): number {
+export function udpifMaxFlows(v: DataView, p: number): number {
   return v.getUint32(p + 28, true);
 }
-export function setUdpifAvgFlows(v: DataView, p: number, value: number): void {
+export function setUdpifMaxFlows(v: DataView, p: number, value: number): void {
   v.setUint32(p + 28, value, true);
 }
 
-export function udpifMaxFlows(v: DataView, p: number): number {
+export function udpifDumpDurationMs(v: DataView, p: number): number {
   return v.getUint32(p + 32, true);
 }
-export function setUdpifMaxFlows(v: DataView, p: number, value: number): void {
+export function setUdpifDumpDurationMs(v: DataView, p: number, value: number): void {
   v.setUint32(p + 32, value, true);
 }
 
-export function udpifDumpDurationMs(v: DataView, p: number): number {
+export function udpifWakeSeq(v: DataView, p: number): number {
   return v.getUint32(p + 36, true);
 }
-export function setUdpifDumpDurationMs(v: DataView, p: number, value: number): void {
+export function setUdpifWakeSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 36, value, true);
 }
 
-export function udpifWakeSeq(v: DataView, p: number): number {
+export function udpifNRevalidators(v: DataView, p: number): number {
   return v.getUint32(p + 40, true);
 }
-export function setUdpifWakeSeq(v: DataView, p: number, value: number): void {
+export function setUdpifNRevalidators(v: DataView, p: number, value: number): void {
   v.setUint32(p + 40, value, true);
 }
 
-export function udpifNRevalidators(v: DataView, p: number): number {
+export function udpifGeneration(v: DataView, p: number): number {
   return v.getUint32(p + 44, true);
 }
-export function setUdpifNRevalidators(v: DataView, p: number, value: number): void {
+export function setUdpifGeneration(v: DataView, p: number, value: number): void {
   v.setUint32(p + 44, value, true);
 }
 
-export function udpifGeneration(v: DataView, p: number): number {
+export function udpifPause(v: DataView, p: number): number {
   return v.getUint32(p + 48, true);
 }
-export function setUdpifGeneration(v: DataView, p: number, value: number): void {
+export function setUdpifPause(v: DataView, p: number, value: number): void {
   v.setUint32(p + 48, value, true);
 }
 
-export function udpifPause(v: DataView, p: number): number {
+export function udpifPaused(v: DataView, p: number): number {
   return v.getUint32(p + 52, true);
 }
-export function setUdpifPause(v: DataView, p: number, value: number): void {
+export function setUdpifPaused(v: DataView, p: number, value: number): void {
   v.setUint32(p + 52, value, true);
 }
 
-export function udpifPaused(v: DataView, p: number): number {
+export function udpifPurgeSeq(v: DataView, p: number): number {
   return v.getUint32(p + 56, true);
 }
-export function setUdpifPaused(v: DataView, p: number, value: number): void {
+export function setUdpifPurgeSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 56, value, true);
 }
 
-export function udpifPurgeSeq(v: DataView, p: number): number {
+export function udpifPurgedSeq(v: DataView, p: number): number {
   return v.getUint32(p + 60, true);
 }
-export function setUdpifPurgeSeq(v: DataView, p: number, value: number): void {
+export function setUdpifPurgedSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 60, value, true);
 }
 
-export function udpifPurgedSeq(v: DataView, p: number): number {
+export function udpifPhase(v: DataView, p: number): number {
   return v.getUint32(p + 64, true);
 }
-export function setUdpifPurgedSeq(v: DataView, p: number, value: number): void {
+export function setUdpifPhase(v: DataView, p: number, value: number): void {
   v.setUint32(p + 64, value, true);
 }
 
-export function udpifPhase(v: DataView, p: number): number {
+export function udpifArrived(v: DataView, p: number): number {
   return v.getUint32(p + 68, true);
 }
-export function setUdpifPhase(v: DataView, p: number, value: number): void {
+export function setUdpifArrived(v: DataView, p: number, value: number): void {
   v.setUint32(p + 68, value, true);
 }
 
-export function udpifArrived(v: DataView, p: number): number {
+export function udpifRoundSeq(v: DataView, p: number): number {
   return v.getUint32(p + 72, true);
 }
-export function setUdpifArrived(v: DataView, p: number, value: number): void {
+export function setUdpifRoundSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 72, value, true);
 }
 
-export function udpifRoundSeq(v: DataView, p: number): number {
+export function udpifInRound(v: DataView, p: number): number {
   return v.getUint32(p + 76, true);
 }
-export function setUdpifRoundSeq(v: DataView, p: number, value: number): void {
+export function setUdpifInRound(v: DataView, p: number, value: number): void {
   v.setUint32(p + 76, value, true);
 }
 
-export function udpifNPmds(v: DataView, p: number): number {
+export function udpifWaitSeq(v: DataView, p: number): number {
   return v.getUint32(p + 80, true);
 }
-export function setUdpifNPmds(v: DataView, p: number, value: number): void {
+export function setUdpifWaitSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 80, value, true);
 }
 
-export function udpifRevalSeqDone(v: DataView, p: number): number {
+export function udpifDumpOffset(v: DataView, p: number): number {
   return v.getUint32(p + 84, true);
 }
-export function setUdpifRevalSeqDone(v: DataView, p: number, value: number): void {
+export function setUdpifDumpOffset(v: DataView, p: number, value: number): void {
   v.setUint32(p + 84, value, true);
 }
 
-export function udpifLastStartMs(v: DataView, p: number): number {
-  return v.getFloat64(p + 88, true);
+export function udpifPurging(v: DataView, p: number): number {
+  return v.getUint32(p + 88, true);
 }
-export function setUdpifLastStartMs(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 88, value, true);
-}
-
-export function udpifExitLatch(v: DataView, p: number): number {
-  return v.getUint32(p + 96, true);
-}
-export function setUdpifExitLatch(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 96, value, true);
+export function setUdpifPurging(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 88, value, true);
 }
 
-export function udpifNeedRevalidate(v: DataView, p: number): number {
-  return v.getUint32(p + 100, true);
+export function udpifNPmds(v: DataView, p: number): number {
+  return v.getUint32(p + 92, true);
 }
-export function setUdpifNeedRevalidate(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 100, value, true);
+export function setUdpifNPmds(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 92, value, true);
 }
 
-export function udpifDumpOffset(v: DataView, p: number): number {
+export function udpifRoundStartMs(v: DataView, p: number): number {
+  return v.getFloat64(p + 96, true);
+}
+export function setUdpifRoundStartMs(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 96, value, true);
+}
+
+export function udpifRoundRevalSeq(v: DataView, p: number): number {
   return v.getUint32(p + 104, true);
 }
-export function setUdpifDumpOffset(v: DataView, p: number, value: number): void {
+export function setUdpifRoundRevalSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 104, value, true);
-}
-
-export function udpifTerse(v: DataView, p: number): number {
-  return v.getUint32(p + 108, true);
-}
-export function setUdpifTerse(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 108, value, true);
-}
-
-export function udpifRoundNowMs(v: DataView, p: number): number {
-  return v.getFloat64(p + 112, true);
-}
-export function setUdpifRoundNowMs(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 112, value, true);
 }

@@ -1,7 +1,7 @@
 import { KeyLayout as K } from '../../flow/generated/key.ts';
 import { maskSubfield, readSubfield, readSubfield32, readSubfieldPart } from '../../flow/subfield.ts';
 import { OFPP_IN_PORT, OFPP_UNSET, ofp10ToOfp11Port } from '../../openflow/ports.ts';
-import { formatActions } from '../../openflow/format-actions.ts';
+import type { TraceSink } from './types.ts';
 import { BugError } from '../../util/errors.ts';
 import { ofpactKindName, ofpactKinds as k } from '../ofpact-kinds.ts';
 import { decodeOfpacts, reasonNumbers } from '../ofpact-words.ts';
@@ -17,10 +17,9 @@ const CFI = 0x1000;
 const VID = 0x0fff;
 const PCP = 0xe000;
 
-/** Words of each kind for a trace. */
-function actionText(ctx: XlateContext, at: number): string {
+function actionText(ctx: XlateContext, trace: TraceSink, at: number): string {
   const length = (ctx.u32[at] ?? 0) >>> 16;
-  return formatActions(decodeOfpacts(ctx.u32, at, at + length));
+  return trace.formatActions(decodeOfpacts(ctx.u32, at, at + length), trace.ports(ctx.bridge));
 }
 
 /**
@@ -43,7 +42,7 @@ export function doActions(ctx: XlateContext, at: number, words: number, isLast: 
     if (length === 0 || p + length > end) throw new BugError(`ofpact words: bad length ${length}`);
     if (ctx.error !== xlateErrors.OK || ctx.exit) return false;
     const last = isLast && p + length === end && ctx.actionSet.length === 0;
-    if (ctx.trace !== null) ctx.trace.report('action', actionText(ctx, p));
+    if (ctx.trace !== null) ctx.trace.report('action', actionText(ctx, ctx.trace, p));
     if (!doAction(ctx, p, header & 0xffff, last)) return false;
     p += length;
   }
@@ -391,5 +390,6 @@ export function executeActionSet(ctx: XlateContext): void {
 function reportActionSet(ctx: XlateContext, verb: string): void {
   if (ctx.trace === null) return;
   const list = actionSetOrder(ctx).flatMap((p) => decodeOfpacts(ctx.u32, p, p + ((ctx.u32[p] ?? 0) >>> 16)));
-  ctx.trace.report('detail', list.length > 0 ? `action set ${verb}: ${formatActions(list)}` : `action set ${verb} empty`);
+  const text = ctx.trace.formatActions(list, ctx.trace.ports(ctx.bridge));
+  ctx.trace.report('detail', list.length > 0 ? `action set ${verb}: ${text}` : `action set ${verb} empty`);
 }

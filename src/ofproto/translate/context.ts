@@ -11,7 +11,6 @@ import { rateLimit, vlog } from '../../util/log.ts';
 import type { XBridge } from '../snapshot.ts';
 import type { TraceKind, TraceSink, XlateError, XlateInput } from './types.ts';
 import { xlateErrors } from './types.ts';
-import { xlateCalls, type XlateCalls } from './calls.ts';
 import { unrefFrozen } from './frozen.ts';
 
 const log = vlog('ofproto_dpif_xlate');
@@ -54,7 +53,7 @@ export class XlateContext {
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
   readonly dv: DataView;
-  readonly x: XlateCalls;
+  readonly x: Core['x'];
   readonly flow: number;
   readonly base: number;
   readonly wc: number;
@@ -101,7 +100,7 @@ export class XlateContext {
     this.u8 = core.u8;
     this.u32 = core.u32;
     this.dv = core.dv;
-    this.x = xlateCalls(core);
+    this.x = core.x;
     this.flow = allocOrThrow(core, KEY_SIZE * 3);
     this.base = this.flow + KEY_SIZE;
     this.wc = this.base + KEY_SIZE;

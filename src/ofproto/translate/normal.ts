@@ -3,6 +3,7 @@ import { OFPP_CONTROLLER, OFPP_NONE } from '../../openflow/ports.ts';
 import { XBundle, type XPort } from '../snapshot.ts';
 import type { XlateContext } from './context.ts';
 import { isReservedMac } from './reserved-mac.ts';
+import { requestRevalidation } from './revalidation.ts';
 import { xcacheKinds } from './xcache.ts';
 
 /**
@@ -272,7 +273,8 @@ function normal(ctx: XlateContext, inVlans: Vlans, vlans: Vlans): void {
   }
   const isGratArp = isGratuitousArp(ctx);
   if (!isFromController) learn(ctx, inBundle, vlan, isGratArp);
-  const learned = ctx.x.macLookup(bridge.config.macTable, vlan, flow + K.dlDst) >>> 0;
+  const macTable = bridge.config.macTable;
+  const learned = macTable === 0 ? 0 : ctx.x.macLookup(macTable, vlan, flow + K.dlDst) >>> 0;
   if (learned !== 0) {
     const outBundle = bridge.port(ctx.x.macEntryPort(learned) >>> 0)?.bundle ?? null;
     if (outBundle === null) ctx.report('warn', 'learned port is unknown, dropping');
@@ -294,7 +296,8 @@ function learn(ctx: XlateContext, bundle: XBundle, vlan: number, isGratArp: bool
   const { bridge, flow, input, u32, dv } = ctx;
   if (input.allowSideEffects) {
     const table = bridge.config.macTable;
-    if (ctx.x.macLearn(table, vlan, flow + K.dlSrc, ctx.inPort, isGratArp, input.usedMs)) {
+    if (table !== 0 && ctx.x.macLearn(table, vlan, flow + K.dlSrc, ctx.inPort, isGratArp, input.usedMs)) {
+      requestRevalidation(ctx.core);
       ctx.report('detail', `learned that ${formatMac(ctx.u8, flow + K.dlSrc)} is on port ${bundle.name} in VLAN ${vlan}`);
     }
   }

@@ -163,10 +163,12 @@ function patchOutput(ctx: XlateContext, from: XPort, to: XPort, isLast: boolean)
   ctx.exit = false;
   ctx.error = xlateErrors.OK;
   if (ctx.input.packets > 0) addPatchCounters(ctx.core, from.counters, to.counters, ctx.input.packets, ctx.input.bytes);
-  const at = ctx.xcacheEntry(xcacheKinds.patch, 2);
+  const at = ctx.xcacheEntry(xcacheKinds.patch, 4);
   if (at >= 0) {
-    ctx.u32[at] = from.counters;
-    ctx.u32[at + 1] = to.counters;
+    ctx.u32[at] = from.bridge.id;
+    ctx.u32[at + 1] = from.ofp;
+    ctx.u32[at + 2] = to.bridge.id;
+    ctx.u32[at + 3] = to.ofp;
   }
 }
 

@@ -73,10 +73,8 @@ export class Translator {
     ctx.trace?.enter('bridge', `bridge("${input.bridge.name}")`);
     translatePacket(ctx);
     ctx.trace?.leave();
-    if (ctx.error === xlateErrors.OK) {
-      if (ctx.odp.overflowed || ctx.odp.length > MAX_ACTIONS) ctx.slow |= SLOW_ACTION;
-      finishWildcards(ctx);
-    }
+    if (ctx.odp.overflowed || ctx.odp.length > MAX_ACTIONS) ctx.slow |= SLOW_ACTION;
+    finishWildcards(ctx);
     return this.#finish(ctx);
   }
 
@@ -219,8 +217,8 @@ function countTable(ctx: XlateContext, tableId: number, isMatch: boolean): void 
   if (ctx.input.packets > 0) addTableCounter(ctx.core, at, isMatch, ctx.input.packets);
   const entry = ctx.xcacheEntry(xcacheKinds.table, 2);
   if (entry >= 0) {
-    ctx.u32[entry] = at;
-    ctx.u32[entry + 1] = isMatch ? 1 : 0;
+    ctx.u32[entry] = ctx.bridge.id;
+    ctx.u32[entry + 1] = tableId | (isMatch ? 0x100 : 0);
   }
 }
 
@@ -248,7 +246,7 @@ function enterTable(ctx: XlateContext, found: number, tableId: number): void {
   else if (found === DROP_FRAGS) text = 'Packets are IP fragments and the fragment handling mode is "drop".';
   else {
     const priority = rulePriority(ctx.core, found);
-    text = formatMatch(ruleMatch(ctx.core, found));
+    text = formatMatch(ruleMatch(ctx.core, found), ctx.trace.ports(ctx.bridge));
     if (text !== '') text += ', ';
     text += `priority ${priority}`;
     const cookie = (BigInt(ruleCookieHi(ctx.core, found)) << 32n) | BigInt(ruleCookieLo(ctx.core, found));
@@ -285,9 +283,16 @@ function execute(ctx: XlateContext, found: number, isLast: boolean): void {
 }
 
 function runRule(ctx: XlateContext, rule: number, isLast: boolean): void {
-  // Actions are read once: they may be replaced meanwhile, and the old ones live until quiescence.
-  const at = ruleActions(ctx.core, rule) >>> 2;
-  const words = at === 0 ? 0 : ruleActionWords(ctx.core, rule);
+  // Another thread may replace the actions: address and length belong together when the address stood
+  // still. The old ones live until this thread is quiescent.
+  let at = 0;
+  let words = 0;
+  do {
+    at = ruleActions(ctx.core, rule);
+    words = ruleActionWords(ctx.core, rule);
+  } while (at !== ruleActions(ctx.core, rule));
+  at >>>= 2;
+  if (at === 0) words = 0;
   if (ctx.cloneNext) {
     ctx.cloneNext = false;
     cloneActions(ctx, at, words, isLast);

@@ -1,3 +1,5 @@
+import type { PortMap } from '../../flow/port-map.ts';
+import type { Action } from '../../openflow/actions.ts';
 import type { XBridge } from '../snapshot.ts';
 
 /** Why a translation ended early; the words are OVS's xlate_strerror. */
@@ -44,6 +46,9 @@ export type TraceKind = 'bridge' | 'table' | 'thaw' | 'action' | 'detail' | 'war
 
 /** Receives what `ofproto/trace` prints, as a tree: `enter` opens a node, later nodes are inside it until `leave`. */
 export interface TraceSink {
+  /** Names for the ports of `bridge`; without names numbers are printed. */
+  ports(bridge: XBridge): PortMap;
+  formatActions(actions: readonly Action[], ports: PortMap): string;
   report(kind: TraceKind, text: string): void;
   enter(kind: TraceKind, text: string): void;
   leave(): void;
