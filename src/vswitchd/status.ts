@@ -64,6 +64,11 @@ export function statusUpdates(
   return updates;
 }
 
+/** Reserved port numbers are 32 bits wide inside, and shown in OpenFlow 1.0's 16 bits. */
+export function shownPort(ofport: number): number {
+  return ofport >= 0xffff_ff00 ? ofport & 0xffff : ofport;
+}
+
 function interfaceStatus(iface: BridgeInterface): Record<string, ColumnValue> {
   const { netdev } = iface;
   if (netdev === null) {
@@ -76,7 +81,7 @@ function interfaceStatus(iface: BridgeInterface): Record<string, ColumnValue> {
     };
   }
   return {
-    ofport: iface.ofport ?? -1,
+    ofport: iface.ofport === null ? -1 : shownPort(iface.ofport),
     error: iface.error === null ? [] : [iface.error],
     mac_in_use: formatMac(netdev.mac),
     admin_state: netdev.adminUp ? 'up' : 'down',

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SwitchUnderTest, waitFor } from '../support/daemons.ts';
+import { sh, TwoHosts } from '../support/netns.ts';
 import { missing } from '../support/tools.ts';
 
 /**
@@ -10,33 +11,16 @@ import { missing } from '../support/tools.ts';
  */
 const skip = missing({ tools: ['ovs-vsctl', 'ovs-ofctl', 'ovs-appctl', 'ip', 'ping', 'iperf3'], root: true });
 
-function sh(command: string): string {
-  const { status, stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', timeout: 60_000 });
-  if (status !== 0) throw new Error(`${command}: ${status}\n${stdout}${stderr}`);
-  return stdout;
-}
-
-/** Packets lost of `count` pings, in percent. */
-function pingLoss(namespace: string, address: string, count: number): number {
-  const { stdout } = spawnSync('ip', ['netns', 'exec', namespace, 'ping', '-c', String(count), '-i', '0.02', '-W', '2', address], {
-    encoding: 'utf8',
-  });
-  return Number(/([0-9.]+)% packet loss/.exec(stdout)?.[1] ?? 100);
-}
-
 function threadNames(pid: number): string[] {
   return readdirSync(`/proc/${pid}/task`).map((t) => readFileSync(`/proc/${pid}/task/${t}/comm`, 'utf8').trim());
 }
 
 describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
   let s: SwitchUnderTest;
+  let hosts: TwoHosts;
 
   beforeAll(async () => {
-    cleanUp();
-    for (const i of [1, 2]) {
-      sh(`ip netns add mfj${i} && ip link add mfj${i} type veth peer name eth0 netns mfj${i}`);
-      sh(`ip -n mfj${i} addr add 10.77.0.${i}/24 dev eth0 && ip -n mfj${i} link set eth0 up && ip link set mfj${i} up`);
-    }
+    hosts = new TwoHosts('mfj', 1);
     s = await SwitchUnderTest.start('ours');
     s.stockOk('ovs-vsctl', 'add-br', 'mfbr0', '--', 'set', 'bridge', 'mfbr0', 'datapath_type=netdev');
     for (const i of [1, 2]) s.stockOk('ovs-vsctl', 'add-port', 'mfbr0', `mfj${i}`, '--', 'set', 'interface', `mfj${i}`, `ofport_request=${i}`);
@@ -44,18 +28,11 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
 
   afterAll(async () => {
     await s.stop();
-    cleanUp();
+    hosts.remove();
   });
 
-  function cleanUp(): void {
-    for (const i of [1, 2]) {
-      spawnSync('ip', ['link', 'del', `mfj${i}`]);
-      spawnSync('ip', ['netns', 'del', `mfj${i}`]);
-    }
-  }
-
   it('loses no ping under NORMAL', () => {
-    expect(pingLoss('mfj1', '10.77.0.2', 20)).toBe(0);
+    expect(hosts.pingLoss(20)).toBe(0);
   });
 
   it('carries TCP both ways with nothing tuned', async () => {
@@ -63,7 +40,7 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
     try {
       await waitFor(() => spawnSync('sh', ['-c', 'ip netns exec mfj2 ss -ltn | grep -q :5201']).status === 0, 'iperf3 listens');
       for (const direction of ['', '-R']) {
-        const report = JSON.parse(sh(`ip netns exec mfj1 iperf3 -J -C cubic -t 2 ${direction} -c 10.77.0.2`)) as {
+        const report = JSON.parse(sh(`ip netns exec mfj1 iperf3 -J -C cubic -t 2 ${direction} -c 10.77.1.2`)) as {
           end: { sum_received: { bits_per_second: number } };
         };
         const gbps = report.end.sum_received.bits_per_second / 1e9;
@@ -77,12 +54,12 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
 
   it('forwards as flows say, counts, and shows the megaflow with its mask', async () => {
     s.stockOk('ovs-ofctl', 'del-flows', 'mfbr0');
-    s.stockOk('ovs-ofctl', 'add-flow', 'mfbr0', 'in_port=1,ip,nw_dst=10.77.0.2,actions=output:2');
-    s.stockOk('ovs-ofctl', 'add-flow', 'mfbr0', 'in_port=2,ip,nw_dst=10.77.0.1,actions=output:1');
+    s.stockOk('ovs-ofctl', 'add-flow', 'mfbr0', 'in_port=1,ip,nw_dst=10.77.1.2,actions=output:2');
+    s.stockOk('ovs-ofctl', 'add-flow', 'mfbr0', 'in_port=2,ip,nw_dst=10.77.1.1,actions=output:1');
     s.stockOk('ovs-ofctl', 'add-flow', 'mfbr0', 'arp,actions=NORMAL');
-    expect(pingLoss('mfj1', '10.77.0.2', 10)).toBe(0);
+    expect(hosts.pingLoss(10)).toBe(0);
     const megaflows = s.stockOk('ovs-appctl', 'dpctl/dump-flows');
-    expect(megaflows).toMatch(/eth_type\(0x0800\),ipv4\(dst=10\.77\.0\.2,frag=no\).*actions:\d/);
+    expect(megaflows).toMatch(/eth_type\(0x0800\),ipv4\(dst=10\.77\.1\.2,frag=no\).*actions:\d/);
     await waitFor(
       () => Number(/n_packets=(\d+).*in_port=1/.exec(s.stockOk('ovs-ofctl', 'dump-flows', 'mfbr0'))?.[1] ?? 0) >= 10,
       'packets are credited to the rule',
@@ -90,11 +67,11 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
   });
 
   it('changes a megaflow in place after mod-flows and removes it after del-flows', async () => {
-    spawnSync('ip', ['netns', 'exec', 'mfj1', 'ping', '-c', '5', '-i', '0.02', '10.77.0.2']);
+    spawnSync('ip', ['netns', 'exec', 'mfj1', 'ping', '-c', '5', '-i', '0.02', '10.77.1.2']);
     const forward = (): string | undefined =>
-      s.stockOk('ovs-appctl', 'dpctl/dump-flows').split('\n').find((l) => l.includes('dst=10.77.0.2'));
+      s.stockOk('ovs-appctl', 'dpctl/dump-flows').split('\n').find((l) => l.includes('dst=10.77.1.2'));
     expect(forward()).toMatch(/actions:\d/);
-    s.stockOk('ovs-ofctl', 'mod-flows', 'mfbr0', 'in_port=1,ip,nw_dst=10.77.0.2,actions=drop');
+    s.stockOk('ovs-ofctl', 'mod-flows', 'mfbr0', 'in_port=1,ip,nw_dst=10.77.1.2,actions=drop');
     await waitFor(() => /actions:drop/.test(forward() ?? ''), 'the megaflow drops', 1000);
     s.stockOk('ovs-ofctl', 'del-flows', 'mfbr0', 'in_port=1,ip');
     await waitFor(() => !/actions:\d/.test(forward() ?? ''), 'the megaflow is gone', 1000);
@@ -117,14 +94,14 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
     s.stockOk('ovs-ofctl', 'add-flow', 'mfbr0', 'actions=NORMAL');
     const pmd = threadNames(s.pid('ovs-vswitchd')).find((n) => n.startsWith('pmd-'));
     s.stockOk('ovs-appctl', 'supervisor/kill', pmd ?? 'none');
-    await waitFor(() => pingLoss('mfj1', '10.77.0.2', 1) === 0, 'ports forward again', 3000);
+    await waitFor(() => hosts.pingLoss(1) === 0, 'ports forward again', 3000);
     expect(s.log()).toMatch(/thread pmd-\S+ died/);
   });
 
   it('comes back with its configuration after kill -9', async () => {
     process.kill(s.pid('ovs-vswitchd'), 'SIGKILL');
     await s.startSwitch([]);
-    await waitFor(() => pingLoss('mfj1', '10.77.0.2', 2) === 0, 'traffic flows again');
+    await waitFor(() => hosts.pingLoss(2) === 0, 'traffic flows again');
   });
 
   it('reports a device that disappears and takes it back', async () => {
@@ -135,7 +112,7 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
     sh('ip link add mfjx type veth peer name mfjy && ip link set mfjx up');
     try {
       await waitFor(() => Number(column('ofport')) > 0, 'the port is there');
-      expect(pingLoss('mfj1', '10.77.0.2', 3)).toBe(0);
+      expect(hosts.pingLoss(3)).toBe(0);
     } finally {
       sh('ip link del mfjx');
     }

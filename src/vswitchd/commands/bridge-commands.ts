@@ -3,6 +3,7 @@ import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError } from '../../util/errors.ts';
 import { formatMac } from '../../wire/address.ts';
 import type { Bridge } from '../bridge.ts';
+import { shownPort } from '../status.ts';
 import type { Switchd } from '../switchd.ts';
 
 const OFPP_LOCAL = 65534;
@@ -19,14 +20,14 @@ export function registerBridgeCommands(commands: UnixctlCommands, switchd: Switc
     const bridge = bridgeOf(name);
     const entries = macEntries(switchd.core, bridge.macTable, switchd.clock.nowMs());
     const lines = entries.map((e) => {
-      const port = e.ofport === OFPP_LOCAL ? 'LOCAL' : String(e.ofport);
+      const port = shownPort(e.ofport) === OFPP_LOCAL ? 'LOCAL' : String(e.ofport);
       const age = e.isStatic ? 'static' : String(e.ageSec).padStart(3);
       return `${port.padStart(5)}  ${String(e.vlan).padStart(4)}  ${formatMac(e.mac)}  ${age}\n`;
     });
     return {
       text: ` port  VLAN  MAC                Age\n${lines.join('')}`,
       json: entries.map((e) => ({
-        port: e.ofport,
+        port: shownPort(e.ofport),
         vlan: e.vlan,
         mac: formatMac(e.mac),
         ...(e.isStatic ? { static: true } : { age: e.ageSec }),

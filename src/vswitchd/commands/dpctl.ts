@@ -7,6 +7,7 @@ import type { OdpPortNames } from '../../odp/key-format.ts';
 import { formatOdpKey } from '../../odp/key-text.ts';
 import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError } from '../../util/errors.ts';
+import { shownPort } from '../status.ts';
 import type { Switchd } from '../switchd.ts';
 import type { PmdView } from '../threads/pmd-pool.ts';
 
@@ -175,7 +176,7 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
         for (const i of rows.sort((a, b) => (a.config.name < b.config.name ? -1 : 1))) {
           const options = [...i.config.options].sort().map(([k, v]) => `${k}=${v}`);
           const detail = options.length > 0 && i.config.type === 'patch' ? `: ${options.join(', ')}` : '';
-          text += `    ${i.config.name} ${i.ofport ?? 0}/${i.dpPort?.odpPort ?? 'none'}: (${i.netdev?.type ?? ''}${detail})\n`;
+          text += `    ${i.config.name} ${shownPort(i.ofport ?? 0)}/${i.dpPort?.odpPort ?? 'none'}: (${i.netdev?.type ?? ''}${detail})\n`;
         }
       }
     }

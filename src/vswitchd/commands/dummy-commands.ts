@@ -1,6 +1,6 @@
 import { composePacket } from '../../flow/compose.ts';
 import { dummyNetdevs } from '../../netdev/providers/dummy.ts';
-import { parseOdpKey } from '../../odp/key-parse.ts';
+import { parseOdpKeyText } from '../../odp/key-parse.ts';
 import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError, UsageError } from '../../util/errors.ts';
 import type { Daemon } from '../daemon.ts';
@@ -61,7 +61,10 @@ function frameOf(word: string, length: number): Uint8Array {
     return Uint8Array.from(hex.match(/../g) ?? [], (b) => parseInt(b, 16));
   }
   try {
-    return composePacket(parseOdpKey(word).flow, length);
+    const { flow } = parseOdpKeyText(word);
+    if (length === 0) return composePacket(flow);
+    const bare = composePacket(flow, { payload: new Uint8Array(0) });
+    return length <= bare.length ? bare : composePacket(flow, { payload: new Uint8Array(length - bare.length) });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     throw new UsageError(`bad packet or flow syntax: ${error.message}`);
