@@ -1,5 +1,6 @@
 import { Packet } from './generated/packet';
 import { PortIo } from './generated/port-io';
+import { PortState } from './generated/port-state';
 import { gsoHeaderLength } from './gso';
 import { alloc, free } from './memory';
 
@@ -11,6 +12,7 @@ import { alloc, free } from './memory';
  *   iovec    +0 base  +8 length
  *   virtio   +0 flags +1 gso_type +2 hdr_len +4 gso_size +6 csum_start +8 csum_offset
  *   buffer   128 bytes of headroom, then the frame
+ *   tpacket2 +0 status  +4 len  +8 snaplen  +12 mac  +24 vlan_tci  +26 vlan_tpid; virtio header at mac - 10
  */
 // @ts-ignore: decorator
 @inline const BURST: u32 = 32;
@@ -32,6 +34,13 @@ import { alloc, free } from './memory';
 @inline const SOL_PACKET: u32 = 263;
 // @ts-ignore: decorator
 @inline const PACKET_AUXDATA: u32 = 8;
+// @ts-ignore: decorator
+@inline const TP_STATUS_USER: u32 = 1;
+// @ts-ignore: decorator
+@inline const TP_STATUS_COPY: u32 = 2;
+/** What tpacket2_hdr and sockaddr_ll take at the start of a ring frame. */
+// @ts-ignore: decorator
+@inline const FRAME_HEADER: u32 = 64;
 // @ts-ignore: decorator
 @inline const TP_STATUS_VLAN_VALID: u32 = 0x10;
 // @ts-ignore: decorator
@@ -158,11 +167,17 @@ export function portReceivedOne(io: usize, i: u32, length: u32, inPort: u32): us
   const buffer = <usize>load<u32>(io, PortIo.buffers) + <usize>(i * BUFFER);
   const header = <usize>load<u32>(io, PortIo.rxHeaders) + <usize>(i << 4);
   const packet = <usize>load<u32>(io, PortIo.descriptors) + <usize>(i * DESCRIPTOR);
-  memory.fill(packet, 0, Packet.SIZE);
-  store<u32>(packet, <u32>buffer + HEADROOM, Packet.data);
-  store<u32>(packet, length - VIRTIO, Packet.length);
+  describe(packet, header, buffer + HEADROOM, length - VIRTIO, inPort);
   store<u32>(packet, <u32>buffer, Packet.bufferStart);
   store<u32>(packet, <u32>buffer + BUFFER, Packet.bufferEnd);
+  return packet;
+}
+
+/** Fills in a descriptor from a virtio header. */
+function describe(packet: usize, header: usize, data: usize, length: u32, inPort: u32): void {
+  memory.fill(packet, 0, Packet.SIZE);
+  store<u32>(packet, <u32>data, Packet.data);
+  store<u32>(packet, length, Packet.length);
   store<u32>(packet, inPort, Packet.inPort);
   store<u8>(packet, load<u8>(header), Packet.flags);
   store<u8>(packet, load<u8>(header, 1), Packet.gsoType);
@@ -170,19 +185,72 @@ export function portReceivedOne(io: usize, i: u32, length: u32, inPort: u32): us
   store<u16>(packet, load<u16>(header, 4), Packet.gsoSize);
   store<u16>(packet, load<u16>(header, 6), Packet.csumStart);
   store<u16>(packet, load<u16>(header, 8), Packet.csumOffset);
-  return packet;
 }
 
-/** Puts a VLAN tag that the kernel took off back into the frame. */
+/**
+ * Takes up to 32 frames from the receive ring of a packet socket, in place, and gives those of the
+ * previous call back to the kernel. Frames too long for the ring wait in the socket's queue instead:
+ * when the next ones are such, the result is minus their number, and the caller must receive exactly
+ * as many by recvmmsg.
+ */
+export function portRingMapReceive(io: usize, state: usize, batch: usize, inPort: u32): i32 {
+  const ring = <usize>load<u32>(state, PortState.rxRing);
+  const size = load<u32>(state, PortState.rxFrameSize);
+  const count = load<u32>(state, PortState.rxFrames);
+  let cursor = load<u32>(state, PortState.rxCursor);
+  for (let held = load<u32>(state, PortState.rxHeld); held > 0; held--) {
+    const index = cursor >= held ? cursor - held : cursor + count - held;
+    atomic.store<u32>(ring + <usize>(index * size), 0);
+  }
+  let good: u32 = 0;
+  let seen: u32 = 0;
+  let copies: u32 = 0;
+  while (seen < BURST) {
+    const frame = ring + <usize>(cursor * size);
+    const status = atomic.load<u32>(frame);
+    if (!(status & TP_STATUS_USER)) break;
+    const isCopy = (status & TP_STATUS_COPY) != 0;
+    if (isCopy ? seen != copies : copies != 0) break;
+    seen++;
+    cursor = cursor + 1 == count ? 0 : cursor + 1;
+    if (isCopy) {
+      copies++;
+      continue;
+    }
+    const length = load<u32>(frame, 8);
+    const mac = <u32>load<u16>(frame, 12);
+    if (length < 14 || length != load<u32>(frame, 4) || mac < FRAME_HEADER + VIRTIO || mac + length > size) {
+      store<u32>(io, load<u32>(io, PortIo.rxErrors) + 1, PortIo.rxErrors);
+      continue;
+    }
+    const packet = <usize>load<u32>(io, PortIo.descriptors) + <usize>(good * DESCRIPTOR);
+    const data = frame + <usize>mac;
+    describe(packet, data - VIRTIO, data, length, inPort);
+    store<u32>(packet, <u32>frame + FRAME_HEADER, Packet.bufferStart);
+    store<u32>(packet, <u32>frame + size, Packet.bufferEnd);
+    insertVlan(packet, status, load<u16>(frame, 24), load<u16>(frame, 26));
+    store<u32>(batch + <usize>(good << 2), <u32>packet);
+    good++;
+  }
+  store<u32>(state, cursor, PortState.rxCursor);
+  store<u32>(state, seen, PortState.rxHeld);
+  return copies != 0 ? -<i32>copies : <i32>good;
+}
+
+/** Looks for a VLAN tag in the control message (struct tpacket_auxdata). */
 function restoreVlan(packet: usize, control: usize, controlLength: u32): void {
   if (controlLength < 36 || load<u32>(control, 8) != SOL_PACKET || load<u32>(control, 12) != PACKET_AUXDATA) return;
-  const status = load<u32>(control, 16);
+  insertVlan(packet, load<u32>(control, 16), load<u16>(control, 32), load<u16>(control, 34));
+}
+
+/** Puts a VLAN tag that the kernel took off back into the frame, if `status` says that there was one. */
+function insertVlan(packet: usize, status: u32, tci: u16, givenTpid: u16): void {
   if (!(status & TP_STATUS_VLAN_VALID)) return;
-  const tpid = status & TP_STATUS_VLAN_TPID_VALID ? load<u16>(control, 34) : 0x8100;
+  const tpid: u16 = status & TP_STATUS_VLAN_TPID_VALID ? givenTpid : 0x8100;
   const data = <usize>load<u32>(packet, Packet.data);
   memory.copy(data - 4, data, 12);
   store<u16>(data + 8, bswap<u16>(tpid));
-  store<u16>(data + 10, bswap<u16>(load<u16>(control, 32)));
+  store<u16>(data + 10, bswap<u16>(tci));
   store<u32>(packet, <u32>data - 4, Packet.data);
   store<u32>(packet, load<u32>(packet, Packet.length) + 4, Packet.length);
   if (load<u8>(packet, Packet.flags) & NEEDS_CSUM) {

@@ -19,10 +19,19 @@ export namespace PortState {
   /** u32: Frames cut short by the buffer (atomic, wraps). */
   // @ts-ignore: decorator
   @inline export const rxDropped: usize = 16;
-  /** f64: For devices whose kernel counters cannot be had. */
+  /** ptr: Receive ring of a packet socket (TPACKET_V2), 0 = none. */
   // @ts-ignore: decorator
-  @inline export const txPackets: usize = 24;
-  /** f64: See txPackets. */
+  @inline export const rxRing: usize = 20;
+  /** u32: Bytes from frame to frame in it. */
   // @ts-ignore: decorator
-  @inline export const txBytes: usize = 32;
+  @inline export const rxFrameSize: usize = 24;
+  /** u32: Frames in it. */
+  // @ts-ignore: decorator
+  @inline export const rxFrames: usize = 28;
+  /** u32: Next frame to look at. */
+  // @ts-ignore: decorator
+  @inline export const rxCursor: usize = 32;
+  /** u32: Frames before the cursor that the receiver still holds. */
+  // @ts-ignore: decorator
+  @inline export const rxHeld: usize = 36;
 }

@@ -84,12 +84,16 @@ abstract class KernelPortIo implements PortIo {
   }
 }
 
-/** A packet socket: recvmmsg and sendmmsg in bursts of 32. */
+/**
+ * A packet socket: ordinary frames come through a ring that the kernel shares with us, longer ones
+ * (GSO) by recvmmsg; all go by sendmmsg, in bursts of 32.
+ */
 class PacketPortIo extends KernelPortIo {
   readonly #rxFd: number;
   readonly #txFd: number;
   readonly #rxMessages: number;
   readonly #txMessages: number;
+  readonly #hasRing: boolean;
   /** GSO bursts yet to go through the queueing socket, after the direct one refused one. */
   #plainLeft = 0;
 
@@ -99,9 +103,16 @@ class PacketPortIo extends KernelPortIo {
     this.#txFd = Number(attachment['txFd']);
     this.#rxMessages = rx ? this.base + this.word(PortIoLayout.rxMessages) : 0;
     this.#txMessages = this.base + this.word(PortIoLayout.txMessages);
+    this.#hasRing = core.dv.getUint32(this.state + PortStateLayout.rxRing, true) !== 0;
   }
   receive(batch: number): number {
-    const n = libc.recvmmsg(this.#rxFd, this.#rxMessages, burst, MSG_DONTWAIT, 0);
+    let want = burst;
+    if (this.#hasRing) {
+      const taken = this.core.x.portRingMapReceive(this.io, this.state, batch, this.odpPort);
+      if (taken >= 0) return taken;
+      want = -taken;
+    }
+    const n = libc.recvmmsg(this.#rxFd, this.#rxMessages, want, MSG_DONTWAIT, 0);
     // Errors are EAGAIN, or ENETDOWN once when the device goes down: main sees that by netlink.
     if (n <= 0) return 0;
     return this.core.x.portPacketReceived(this.io, n, batch, this.odpPort);

@@ -43,8 +43,11 @@ export const portStateLayout = {
     txDropped: { at: 8, type: 'u32', doc: 'Frames that the device did not take (atomic, wraps).' },
     txErrors: { at: 12, type: 'u32', doc: 'Frames longer than the MTU or malformed (atomic, wraps).' },
     rxDropped: { at: 16, type: 'u32', doc: 'Frames cut short by the buffer (atomic, wraps).' },
-    txPackets: { at: 24, type: 'f64', doc: 'For devices whose kernel counters cannot be had.' },
-    txBytes: { at: 32, type: 'f64', doc: 'See txPackets.' },
+    rxRing: { at: 20, type: 'ptr', doc: 'Receive ring of a packet socket (TPACKET_V2), 0 = none.' },
+    rxFrameSize: { at: 24, type: 'u32', doc: 'Bytes from frame to frame in it.' },
+    rxFrames: { at: 28, type: 'u32', doc: 'Frames in it.' },
+    rxCursor: { at: 32, type: 'u32', doc: 'Next frame to look at.' },
+    rxHeld: { at: 36, type: 'u32', doc: 'Frames before the cursor that the receiver still holds.' },
   },
 } as const satisfies LayoutSpec;
 

@@ -24,7 +24,7 @@ export function mmap(address: number, size: number, prot: number, flags: number,
 
 /** Gives the pages of a range inside a memory back and leaves zeroes: never a hole. @throws SystemError */
 export function mapAnonymousOver(address: number, size: number): void {
-  mmap(address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 /** Advice is only that: returns whether the kernel took it. */

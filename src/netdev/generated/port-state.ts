@@ -13,10 +13,16 @@ export const PortStateLayout = {
   txErrors: 12,
   /** Frames cut short by the buffer (atomic, wraps). */
   rxDropped: 16,
-  /** For devices whose kernel counters cannot be had. */
-  txPackets: 24,
-  /** See txPackets. */
-  txBytes: 32,
+  /** Receive ring of a packet socket (TPACKET_V2), 0 = none. */
+  rxRing: 20,
+  /** Bytes from frame to frame in it. */
+  rxFrameSize: 24,
+  /** Frames in it. */
+  rxFrames: 28,
+  /** Next frame to look at. */
+  rxCursor: 32,
+  /** Frames before the cursor that the receiver still holds. */
+  rxHeld: 36,
 } as const;
 
 export function portStateMtu(v: DataView, p: number): number {
@@ -54,16 +60,37 @@ export function setPortStateRxDropped(v: DataView, p: number, value: number): vo
   v.setUint32(p + 16, value, true);
 }
 
-export function portStateTxPackets(v: DataView, p: number): number {
-  return v.getFloat64(p + 24, true);
+export function portStateRxRing(v: DataView, p: number): number {
+  return v.getUint32(p + 20, true);
 }
-export function setPortStateTxPackets(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 24, value, true);
+export function setPortStateRxRing(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 20, value, true);
 }
 
-export function portStateTxBytes(v: DataView, p: number): number {
-  return v.getFloat64(p + 32, true);
+export function portStateRxFrameSize(v: DataView, p: number): number {
+  return v.getUint32(p + 24, true);
 }
-export function setPortStateTxBytes(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 32, value, true);
+export function setPortStateRxFrameSize(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 24, value, true);
+}
+
+export function portStateRxFrames(v: DataView, p: number): number {
+  return v.getUint32(p + 28, true);
+}
+export function setPortStateRxFrames(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 28, value, true);
+}
+
+export function portStateRxCursor(v: DataView, p: number): number {
+  return v.getUint32(p + 32, true);
+}
+export function setPortStateRxCursor(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 32, value, true);
+}
+
+export function portStateRxHeld(v: DataView, p: number): number {
+  return v.getUint32(p + 36, true);
+}
+export function setPortStateRxHeld(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 36, value, true);
 }

@@ -1,9 +1,25 @@
 import type { Link, LinkStatistics } from '../../netlink/rtnetlink.ts';
+import { vlog } from '../../util/log.ts';
+import { netdevEnvironment } from '../environment.ts';
+import { setPortStateRxFrameSize, setPortStateRxFrames, setPortStateRxRing } from '../generated/port-state.ts';
 import { check, systemError } from '../../sys/errno.ts';
 import { libc } from '../../sys/libc.ts';
+import {
+  MADV_DONTFORK,
+  MAP_FIXED,
+  MAP_POPULATE,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+  madvise,
+  mapAnonymousOver,
+  memoryAddress,
+  mmap,
+} from '../../sys/memory.ts';
 import { KernelNetdev, requireLink } from '../kernel-netdev.ts';
 import type { NetdevProvider, PortAttachment } from '../provider.ts';
 
+const log = vlog('netdev_linux');
 const AF_PACKET = 17;
 const SOCK_RAW = 3 | 0o4000 | 0o2000000;
 const ETH_P_ALL = 3;
@@ -13,6 +29,11 @@ const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_AUXDATA = 8;
+const PACKET_RX_RING = 5;
+const PACKET_STATISTICS = 6;
+const PACKET_COPY_THRESH = 7;
+const PACKET_VERSION = 10;
+const PACKET_RESERVE = 12;
 const PACKET_VNET_HDR = 15;
 const PACKET_QDISC_BYPASS = 20;
 const PACKET_IGNORE_OUTGOING = 23;
@@ -21,6 +42,15 @@ const sockaddrBytes = 20;
 /** Some hundred GSO frames. */
 const socketBufferBytes = 16 << 20;
 const ENODEV = 19;
+const TPACKET_V2 = 1;
+/** Bytes of the receive ring, the same for every MTU. */
+const ringBytes = 2 << 20;
+const blockBytes = 65536;
+const pageBytes = 4096;
+/** Headroom for tags and tunnels in front of each frame in the ring. */
+const headroomBytes = 128;
+/** tpacket2_hdr, addresses, virtio header, headroom and alignment at the start of a ring frame. */
+const frameOverhead = 256;
 
 function setOption(fd: number, level: number, option: number, ...words: number[]): void {
   check(libc.setsockopt(fd, level, option, new Int32Array(words), 4 * words.length), 'setsockopt');
@@ -53,11 +83,49 @@ function openPacketSocket(ifindex: number, protocol: number): number {
       growBuffer(fd, SO_RCVBUFFORCE);
       setOption(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, ifindex, PACKET_MR_PROMISC, 0, 0);
     }
-    bindTo(fd, ifindex, protocol);
+    // The receiving one is bound when its ring is ready.
+    if (protocol === 0) bindTo(fd, ifindex, protocol);
     return fd;
   } catch (error) {
     libc.close(fd);
     throw error;
+  }
+}
+
+interface RxRing {
+  /** Arena block to free; the ring starts at the next page. */
+  readonly block: number;
+  readonly address: number;
+  readonly frameSize: number;
+  readonly frames: number;
+}
+
+/**
+ * Maps a receive ring over a part of the arena, with frames for the device's MTU. Longer frames (GSO)
+ * get a short entry in the ring and wait whole in the socket's queue (TP_STATUS_COPY).
+ *
+ * @returns null when kernel or arena have no room: then all frames come by recvmmsg.
+ */
+function mapRxRing(fd: number, mtu: number): RxRing | null {
+  const { core } = netdevEnvironment();
+  const frameSize = Math.min(blockBytes, 2 ** Math.ceil(Math.log2(Math.max(mtu, 1500) + 18 + frameOverhead)));
+  const frames = ringBytes / frameSize;
+  const block = core.x.alloc(ringBytes + pageBytes) >>> 0;
+  if (block === 0) return null;
+  const address = Math.ceil(block / pageBytes) * pageBytes;
+  try {
+    setOption(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
+    setOption(fd, SOL_PACKET, PACKET_RESERVE, headroomBytes);
+    setOption(fd, SOL_PACKET, PACKET_COPY_THRESH, 1);
+    setOption(fd, SOL_PACKET, PACKET_RX_RING, blockBytes, ringBytes / blockBytes, frameSize, frames);
+    const host = memoryAddress(core.memory) + address;
+    mmap(host, ringBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
+    madvise(host, ringBytes, MADV_DONTFORK);
+    return { block, address, frameSize, frames };
+  } catch (error) {
+    log.info(`no receive ring: ${error instanceof Error ? error.message : String(error)}`);
+    core.x.free(block);
+    return null;
   }
 }
 
@@ -79,18 +147,36 @@ export function openRawSocket(ifindex: number): number {
 class SystemNetdev extends KernelNetdev {
   readonly #fd: number;
   readonly #txFd: number;
+  readonly #ring: RxRing | null;
+  #ringDrops = 0;
 
-  constructor(name: string, link: Link, fd: number, txFd: number) {
+  /** @param ring Mapped from `fd`; owned from now on, as are the descriptors. */
+  constructor(name: string, link: Link, fd: number, txFd: number, ring: RxRing | null) {
     super(name, 'system', link);
     this.#fd = fd;
     this.#txFd = txFd;
+    this.#ring = ring;
+    if (ring === null) return;
+    const { dv } = netdevEnvironment().core;
+    setPortStateRxRing(dv, this.state, ring.address);
+    setPortStateRxFrameSize(dv, this.state, ring.frameSize);
+    setPortStateRxFrames(dv, this.state, ring.frames);
+  }
+  /** Frames that found the ring or the queue full, since the device was opened. */
+  #countRingDrops(): number {
+    const stats = new Uint32Array(2);
+    // The kernel starts over with each reading.
+    if (libc.getsockopt(this.#fd, SOL_PACKET, PACKET_STATISTICS, stats, new Uint32Array([8])) === 0) {
+      this.#ringDrops += stats[1] ?? 0;
+    }
+    return this.#ringDrops;
   }
   protected describe(stats: LinkStatistics, dropped: number, errors: number): Record<string, number> {
     return {
       collisions: stats.collisions,
       rx_bytes: stats.rxBytes,
       rx_crc_err: stats.rxCrcErrors,
-      rx_dropped: stats.rxDropped,
+      rx_dropped: stats.rxDropped + this.#countRingDrops(),
       rx_errors: stats.rxErrors,
       rx_frame_err: stats.rxFrameErrors,
       rx_missed_errors: stats.rxMissedErrors,
@@ -107,6 +193,11 @@ class SystemNetdev extends KernelNetdev {
   }
   override close(): void {
     super.close();
+    if (this.#ring !== null) {
+      const { core } = netdevEnvironment();
+      mapAnonymousOver(memoryAddress(core.memory) + this.#ring.address, ringBytes);
+      core.x.free(this.#ring.block);
+    }
     libc.close(this.#fd);
     libc.close(this.#txFd);
   }
@@ -119,12 +210,16 @@ export const systemProvider: NetdevProvider = {
     if (!link.isEthernet && link.mac.length !== 6) {
       throw systemError(ENODEV, 'open', `could not open network device ${name}`);
     }
-    let fd = -1;
+    let [fd, txFd] = [-1, -1];
     try {
       fd = openPacketSocket(link.ifindex, ETH_P_ALL);
-      return new SystemNetdev(name, link, fd, openPacketSocket(link.ifindex, 0));
+      txFd = openPacketSocket(link.ifindex, 0);
+      const ring = mapRxRing(fd, link.mtu);
+      bindTo(fd, link.ifindex, ETH_P_ALL);
+      return new SystemNetdev(name, link, fd, txFd, ring);
     } catch (error) {
       if (fd >= 0) libc.close(fd);
+      if (txFd >= 0) libc.close(txFd);
       if (error instanceof Error && 'errno' in error) {
         throw systemError(Number(error.errno), 'open', `could not open network device ${name}`);
       }
