@@ -67,7 +67,7 @@ function ndHeader(packet: usize): usize {
   return type == 135 || type == 136 ? at : 0;
 }
 
-/** Key: target, source link-layer address, target link-layer address. */
+/** Key: target, source and target link-layer address; of the options only the first is set, as in OVS. */
 export function setNd(packet: usize, value: usize, mask: usize): bool {
   const at = ndHeader(packet);
   if (at == 0) return false;
@@ -78,8 +78,11 @@ export function setNd(packet: usize, value: usize, mask: usize): bool {
     const kind = load<u8>(option);
     const length = <usize>load<u8>(option, 1) << 3;
     if (length == 0 || length > end - option) break;
-    if (length == 8 && kind == 1) setSummed(packet, at + 2, option + 2, value + 16, mask, 16, 6);
-    if (length == 8 && kind == 2) setSummed(packet, at + 2, option + 2, value + 22, mask, 22, 6);
+    if (length == 8 && (kind == 1 || kind == 2)) {
+      const field: usize = kind == 1 ? 16 : 22;
+      setSummed(packet, at + 2, option + 2, value + field, mask, field, 6);
+      break;
+    }
     option += length;
   }
   return true;

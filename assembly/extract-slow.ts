@@ -74,14 +74,14 @@ export function extractIcmpv6(start: usize, end: usize, key: usize, packet: usiz
   return 6;
 }
 
-/** NSH with metadata type 1 or 2. False if it is cut off or of another kind. */
+/** NSH; contexts of metadata type 1 only, as in OVS. False if it is cut off or of another version. */
 export function extractNsh(at: usize, end: usize, key: usize): bool {
   if (end - at < 8) return false;
   const head = be16(at);
   const length = <usize>(head & 0x3f) << 2;
   if (end - at < length || head >>> 14 != 0) return false;
   const kind = load<u8>(at, 2);
-  if (kind == 1 ? length != 24 : kind != 2 || length < 8) return false;
+  if (kind == 1 ? length != 24 : kind == 2 && length < 8) return false;
   zeroBlock(key + 192);
   store<u8>(key, <u8>((head >>> 12) & 3), Key.nshFlags);
   store<u8>(key, <u8>((head >>> 6) & 0x3f), Key.nshTtl);
