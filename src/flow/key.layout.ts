@@ -123,7 +123,7 @@ export const KEY_BLOCKS = 12;
 export type KeyStage = 0 | 1 | 2 | 3;
 type KeyField = keyof typeof keyLayout.fields;
 
-/** Classifier stage of each slot: 0 metadata, 1 L2, 2 L3, 3 L4 (OVS's flow segments). */
+/** Classifier stage of each slot: 0 metadata, 1 L2, 2 L3, 3 L4 (as ofproto/trace of OVS 3.1 shows). */
 export const keyStages = {
   recircId: 0, inPort: 0, packetType: 0, dpHash: 0, skbPriority: 0, pktMark: 0,
   ctState: 0, ctZone: 0, ctNwProto: 0, ctMark: 0, ctLabel: 0,
@@ -134,8 +134,8 @@ export const keyStages = {
   dlDst: 1, dlSrc: 1, dlType: 1, vlanTpid0: 1, vlanTci0: 1, vlanTpid1: 1, vlanTci1: 1,
   mplsLse0: 1, mplsLse1: 1, mplsLse2: 1, mplsLse3: 1,
   nwSrc: 2, nwDst: 2, ctNwSrc: 2, ctNwDst: 2, ipv6Src: 2, ipv6Dst: 2, ctIpv6Src: 2, ctIpv6Dst: 2,
-  ipv6Label: 2, nwFrag: 2, nwTos: 2, nwTtl: 2, nwProto: 2, ndTarget: 2, arpSha: 2, arpTha: 2,
-  tcpFlags: 2, nshFlags: 2, nshTtl: 2, nshMdtype: 2, nshNp: 2, nshPathHdr: 2, nshC1: 2, nshC2: 2,
-  nshC3: 2, nshC4: 2,
+  ipv6Label: 2, nwFrag: 2, nwTos: 2, nwTtl: 2, nwProto: 2,
+  ndTarget: 3, arpSha: 3, arpTha: 3, tcpFlags: 3, nshFlags: 3, nshTtl: 3, nshMdtype: 3, nshNp: 3,
+  nshPathHdr: 3, nshC1: 3, nshC2: 3, nshC3: 3, nshC4: 3,
   tpSrc: 3, tpDst: 3, ctTpSrc: 3, ctTpDst: 3, igmpGroupIp4: 3,
 } as const satisfies Record<KeyField, KeyStage>; // prettier-ignore

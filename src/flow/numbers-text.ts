@@ -116,7 +116,7 @@ export function ipv6WithMask(f: Uint8Array, m: Uint8Array, at: number): string {
   return n === 128 ? ip : n < 0 ? `${ip}/${formatIpv6(m, at)}` : `${ip}/${n}`;
 }
 
-export type FlagNames = readonly (readonly [bit: number, name: string])[];
+export type FlagNames = readonly (readonly [bit: number, name: string, ...rest: unknown[]])[];
 
 /** Set flags joined by `separator`; unknown bits as one hexadecimal number; "" when none. */
 export function formatFlags(names: FlagNames, value: number, separator: string): string {

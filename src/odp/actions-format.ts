@@ -191,7 +191,7 @@ function formatCookie(data: Uint8Array): string {
     }
     case 'slow_path': {
       const names = slowPathExplanations.map(([bit, name]) => [bit, name] as const);
-      return `slow_path(${formatFlags(names, cookie.reasons, ',')})`;
+      return `slow_path(${formatFlags(names, cookie.reasons, ',') || '0'})`;
     }
     case 'flow_sample': {
       const direction = cookie.direction === 1 ? ',ingress' : cookie.direction === 2 ? ',egress' : '';
@@ -231,7 +231,7 @@ function formatCt(p: Uint8Array): string {
   const mark = parts.get(OvsCtAttr.mark);
   if (mark?.length === 8) out.push(`mark=${hexNumber(le32(mark))}/${hexNumber(le32(mark, 4))}`);
   const labels = parts.get(OvsCtAttr.labels);
-  if (labels?.length === 32) out.push(`label=${hexBytes(labels.subarray(0, 16))}/${hexBytes(labels.subarray(16))}`);
+  if (labels?.length === 32) out.push(`label=${formatLabel(labels)}`);
   const helper = parts.get(OvsCtAttr.helper);
   if (helper) out.push(`helper=${text(helper)}`);
   const timeout = parts.get(OvsCtAttr.timeout);
@@ -239,6 +239,11 @@ function formatCt(p: Uint8Array): string {
   const nat = parts.get(OvsCtAttr.nat);
   if (nat) out.push(formatNat(nat));
   return out.length === 0 ? 'ct' : `ct(${out.join(',')})`;
+}
+
+function formatLabel(labels: Uint8Array): string {
+  const value = hexBytes(labels.subarray(0, 16));
+  return isOnes(labels, 16, 16) ? value : `${value}/${hexBytes(labels.subarray(16))}`;
 }
 
 function formatNat(p: Uint8Array): string {
@@ -253,10 +258,9 @@ function formatNat(p: Uint8Array): string {
   if (min || protoMin !== 0) {
     s += '=';
     if (min) {
-      const ported = protoMin !== 0 && min.length === 16;
-      s += ported ? `[${address(min)}` : address(min);
-      if (max && address(max) !== address(min)) s += `-${address(max)}`;
-      if (ported) s += ']';
+      const show = (b: Uint8Array): string => (protoMin !== 0 && b.length === 16 ? `[${address(b)}]` : address(b));
+      s += show(min);
+      if (max && address(max) !== address(min)) s += `-${show(max)}`;
     }
     if (protoMin !== 0) s += `:${protoMin}${protoMax !== 0 && protoMax !== protoMin ? `-${protoMax}` : ''}`;
   }

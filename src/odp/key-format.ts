@@ -34,12 +34,18 @@ export function formatOdpAttributes(
   const masks = mask === undefined || mask.length === 0 ? undefined : attributeMap(mask);
   const out: string[] = [];
   let hasEthertype = false;
+  let packetTypeShown = false;
   for (const { type, payload } of parseAttributes(key)) {
     if (type === A.ethertype) hasEthertype = true;
     const m = masks?.get(type);
     const nested = type === A.encap || type === A.tunnel || type === A.nsh;
     const wildcard = masks !== undefined && (m === undefined || isZero(m, 0, m.length));
-    if (options.verbose !== true && wildcard && type !== A.encap) continue;
+    if (options.verbose !== true && wildcard && type !== A.encap) {
+      // An Ethernet packet is told by its packet type or, where that is not shown, by eth().
+      if (type === A.ethernet && !packetTypeShown) out.push('eth()');
+      continue;
+    }
+    if (type === A.packetType) packetTypeShown = true;
     const shown = masks === undefined ? undefined : (m ?? new Uint8Array(nested ? 0 : payload.length));
     out.push(formatOdpAttribute(type, payload, shown, options));
   }
@@ -125,6 +131,12 @@ function formatBody(
 /** ct_label attributes hold the network-order bytes; the number printed is big-endian. */
 function hexLittle(bytes: Uint8Array): string {
   return hexBytes(bytes.subarray(0, 16));
+}
+
+/** Hexadecimal with 0x, also of zero. */
+function plainHex(bytes: Uint8Array): string {
+  const s = hexBytes(bytes);
+  return s === '0' ? '0x0' : s;
 }
 
 function hexDump(bytes: Uint8Array): string {
@@ -220,7 +232,7 @@ function formatMpls(v: Uint8Array, m: Uint8Array | undefined): string {
   if (v.length === 4) {
     const lse = be32(v, 0);
     const parts = [lse >>> 12, (lse >>> 9) & 7, lse & 0xff, (lse >>> 8) & 1] as const;
-    if (m === undefined) return `label=${parts[0]},tc=${parts[1]},ttl=${parts[2]},bos=${parts[3]}`;
+    if (m === undefined || isOnes(m, 0, 4)) return `label=${parts[0]},tc=${parts[1]},ttl=${parts[2]},bos=${parts[3]}`;
     const mask = be32(m, 0);
     const x = (n: number): string => n.toString(16);
     return (
@@ -230,7 +242,7 @@ function formatMpls(v: Uint8Array, m: Uint8Array | undefined): string {
   }
   const out: string[] = [];
   for (let i = 0; i < v.length; i += 4) {
-    const mask = m === undefined ? '' : `/${hexNumber(be32(m, i))}`;
+    const mask = m === undefined || isOnes(m, i, 4) ? '' : `/${hexNumber(be32(m, i))}`;
     out.push(`lse${i / 4}=${hexNumber(be32(v, i))}${mask}`);
   }
   return out.join(',');
@@ -255,8 +267,8 @@ function formatTunnelBody(v: Uint8Array, m: Uint8Array | undefined, verbose: boo
     const am = masks === undefined ? undefined : (masks.get(type) ?? new Uint8Array(payload.length));
     if (type === T.id && payload.length === 8) {
       if (am && isZero(am, 0, 8) && !verbose) continue;
-      const id = hexBytes(payload);
-      out.push(am && !isOnes(am, 0, 8) ? `tun_id=${id}/${hexBytes(am)}` : `tun_id=${id}`);
+      const id = plainHex(payload);
+      out.push(am && !isOnes(am, 0, 8) ? `tun_id=${id}/${plainHex(am)}` : `tun_id=${id}`);
       flags.push('key');
       continue;
     }
@@ -269,7 +281,8 @@ function formatTunnelBody(v: Uint8Array, m: Uint8Array | undefined, verbose: boo
       if (text !== '') out.push(text);
     }
   }
-  if (masks === undefined) out.push(`flags(${flags.join('|')})`);
+  const whole = masks === undefined || [T.dontFragment, T.csum, T.oam].every((t) => masks.has(t));
+  if (whole) out.push(`flags(${['df', 'csum', 'key', 'oam'].filter((f) => flags.includes(f)).join('|') || '0'})`);
   else {
     const bits = [
       [T.dontFragment, 'df'],

@@ -104,8 +104,14 @@ function parseList(
       c.at = start;
       c.fail();
     }
-    parseAttribute(c, spec.attr, key, mask, ports);
-    if (c.take(/\)/y) === undefined) c.fail();
+    try {
+      parseAttribute(c, spec.attr, key, mask, ports);
+      if (c.take(/\)/y) === undefined) c.fail();
+    } catch (error) {
+      // The message shows the attribute from its start.
+      c.at = start;
+      throw error instanceof UsageError ? new UsageError(`syntax error at ${c.rest}`) : error;
+    }
   }
 }
 
@@ -157,7 +163,7 @@ function parseAttribute(
         ? parseFlags(text, 'TCP', tcpFlagNames, 0xffff)
         : parseFlags(text, 'ct_state', ctStateNames, 0xff);
       if (tcp) both(be(flags, 2), be(m & 0xffff, 2));
-      else both(le(flags), le(m));
+      else both(le(flags), le(m & 0xff));
       return;
     }
     case A.ctLabels: {
@@ -212,6 +218,9 @@ function takeWide(c: Cursor): Uint8Array {
   return bigintBytes(v, 16);
 }
 
+/** ct_tuple6 is printed with these names and read with the others too, as in OVS. */
+const ct6Aliases: Readonly<Record<string, string>> = { src_port: 'tp_src', dst_port: 'tp_dst' };
+
 type Put = (value: Uint8Array, mask: Uint8Array) => void;
 
 function parseParts(c: Cursor, attr: number, put: Put): void {
@@ -228,7 +237,7 @@ function parseParts(c: Cursor, attr: number, put: Put): void {
       if (c.done || c.rest.startsWith(')')) break;
       const start = c.at;
       const name = c.take(/(\w+)=/y);
-      const part = spec.parts.find((p) => p.name === name);
+      const part = spec.parts.find((p) => p.name === name || ct6Aliases[p.name] === name);
       if (!part) {
         c.at = start;
         c.fail();
@@ -373,6 +382,14 @@ const tunnelParts: ReadonlyMap<string, readonly [attr: number, part: PartSpec]> 
   ['tp_dst', [T.tpDst, { name: 'tp_dst', kind: 'be16', at: 0 }]],
 ]);
 
+/** Flags of the text; that of the key comes with tun_id. */
+const tunnelFlags = [
+  [1, 'df', T.dontFragment],
+  [2, 'csum', T.csum],
+  [4, 'key', undefined],
+  [8, 'oam', T.oam],
+] as const;
+
 function parseTunnel(c: Cursor, key: OdpActionWriter, mask: OdpActionWriter): void {
   const k = key.beginNested(A.tunnel);
   const m = mask.beginNested(A.tunnel);
@@ -381,15 +398,12 @@ function parseTunnel(c: Cursor, key: OdpActionWriter, mask: OdpActionWriter): vo
     if (c.done || c.rest.startsWith(')')) break;
     const start = c.at;
     if (c.take(/flags\(/y) !== undefined) {
-      for (const flag of (c.take(/[^)]*/y) ?? '').split(/[|+-]/)) {
-        const attr = { df: T.dontFragment, csum: T.csum, oam: T.oam }[flag];
-        if (attr !== undefined) {
-          key.flag(attr);
-          mask.flag(attr);
-        } else if (flag !== 'key' && flag !== '') {
-          c.at = start;
-          c.fail();
-        }
+      const text = c.take(/[^)]*/y) ?? '';
+      const { flags, mask: m } = parseFlags(text === '' ? '0' : text, 'tunnel', tunnelFlags, 0xf);
+      for (const [bit, , attr] of tunnelFlags) {
+        if (attr === undefined) continue;
+        if ((flags & bit) !== 0) key.flag(attr);
+        if ((m & bit) !== 0) mask.flag(attr);
       }
       if (c.take(/\)/y) === undefined) c.fail();
       continue;
