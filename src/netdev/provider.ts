@@ -77,7 +77,8 @@ export interface PortIo {
    * Receives up to 32 packets without blocking.
    *
    * Writes addresses of packet descriptors (netdev.layout.ts `packet`) to `batch`. Descriptors and
-   * frames belong to the port and are valid until its next `receive`.
+   * frames belong to the port and are valid until the thread's next `receive` from any port (kernel
+   * ports of a thread share descriptors and buffers). Each frame has headroom for tags before it.
    *
    * @param batch Arena address of u32[32].
    * @returns Packets received, 0 if none wait.
