@@ -38,7 +38,7 @@ export function defaultAsyncMasks(version: number): AsyncMasks {
   return {
     packetIn: [0, packetInDefault],
     portStatus: [allPortReasons, allPortReasons],
-    flowRemoved: [0, version >= 5 ? 0x3f : 0x07],
+    flowRemoved: [0, version >= 5 ? 0x3f : 0x0f],
   };
 }
 

@@ -20,7 +20,9 @@ export function handleSetAsync(conn: OfConn, request: AsyncConfig): void {
 
 export function handleGetAsync(conn: OfConn): AsyncConfig {
   const { packetIn, portStatus, flowRemoved } = conn.asyncMasks;
-  return { type: 'get_async_reply', packetIn, portStatus, flowRemoved };
+  const [slave, master] = packetIn;
+  const known = conn.version >= 5 ? 0x3f : 0x07;
+  return { type: 'get_async_reply', packetIn: [slave & known, master & known], portStatus, flowRemoved };
 }
 
 export function handleSetConfig(sw: SwitchState, conn: OfConn, request: SwitchConfig): void {

@@ -3,10 +3,9 @@ import type { OfpMessage } from '../../openflow/messages.ts';
 import type { DecodedMessage } from '../codec.ts';
 import { decodeRequest, encodeReply } from '../codec.ts';
 import type { OfConn } from '../connection/ofconn.ts';
-import { executeFlowMod } from '../flow-mod.ts';
 import type { SwitchState } from '../switch-state.ts';
-import { checkActionsAgainstSwitch } from './check-actions.ts';
 import { handleGetAsync, handleRole, handleSetAsync, handleSetConfig } from './controller-state.ts';
+import { handleFlowMod } from './flow-mod.ts';
 import { replyAggregate, replyFlowStats } from './flow-stats.ts';
 import { handlePacketOut } from './packet-out.ts';
 import { handlePortMod } from './port-mod.ts';
@@ -32,6 +31,7 @@ import { handleTableMod } from './table-mod.ts';
  *   so: flow_mod and the like, and replies to our own probes.
  */
 export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array): void {
+  if (isUnfinished(bytes)) return;
   const request = decodeRequest(conn, bytes);
   const { message } = request;
   const reply = (answer: OfpMessage): void => {
@@ -57,8 +57,7 @@ export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array):
       return;
     case 'flow_mod':
       refuseSlave(conn);
-      checkActionsAgainstSwitch(message.actions);
-      executeFlowMod(sw.flowModHost, message);
+      handleFlowMod(sw, message, request.version);
       return;
     case 'packet_out':
       refuseSlave(conn);
@@ -153,6 +152,12 @@ function answerMultipart(sw: SwitchState, request: DecodedMessage, reply: (answe
     default:
       throw new OfpError(request.raw.kind.endsWith('ST') && !request.raw.isReply ? 'OFPBRC_BAD_STAT' : 'OFPBRC_BAD_TYPE');
   }
+}
+
+/** A multipart request that says more will follow: only its last part is answered. */
+function isUnfinished(bytes: Uint8Array): boolean {
+  const isRequest = (bytes[0] ?? 0) > 1 && bytes[1] === 18;
+  return isRequest && bytes.length >= 12 && ((bytes[11] ?? 0) & 1) !== 0;
 }
 
 const allMeters = 0xffff_ffff;

@@ -5,7 +5,7 @@ import type {
   FlowStatsRequest,
 } from '../../openflow/messages.ts';
 import { checkTableId, looseRules } from '../flow-mod.ts';
-import { flagsFromBits } from '../rule-view.ts';
+import { elapsedMs, flagsFromBits } from '../rule-view.ts';
 import type { SwitchState } from '../switch-state.ts';
 
 /** Flow and aggregate statistics: hidden rules are left out. */
@@ -25,11 +25,11 @@ function flowStats(sw: SwitchState, rule: number, nowMs: number): FlowStats {
     priority: rules.priority(rule),
     cookie: rules.cookie(rule),
     tableId: rules.tableId(rule),
-    durationMs: nowMs - rules.createdMs(rule),
+    durationMs: elapsedMs(rules.createdMs(rule), nowMs),
     idleTimeoutSec: rules.idleTimeoutSec(rule),
     hardTimeoutSec: rules.hardTimeoutSec(rule),
-    idleAgeSec: ageSec(nowMs - rules.usedMs(rule)),
-    hardAgeSec: ageSec(nowMs - rules.modifiedMs(rule)),
+    idleAgeSec: ageSec(rules.usedMs(rule), nowMs),
+    hardAgeSec: ageSec(rules.modifiedMs(rule), nowMs),
     packetCount: rules.packets(rule),
     byteCount: rules.bytes(rule),
     flags: flagsFromBits(rules.flags(rule)),
@@ -38,9 +38,8 @@ function flowStats(sw: SwitchState, rule: number, nowMs: number): FlowStats {
   };
 }
 
-/** Whole seconds, as far as the 16-bit fields of Nicira's flow_age reach. */
-function ageSec(ms: number): number {
-  return Math.max(0, Math.floor(ms / 1000));
+function ageSec(sinceMs: number, nowMs: number): number {
+  return Math.floor(elapsedMs(sinceMs, nowMs) / 1000);
 }
 
 export function replyAggregate(sw: SwitchState, request: FlowStatsRequest): AggregateStatsReply {

@@ -7,14 +7,10 @@ import { encodeOfpacts } from '../ofpact-words.ts';
 import type { SwitchState } from '../switch-state.ts';
 import { checkActionsAgainstSwitch } from './check-actions.ts';
 
-/** Frames shorter than an Ethernet header cannot be parsed. */
-const minFrame = 14;
-
 export function handlePacketOut(sw: SwitchState, request: PacketOut): void {
   if (request.bufferId !== OFP_NO_BUFFER) throw new OfpError('OFPBRC_BUFFER_UNKNOWN');
   checkInPort(request.metadata.flow);
   checkActionsAgainstSwitch(request.actions);
-  if (request.packet.length < minFrame) throw new OfpError('OFPBRC_BAD_PACKET');
   const words = encodeOfpacts(request.actions);
   if (words.length === 0) return;
   const { core } = sw.deps;

@@ -22,6 +22,7 @@ import { OfpError } from '../../util/errors.ts';
 import type { OfConn } from '../connection/ofconn.ts';
 import { internalTable } from '../flow-tables.ts';
 import type { OfPort } from '../port-table.ts';
+import { elapsedMs } from '../rule-view.ts';
 import type { SwitchState } from '../switch-state.ts';
 
 /** Answers that only look: features, configuration, descriptions and statistics other than of flows. */
@@ -148,7 +149,7 @@ function portStats(sw: SwitchState, port: OfPort, nowMs: number): PortStats {
     rxOverErr: s.rxOverErr ?? UNKNOWN_COUNT,
     rxCrcErr: s.rxCrcErr ?? UNKNOWN_COUNT,
     collisions: s.collisions ?? UNKNOWN_COUNT,
-    durationMs: nowMs - port.createdMs,
+    durationMs: elapsedMs(port.createdMs, nowMs),
   };
 }
 

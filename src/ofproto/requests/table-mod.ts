@@ -10,7 +10,7 @@ const misses: readonly TableMiss[] = ['controller', 'continue', 'drop', 'default
 
 export function handleTableMod(sw: SwitchState, request: TableMod, version: number): void {
   checkTableId(request.tableId);
-  if (request.tableId === internalTable) throw new OfpError('OFPBRC_EPERM');
+  if (request.tableId === internalTable) throw new OfpError('OFPTMFC_EPERM');
   // From 1.3 on a table-miss flow says it; the field is there but has no meaning.
   if (version !== 2 && version !== 3) return;
   const miss = misses[request.config & 3] ?? 'default';
