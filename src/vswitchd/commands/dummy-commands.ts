@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { composePacket } from '../../flow/compose.ts';
 import { dummyNetdevs } from '../../netdev/providers/dummy.ts';
 import { parseOdpKeyText } from '../../odp/key-parse.ts';
@@ -5,13 +6,16 @@ import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError, UsageError } from '../../util/errors.ts';
 import type { Daemon } from '../daemon.ts';
 
+const etherHeaderBytes = 14;
+
 /** netdev-dummy/*: packets, links and connections of dummy devices (with --enable-dummy). */
 export function registerDummyCommands(commands: UnixctlCommands, daemon: Daemon): void {
-  const netdevOf = (name: string) => {
+  const netdevOf = (name: string, unknown: string) => {
     const netdev = dummyNetdevs().get(name);
-    if (netdev === undefined) throw new OvsError('ENODEV', 'no such dummy netdev');
+    if (netdev === undefined) throw new OvsError('ENODEV', unknown);
     return netdev;
   };
+  const unknownDevice = 'Unknown Dummy Interface';
 
   commands.registerCommand(
     'netdev-dummy/receive',
@@ -19,18 +23,19 @@ export function registerDummyCommands(commands: UnixctlCommands, daemon: Daemon)
     2,
     Infinity,
     ([name = '', ...words]) => {
-      const netdev = netdevOf(name);
+      const netdev = netdevOf(name, 'no such dummy netdev');
       const frames: Uint8Array[] = [];
       for (let i = 0; i < words.length; i++) {
         const word = words[i] ?? '';
         if (word === '--qid') {
-          i++;
+          // Queue 0 is the only one. Like OVS, words that are no number mean 0.
+          if ((Number.parseInt(words[++i] ?? '', 10) || 0) !== 0) throw new UsageError('bad rx queue id.');
           continue;
         }
         let length = 0;
         if (words[i + 1] === '--len') {
           length = Number.parseInt(words[i + 2] ?? '', 10);
-          if (!(length > 0)) throw new UsageError('error parsing packet length');
+          if (!(length >= etherHeaderBytes)) throw new UsageError('too small packet len');
           frames.push(frameOf(word, length));
           i += 2;
         } else frames.push(frameOf(word, 0));
@@ -43,14 +48,31 @@ export function registerDummyCommands(commands: UnixctlCommands, daemon: Daemon)
   commands.registerCommand('netdev-dummy/set-admin-state', '[netdev] up|down', 1, 2, (args) => {
     const word = args.at(-1)?.toLowerCase();
     if (word !== 'up' && word !== 'down') throw new UsageError('Invalid Admin State');
-    const targets = args.length > 1 ? [netdevOf(args[0] ?? '')] : [...dummyNetdevs().values()];
+    const targets = args.length > 1 ? [netdevOf(args[0] ?? '', unknownDevice)] : [...dummyNetdevs().values()];
     for (const netdev of targets) netdev.setAdminUp(word === 'up');
     daemon.wake();
     return 'OK';
   });
   commands.registerCommand('netdev-dummy/conn-state', '[netdev]', 0, 1, ([name]) => {
-    if (name !== undefined) return netdevOf(name).connectionState;
-    return [...dummyNetdevs().values()].map((n) => `${n.name}: ${n.connectionState}\n`).join('');
+    if (name !== undefined) return `${name}: ${dummyNetdevs().get(name)?.connectionState ?? 'unknown'}\n`;
+    return [...dummyNetdevs().values()]
+      .filter((n) => n.connectionState !== 'unknown')
+      .map((n) => `${n.name}: ${n.connectionState}\n`)
+      .join('');
+  });
+  commands.registerCommand('netdev-dummy/ip4addr', '[netdev] ipaddr/mask-prefix-len', 2, 2, ([name = '', text = '']) => {
+    const netdev = netdevOf(name, unknownDevice);
+    const [address = '', prefix = ''] = text.split('/');
+    if (isIP(address) !== 4 || !/^\d+$/.test(prefix) || Number(prefix) > 32) throw new UsageError(`${text}: invalid IP address`);
+    netdev.setIp4(Uint8Array.from(address.split('.'), Number));
+    return 'OK';
+  });
+  commands.registerCommand('netdev-dummy/ip6addr', '[netdev] ip6addr', 2, 2, ([name = '', text = '']) => {
+    netdevOf(name, unknownDevice);
+    const [address = '', prefix = '128'] = text.split('/');
+    // Only routing over tunnels would look at it, which is not there yet.
+    if (isIP(address) !== 6 || !/^\d+$/.test(prefix) || Number(prefix) > 128) throw new UsageError(`${text}: invalid IPv6 address`);
+    return 'OK';
   });
 }
 
@@ -60,13 +82,8 @@ function frameOf(word: string, length: number): Uint8Array {
   if (/^([0-9a-f]{2})+$/i.test(hex) && hex.length >= 28) {
     return Uint8Array.from(hex.match(/../g) ?? [], (b) => parseInt(b, 16));
   }
-  try {
-    const { flow } = parseOdpKeyText(word);
-    if (length === 0) return composePacket(flow);
-    const bare = composePacket(flow, { payload: new Uint8Array(0) });
-    return length <= bare.length ? bare : composePacket(flow, { payload: new Uint8Array(length - bare.length) });
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`bad packet or flow syntax: ${error.message}`);
-  }
+  const { flow } = parseOdpKeyText(word);
+  if (length === 0) return composePacket(flow);
+  const bare = composePacket(flow, { payload: new Uint8Array(0) });
+  return length <= bare.length ? bare : composePacket(flow, { payload: new Uint8Array(length - bare.length) });
 }
