@@ -91,7 +91,8 @@ class CoverageHistory {
   #rate(name: string, count: number): number {
     const last = this.#samples.length - 1;
     const at = (i: number): number => (i < 0 ? 0 : (this.#samples[i]?.get(name) ?? 0));
-    return ((at(last) - at(last - count)) * 1000) / (count * sampleEveryMs);
+    // A worker that died takes its counts along.
+    return (Math.max(0, at(last) - at(last - count)) * 1000) / (count * sampleEveryMs);
   }
 
   show(totals: ReadonlyMap<string, number>): string {

@@ -292,7 +292,11 @@ export class Bridge {
 
   #applyOpenFlow(): void {
     const { otherConfig, controllers, flowTables } = this.#config;
-    this.ofproto.setDatapathId(this.#datapathId());
+    const datapathId = this.#datapathId();
+    if (datapathId !== this.ofproto.datapathId) {
+      log.info(`bridge ${this.name}: using datapath ID ${datapathId.toString(16).padStart(16, '0')}`);
+      this.ofproto.setDatapathId(datapathId);
+    }
     this.ofproto.setProtocols(this.#config.protocols);
     this.ofproto.setFailMode(this.#config.failMode === 'secure' ? 'secure' : 'standalone');
     const description: Record<string, string> = {};

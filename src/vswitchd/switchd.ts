@@ -230,7 +230,6 @@ export class Switchd {
       config, this.#nextBridgeId++, this.core, datapath, this.#ofprotoDependencies(config.name), this.#options.rundir,
     );
     this.bridges.set(config.name, bridge);
-    log.info(`bridge ${config.name}: using datapath ID ${bridge.ofproto.datapathId.toString(16).padStart(16, '0')}`);
     return bridge;
   }
 
