@@ -1,4 +1,5 @@
 import { formatMatch } from '../flow/match-format.ts';
+import { formatActions } from '../openflow/format-actions.ts';
 import type { RuleView } from './rule-view.ts';
 
 const defaultPriority = 32768;
@@ -15,5 +16,5 @@ export function dumpRule(rules: RuleView, rule: number, nowMs: number): string {
     `n_bytes=${rules.bytes(rule)}`,
   ];
   const rulePart = [...(priority === defaultPriority ? [] : [`priority=${priority}`]), ...(match === '' ? [] : [match])];
-  return `${parts.join(', ')}, ${rulePart.join(',')},actions=`;
+  return `${parts.join(', ')}, ${rulePart.join(',')},actions=${formatActions(rules.actions(rule))}`;
 }
