@@ -1,5 +1,5 @@
 import { allocOrThrow } from '../arena/core.ts';
-import { IFF_LOWER_UP, IFF_UP, changeLink, getLink } from '../netlink/rtnetlink.ts';
+import { IFF_LOOPBACK, IFF_LOWER_UP, IFF_UP, changeLink, getLink } from '../netlink/rtnetlink.ts';
 import type { Link, LinkStatistics } from '../netlink/rtnetlink.ts';
 import { driverInfo, linkSettings } from '../sys/ethtool.ts';
 import { systemError } from '../sys/errno.ts';
@@ -57,6 +57,9 @@ export abstract class KernelNetdev implements Netdev {
     runLinkEvents();
   }
 
+  protected get isLoopback(): boolean {
+    return (this.#link.flags & IFF_LOOPBACK) !== 0;
+  }
   get mac(): Uint8Array {
     return this.#link.mac.length === 6 ? this.#link.mac : new Uint8Array(6);
   }

@@ -11,52 +11,54 @@ export const PacketLayout = {
   bufferStart: 8,
   /** One past the last byte that may be used. */
   bufferEnd: 12,
-  /** Datapath port it came from. */
-  inPort: 16,
-  /** From data to where the checksum starts (FLAG_NEEDS_CSUM). */
-  csumStart: 20,
-  /** From csumStart to the checksum field. */
-  csumOffset: 22,
-  /** L4 payload bytes of each segment, 0 = not GSO. */
-  gsoSize: 24,
-  /** VIRTIO_NET_HDR_GSO_* (1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP_L4, 0x80 ECN). */
-  gsoType: 26,
-  /** 1 NEEDS_CSUM (checksum unfinished), 2 CSUM_VALID. */
-  flags: 27,
-  /** virtio hdr_len as received. */
-  hdrLen: 28,
-  /** From data to the network header, 0xffff = none. Set by extraction. */
-  l3: 30,
-  /** From data to the transport header, 0xffff = none. Set by extraction. */
-  l4: 32,
-  /** From data to the MPLS stack, 0xffff = none. Set by extraction. */
-  l25: 34,
-  /** Its extracted key (768 bytes), valid until pmdReset. */
-  key: 36,
-  /** The megaflow it hit, 0 = miss. */
-  megaflow: 40,
-  /** Hash of the key. */
-  hash: 44,
   /** Metadata for the next pass. */
-  recircId: 48,
+  recircId: 16,
+  /** Datapath port it came from. */
+  inPort: 20,
+  /** From data to where the checksum starts (FLAG_NEEDS_CSUM). */
+  csumStart: 24,
+  /** From csumStart to the checksum field. */
+  csumOffset: 26,
+  /** L4 payload bytes of each segment, 0 = not GSO. */
+  gsoSize: 28,
+  /** VIRTIO_NET_HDR_GSO_* (1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP_L4, 0x80 ECN). */
+  gsoType: 30,
+  /** 1 NEEDS_CSUM (checksum unfinished), 2 CSUM_VALID. */
+  flags: 31,
+  /** From data to the network header, 0xffff = none. Set by extraction. */
+  l3: 32,
+  /** From data to the transport header, 0xffff = none. Set by extraction. */
+  l4: 34,
+  /** From data to the MPLS stack, 0xffff = none. Set by extraction. */
+  l25: 36,
+  /** Bytes after the end of the IP packet. Set by extraction. */
+  l2Pad: 38,
+  /** TCP flags for statistics. */
+  tcpFlags: 40,
+  /** virtio hdr_len as received. */
+  hdrLen: 42,
+  /** Recirculations so far. */
+  depth: 44,
+  /** 1: a transmit or upcall list holds it, so it is copied before a change. */
+  refs: 45,
+  /** Always 0: Ethernet. With the three words after it, as in a key. */
+  packetType: 48,
   /** Metadata for the next pass. */
   dpHash: 52,
-  /** TCP flags for statistics. */
-  tcpFlags: 56,
-  /** Recirculations so far. */
-  depth: 58,
-  /** 1: a transmit or upcall list holds it, so it is copied before a change. */
-  refs: 59,
-  /** Bitmap of blocks present in its key. */
-  present: 60,
   /** Metadata: QoS priority. */
-  skbPriority: 64,
+  skbPriority: 56,
   /** Metadata: packet mark. */
-  pktMark: 68,
+  pktMark: 60,
+  /** Its extracted key (768 bytes), valid until pmdReset. */
+  key: 64,
+  /** Bitmap of blocks present in its key. */
+  present: 68,
+  /** The megaflow it hit, 0 = miss. */
+  megaflow: 72,
+  /** Hash of the key. */
+  hash: 76,
   /** Bytes that the next output cuts off the end (trunc), 0 = none. */
-  cutLength: 72,
-  /** Bytes after the end of the IP packet. Set by extraction. */
-  l2Pad: 76,
+  cutLength: 80,
 } as const;
 
 export function packetData(v: DataView, p: number): number {
@@ -87,101 +89,115 @@ export function setPacketBufferEnd(v: DataView, p: number, value: number): void 
   v.setUint32(p + 12, value, true);
 }
 
-export function packetInPort(v: DataView, p: number): number {
+export function packetRecircId(v: DataView, p: number): number {
   return v.getUint32(p + 16, true);
 }
-export function setPacketInPort(v: DataView, p: number, value: number): void {
+export function setPacketRecircId(v: DataView, p: number, value: number): void {
   v.setUint32(p + 16, value, true);
 }
 
+export function packetInPort(v: DataView, p: number): number {
+  return v.getUint32(p + 20, true);
+}
+export function setPacketInPort(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 20, value, true);
+}
+
 export function packetCsumStart(v: DataView, p: number): number {
-  return v.getUint16(p + 20, true);
-}
-export function setPacketCsumStart(v: DataView, p: number, value: number): void {
-  v.setUint16(p + 20, value, true);
-}
-
-export function packetCsumOffset(v: DataView, p: number): number {
-  return v.getUint16(p + 22, true);
-}
-export function setPacketCsumOffset(v: DataView, p: number, value: number): void {
-  v.setUint16(p + 22, value, true);
-}
-
-export function packetGsoSize(v: DataView, p: number): number {
   return v.getUint16(p + 24, true);
 }
-export function setPacketGsoSize(v: DataView, p: number, value: number): void {
+export function setPacketCsumStart(v: DataView, p: number, value: number): void {
   v.setUint16(p + 24, value, true);
 }
 
-export function packetGsoType(v: DataView, p: number): number {
-  return v.getUint8(p + 26);
+export function packetCsumOffset(v: DataView, p: number): number {
+  return v.getUint16(p + 26, true);
 }
-export function setPacketGsoType(v: DataView, p: number, value: number): void {
-  v.setUint8(p + 26, value);
-}
-
-export function packetFlags(v: DataView, p: number): number {
-  return v.getUint8(p + 27);
-}
-export function setPacketFlags(v: DataView, p: number, value: number): void {
-  v.setUint8(p + 27, value);
+export function setPacketCsumOffset(v: DataView, p: number, value: number): void {
+  v.setUint16(p + 26, value, true);
 }
 
-export function packetHdrLen(v: DataView, p: number): number {
+export function packetGsoSize(v: DataView, p: number): number {
   return v.getUint16(p + 28, true);
 }
-export function setPacketHdrLen(v: DataView, p: number, value: number): void {
+export function setPacketGsoSize(v: DataView, p: number, value: number): void {
   v.setUint16(p + 28, value, true);
 }
 
-export function packetL3(v: DataView, p: number): number {
-  return v.getUint16(p + 30, true);
+export function packetGsoType(v: DataView, p: number): number {
+  return v.getUint8(p + 30);
 }
-export function setPacketL3(v: DataView, p: number, value: number): void {
-  v.setUint16(p + 30, value, true);
+export function setPacketGsoType(v: DataView, p: number, value: number): void {
+  v.setUint8(p + 30, value);
 }
 
-export function packetL4(v: DataView, p: number): number {
+export function packetFlags(v: DataView, p: number): number {
+  return v.getUint8(p + 31);
+}
+export function setPacketFlags(v: DataView, p: number, value: number): void {
+  v.setUint8(p + 31, value);
+}
+
+export function packetL3(v: DataView, p: number): number {
   return v.getUint16(p + 32, true);
 }
-export function setPacketL4(v: DataView, p: number, value: number): void {
+export function setPacketL3(v: DataView, p: number, value: number): void {
   v.setUint16(p + 32, value, true);
 }
 
-export function packetL25(v: DataView, p: number): number {
+export function packetL4(v: DataView, p: number): number {
   return v.getUint16(p + 34, true);
 }
-export function setPacketL25(v: DataView, p: number, value: number): void {
+export function setPacketL4(v: DataView, p: number, value: number): void {
   v.setUint16(p + 34, value, true);
 }
 
-export function packetKey(v: DataView, p: number): number {
-  return v.getUint32(p + 36, true);
+export function packetL25(v: DataView, p: number): number {
+  return v.getUint16(p + 36, true);
 }
-export function setPacketKey(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 36, value, true);
-}
-
-export function packetMegaflow(v: DataView, p: number): number {
-  return v.getUint32(p + 40, true);
-}
-export function setPacketMegaflow(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 40, value, true);
+export function setPacketL25(v: DataView, p: number, value: number): void {
+  v.setUint16(p + 36, value, true);
 }
 
-export function packetHash(v: DataView, p: number): number {
-  return v.getUint32(p + 44, true);
+export function packetL2Pad(v: DataView, p: number): number {
+  return v.getUint16(p + 38, true);
 }
-export function setPacketHash(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 44, value, true);
+export function setPacketL2Pad(v: DataView, p: number, value: number): void {
+  v.setUint16(p + 38, value, true);
 }
 
-export function packetRecircId(v: DataView, p: number): number {
+export function packetTcpFlags(v: DataView, p: number): number {
+  return v.getUint16(p + 40, true);
+}
+export function setPacketTcpFlags(v: DataView, p: number, value: number): void {
+  v.setUint16(p + 40, value, true);
+}
+
+export function packetHdrLen(v: DataView, p: number): number {
+  return v.getUint16(p + 42, true);
+}
+export function setPacketHdrLen(v: DataView, p: number, value: number): void {
+  v.setUint16(p + 42, value, true);
+}
+
+export function packetDepth(v: DataView, p: number): number {
+  return v.getUint8(p + 44);
+}
+export function setPacketDepth(v: DataView, p: number, value: number): void {
+  v.setUint8(p + 44, value);
+}
+
+export function packetRefs(v: DataView, p: number): number {
+  return v.getUint8(p + 45);
+}
+export function setPacketRefs(v: DataView, p: number, value: number): void {
+  v.setUint8(p + 45, value);
+}
+
+export function packetPacketType(v: DataView, p: number): number {
   return v.getUint32(p + 48, true);
 }
-export function setPacketRecircId(v: DataView, p: number, value: number): void {
+export function setPacketPacketType(v: DataView, p: number, value: number): void {
   v.setUint32(p + 48, value, true);
 }
 
@@ -192,58 +208,51 @@ export function setPacketDpHash(v: DataView, p: number, value: number): void {
   v.setUint32(p + 52, value, true);
 }
 
-export function packetTcpFlags(v: DataView, p: number): number {
-  return v.getUint16(p + 56, true);
-}
-export function setPacketTcpFlags(v: DataView, p: number, value: number): void {
-  v.setUint16(p + 56, value, true);
-}
-
-export function packetDepth(v: DataView, p: number): number {
-  return v.getUint8(p + 58);
-}
-export function setPacketDepth(v: DataView, p: number, value: number): void {
-  v.setUint8(p + 58, value);
-}
-
-export function packetRefs(v: DataView, p: number): number {
-  return v.getUint8(p + 59);
-}
-export function setPacketRefs(v: DataView, p: number, value: number): void {
-  v.setUint8(p + 59, value);
-}
-
-export function packetPresent(v: DataView, p: number): number {
-  return v.getUint32(p + 60, true);
-}
-export function setPacketPresent(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 60, value, true);
-}
-
 export function packetSkbPriority(v: DataView, p: number): number {
-  return v.getUint32(p + 64, true);
+  return v.getUint32(p + 56, true);
 }
 export function setPacketSkbPriority(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 64, value, true);
+  v.setUint32(p + 56, value, true);
 }
 
 export function packetPktMark(v: DataView, p: number): number {
-  return v.getUint32(p + 68, true);
+  return v.getUint32(p + 60, true);
 }
 export function setPacketPktMark(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 60, value, true);
+}
+
+export function packetKey(v: DataView, p: number): number {
+  return v.getUint32(p + 64, true);
+}
+export function setPacketKey(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 64, value, true);
+}
+
+export function packetPresent(v: DataView, p: number): number {
+  return v.getUint32(p + 68, true);
+}
+export function setPacketPresent(v: DataView, p: number, value: number): void {
   v.setUint32(p + 68, value, true);
 }
 
-export function packetCutLength(v: DataView, p: number): number {
+export function packetMegaflow(v: DataView, p: number): number {
   return v.getUint32(p + 72, true);
 }
-export function setPacketCutLength(v: DataView, p: number, value: number): void {
+export function setPacketMegaflow(v: DataView, p: number, value: number): void {
   v.setUint32(p + 72, value, true);
 }
 
-export function packetL2Pad(v: DataView, p: number): number {
-  return v.getUint16(p + 76, true);
+export function packetHash(v: DataView, p: number): number {
+  return v.getUint32(p + 76, true);
 }
-export function setPacketL2Pad(v: DataView, p: number, value: number): void {
-  v.setUint16(p + 76, value, true);
+export function setPacketHash(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 76, value, true);
+}
+
+export function packetCutLength(v: DataView, p: number): number {
+  return v.getUint32(p + 80, true);
+}
+export function setPacketCutLength(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 80, value, true);
 }

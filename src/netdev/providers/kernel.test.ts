@@ -127,6 +127,11 @@ suite(`kernel devices${unavailable === null ? '' : ` (${unavailable})`}`, () => 
     expect(message('foo', 'p5')).toBe('could not open network device p5 (Address family not supported by protocol)');
     expect(message('patch', 'p3')).toBe("p3: patch type requires valid 'peer' argument");
   });
+  it('refuses loopback devices when they are attached', () => {
+    const netdev = openNetdev('system', 'lo', new Map());
+    expect(() => netdev.attach(1)).toThrow(/^Invalid argument$/);
+    netdev.close();
+  });
   it('notices that its device goes', () => {
     const [near, far] = [`${prefix}g`, `${prefix}h`];
     ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far);

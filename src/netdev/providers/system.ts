@@ -20,6 +20,7 @@ import { KernelNetdev, requireLink } from '../kernel-netdev.ts';
 import type { NetdevProvider, PortAttachment } from '../provider.ts';
 
 const log = vlog('netdev_linux');
+const dpifLog = vlog('dpif_netdev');
 const AF_PACKET = 17;
 const SOCK_RAW = 3 | 0o4000 | 0o2000000;
 const ETH_P_ALL = 3;
@@ -42,6 +43,7 @@ const sockaddrBytes = 20;
 /** Some hundred GSO frames. */
 const socketBufferBytes = 16 << 20;
 const ENODEV = 19;
+const EINVAL = 22;
 const TPACKET_V2 = 1;
 /** Bytes of the receive ring, the same for every MTU. */
 const ringBytes = 2 << 20;
@@ -180,6 +182,7 @@ class SystemNetdev extends KernelNetdev {
       rx_errors: stats.rxErrors,
       rx_frame_err: stats.rxFrameErrors,
       rx_missed_errors: stats.rxMissedErrors,
+      rx_multicast_packets: stats.multicast,
       rx_over_err: stats.rxOverErrors,
       rx_packets: stats.rxPackets,
       tx_bytes: stats.txBytes,
@@ -188,7 +191,12 @@ class SystemNetdev extends KernelNetdev {
       tx_packets: stats.txPackets,
     };
   }
+  /** @throws SystemError EINVAL for a loopback device: its frames would come back for ever. */
   attach(odpPort: number): PortAttachment {
+    if (this.isLoopback) {
+      dpifLog.err(`${this.name}: cannot add a loopback device`);
+      throw systemError(EINVAL, 'port_add');
+    }
     return { kind: 'packet', name: this.name, odpPort, polledByMain: false, fd: this.#fd, txFd: this.#txFd, state: this.state };
   }
   override close(): void {

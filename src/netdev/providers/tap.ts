@@ -62,6 +62,7 @@ class TapNetdev extends KernelNetdev {
       rx_errors: stats.txErrors,
       rx_frame_err: 0,
       rx_missed_errors: 0,
+      rx_multicast_packets: 0,
       rx_over_err: 0,
       rx_packets: stats.txPackets,
       tx_bytes: stats.rxBytes,
