@@ -1,4 +1,5 @@
 import { KeyLayout as K } from '../flow/generated/key.ts';
+import { isZero } from '../flow/numbers-text.ts';
 import { EthType, IpProto, isMplsType } from '../wire/ether-types.ts';
 import type { OdpActionWriter } from './action-writer.ts';
 import { OvsActionAttr, OvsKeyAttr, SlowPath } from './attrs.ts';
@@ -107,6 +108,7 @@ function commitParts(
   wc: number,
   writer: OdpActionWriter,
   useMasked: boolean,
+  tosKeep = 0xff,
 ): boolean {
   let differ = false;
   let exact = true;
@@ -144,8 +146,31 @@ function commitParts(
     }
     u8.copyWithin(base + at, flow + at, flow + at + length);
   }
+  if (masked && p >= 0) fixMask(attr, out, p + size, tosKeep);
   writer.endNested(nest);
   return true;
+}
+
+/**
+ * Where an attribute is wider or narrower than the key's slot, and where ECN bits that came out of a tunnel
+ * stay the datapath's.
+ */
+function fixMask(attr: number, out: Uint8Array, mask: number, tosKeep: number): void {
+  if (attr === OvsKeyAttr.arp) {
+    if (out[mask + 9] === 0xff) out[mask + 8] = 0xff;
+  } else if (attr === OvsKeyAttr.ipv6) {
+    out[mask + 32] = 0;
+    out[mask + 33] = (out[mask + 33] ?? 0) & 0x0f;
+    out[mask + 37] = (out[mask + 37] ?? 0) & tosKeep;
+  } else if (attr === OvsKeyAttr.ipv4) {
+    out[mask + 9] = (out[mask + 9] ?? 0) & tosKeep;
+  }
+}
+
+/** Bits of the TOS byte that a masked set may name. */
+function writableTos(u8: Uint8Array, flow: number, base: number): number {
+  const tunnelled = !isZero4(u8, base + K.tunDst) || !isZero(u8, base + K.tunIpv6Dst, 16);
+  return tunnelled && (((u8[base + K.nwTos] ?? 0) ^ (u8[flow + K.nwTos] ?? 0)) & 3) === 0 ? 0xfc : 0xff;
 }
 
 function commitEthernet(
@@ -195,10 +220,10 @@ function commitNetwork(
   if (u8[flow + K.nwProto] === 0) return 0;
   switch (get16(u8, base + K.dlType)) {
     case EthType.ipv4:
-      commitParts(OvsKeyAttr.ipv4, ipv4Parts, IPV4_SIZE, u8, flow, base, wc, writer, useMasked);
+      commitParts(OvsKeyAttr.ipv4, ipv4Parts, IPV4_SIZE, u8, flow, base, wc, writer, useMasked, writableTos(u8, flow, base));
       return 0;
     case EthType.ipv6:
-      commitParts(OvsKeyAttr.ipv6, ipv6Parts, IPV6_SIZE, u8, flow, base, wc, writer, useMasked);
+      commitParts(OvsKeyAttr.ipv6, ipv6Parts, IPV6_SIZE, u8, flow, base, wc, writer, useMasked, writableTos(u8, flow, base));
       return commitNd(u8, flow, base, wc, writer, useMasked);
     case EthType.arp:
       return commitParts(OvsKeyAttr.arp, arpParts, ARP_SIZE, u8, flow, base, wc, writer, useMasked)
