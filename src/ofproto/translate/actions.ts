@@ -108,6 +108,7 @@ function doAction(ctx: XlateContext, p: number, kind: number, last: boolean): bo
       if (ctx.dlType === 0x0800) {
         const at = kind === k.set_ipv4_src ? K.nwSrc : K.nwDst;
         ctx.maskBytes(at, 4);
+        u8[wc + K.nwProto] = 0xff;
         dv.setUint32(flow + at, u32[p + 1] ?? 0);
       }
       return true;
@@ -120,6 +121,7 @@ function doAction(ctx: XlateContext, p: number, kind: number, last: boolean): bo
     case k.set_ip_ttl:
       if (ctx.isIpAny) {
         u8[wc + K.nwTtl] = 0xff;
+        u8[wc + K.nwProto] = 0xff;
         u8[flow + K.nwTtl] = u32[p + 1] ?? 0;
       }
       return true;
@@ -222,6 +224,7 @@ function unsupported(ctx: XlateContext, what: string): void {
 
 function setTos(ctx: XlateContext, bits: number, value: number): void {
   const { u8, flow, wc } = ctx;
+  u8[wc + K.nwProto] = 0xff;
   u8[wc + K.nwTos] = (u8[wc + K.nwTos] ?? 0) | bits;
   u8[flow + K.nwTos] = ((u8[flow + K.nwTos] ?? 0) & ~bits) | (value & bits);
 }
@@ -255,6 +258,7 @@ function decTtl(ctx: XlateContext, p: number): boolean {
   const { u8, u32, flow, wc } = ctx;
   u8[wc + K.nwTtl] = 0xff;
   if (!ctx.isIpAny) return false;
+  u8[wc + K.nwProto] = 0xff;
   const ttl = u8[flow + K.nwTtl] ?? 0;
   if (ttl > 1) {
     u8[flow + K.nwTtl] = ttl - 1;
