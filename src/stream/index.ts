@@ -9,3 +9,4 @@ export * from './timers.ts';
 export * from './unixctl.ts';
 export * from './reconnect.ts';
 export * from './session.ts';
+export * from './daemon-commands.ts';

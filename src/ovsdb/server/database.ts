@@ -1,0 +1,182 @@
+/**
+ * A database in memory: committed rows, and what keeps integrity checks cheap.
+ *
+ * Rows are never changed in place: a commit replaces them, so readers (monitors, open transactions)
+ * may keep any row they have. `strongRefs` counts the references to each row; `weakSources` says
+ * which rows hold weak references to a uuid; `indexes` maps the contents of each index to a row.
+ *
+ * Threads: one. Only `Transaction.commit` and the log reader write.
+ */
+import { defaultDatum } from '../data/datum.ts';
+import type { Datum } from '../data/datum.ts';
+import type { BaseType } from '../data/type.ts';
+import { OvsdbError } from '../errors.ts';
+import type { DatabaseSchema, TableSchema } from '../schema.ts';
+import { isBuiltinColumn } from '../schema.ts';
+
+export interface Row {
+  readonly uuid: string;
+  readonly version: string;
+  /** Every column of the schema, without `_uuid` and `_version`. */
+  readonly columns: ReadonlyMap<string, Datum>;
+}
+
+export interface RowChange {
+  readonly table: Table;
+  readonly uuid: string;
+  readonly old: Row | undefined;
+  readonly new: Row | undefined;
+}
+
+/** What a commit did, in no particular order. */
+export type Changes = readonly RowChange[];
+
+export interface Reference {
+  readonly column: string;
+  readonly base: BaseType;
+  readonly refTable: string;
+  readonly isValue: boolean;
+}
+
+export class Table {
+  readonly schema: TableSchema;
+  readonly rows = new Map<string, Row>();
+  /** One map per index of the schema: contents -> uuid. */
+  readonly indexes: Map<string, string>[];
+  readonly strongColumns: readonly Reference[];
+  readonly weakColumns: readonly Reference[];
+  readonly defaults: ReadonlyMap<string, Datum>;
+
+  constructor(schema: TableSchema) {
+    this.schema = schema;
+    this.indexes = schema.indexes.map(() => new Map());
+    const references: Reference[] = [];
+    const defaults = new Map<string, Datum>();
+    for (const column of schema.columns.values()) {
+      if (isBuiltinColumn(column.name)) continue;
+      defaults.set(column.name, defaultDatum(column.type));
+      for (const [base, isValue] of [[column.type.key, false], [column.type.value, true]] as const) {
+        if (base?.refTable != null) references.push({ column: column.name, base, refTable: base.refTable, isValue });
+      }
+    }
+    this.strongColumns = references.filter((r) => r.base.refType === 'strong');
+    this.weakColumns = references.filter((r) => r.base.refType === 'weak');
+    this.defaults = defaults;
+  }
+}
+
+/** Reads a column of a row, `_uuid` and `_version` included. */
+export function rowDatum(row: Row, column: string): Datum {
+  if (column === '_uuid') return { keys: [row.uuid], values: null };
+  if (column === '_version') return { keys: [row.version], values: null };
+  return row.columns.get(column) ?? { keys: [], values: null };
+}
+
+/** The uuids that a reference column of a row holds. */
+export function referredUuids(row: Row, reference: Reference): readonly string[] {
+  const datum = row.columns.get(reference.column);
+  return ((reference.isValue ? datum?.values : datum?.keys) ?? []) as readonly string[];
+}
+
+export function indexKey(row: Row, columns: readonly string[]): string {
+  return JSON.stringify(
+    columns.map((name) => {
+      const { keys, values } = rowDatum(row, name);
+      return [keys.map(String), values?.map(String) ?? 0];
+    }),
+  );
+}
+
+export class Database {
+  readonly schema: DatabaseSchema;
+  readonly tables = new Map<string, Table>();
+  readonly strongRefs = new Map<string, number>();
+  /** Referred uuid -> rows that refer to it weakly, as table name -> uuids. */
+  readonly weakSources = new Map<string, Map<string, Set<string>>>();
+  readonly #listeners = new Set<(changes: Changes) => void>();
+
+  constructor(schema: DatabaseSchema) {
+    this.schema = schema;
+    for (const table of schema.tables.values()) this.tables.set(table.name, new Table(table));
+  }
+
+  get name(): string {
+    return this.schema.name;
+  }
+
+  table(name: string): Table {
+    const table = this.tables.get(name);
+    if (table === undefined) throw new OvsdbError('unknown table', `No table named ${name}.`);
+    return table;
+  }
+
+  /** Calls `fn` with the changes of each commit, before its reply is made. */
+  onCommit(fn: (changes: Changes) => void): () => void {
+    this.#listeners.add(fn);
+    return () => this.#listeners.delete(fn);
+  }
+
+  /** Makes `changes` the committed contents; the caller has checked them. */
+  apply(changes: Changes): void {
+    for (const change of changes) if (change.old !== undefined) this.#forget(change.table, change.old);
+    for (const change of changes) {
+      if (change.new === undefined) change.table.rows.delete(change.uuid);
+      else {
+        change.table.rows.set(change.uuid, change.new);
+        this.#learn(change.table, change.new);
+      }
+    }
+    for (const fn of [...this.#listeners]) fn(changes);
+  }
+
+  #forget(table: Table, row: Row): void {
+    for (const reference of table.strongColumns) {
+      for (const uuid of referredUuids(row, reference)) {
+        const count = (this.strongRefs.get(uuid) ?? 0) - 1;
+        if (count > 0) this.strongRefs.set(uuid, count);
+        else this.strongRefs.delete(uuid);
+      }
+    }
+    for (const reference of table.weakColumns) {
+      for (const uuid of referredUuids(row, reference)) {
+        const sources = this.weakSources.get(uuid);
+        sources?.get(table.schema.name)?.delete(row.uuid);
+        if (sources?.get(table.schema.name)?.size === 0) sources.delete(table.schema.name);
+        if (sources?.size === 0) this.weakSources.delete(uuid);
+      }
+    }
+    table.schema.indexes.forEach((columns, i) => table.indexes[i]?.delete(indexKey(row, columns)));
+  }
+
+  #learn(table: Table, row: Row): void {
+    for (const reference of table.strongColumns) {
+      for (const uuid of referredUuids(row, reference)) this.strongRefs.set(uuid, (this.strongRefs.get(uuid) ?? 0) + 1);
+    }
+    for (const reference of table.weakColumns) {
+      for (const uuid of referredUuids(row, reference)) {
+        let sources = this.weakSources.get(uuid);
+        if (sources === undefined) this.weakSources.set(uuid, (sources = new Map<string, Set<string>>()));
+        const set = sources.get(table.schema.name);
+        if (set === undefined) sources.set(table.schema.name, new Set([row.uuid]));
+        else set.add(row.uuid);
+      }
+    }
+    table.schema.indexes.forEach((columns, i) => table.indexes[i]?.set(indexKey(row, columns), row.uuid));
+  }
+
+  /** Figures of memory/show. */
+  usage(): { atoms: number; cells: number; weakRefs: number } {
+    let atoms = 0;
+    let cells = 0;
+    for (const table of this.tables.values()) {
+      for (const row of table.rows.values()) {
+        cells += row.columns.size;
+        for (const datum of row.columns.values()) atoms += datum.keys.length + (datum.values?.length ?? 0);
+      }
+    }
+    let weakRefs = 0;
+    for (const sources of this.weakSources.values()) for (const set of sources.values()) weakRefs += set.size;
+    return { atoms, cells, weakRefs };
+  }
+}
+

@@ -1,0 +1,91 @@
+/**
+ * The database server in process, for `megaflow up` and tests; the ovsdb-server program uses it too.
+ */
+import { existsSync } from 'node:fs';
+import { registerDaemonCommands, UnixctlCommands, UnixctlServer } from '../../stream/index.ts';
+import type { Timers } from '../../stream/index.ts';
+import { ovsRundir } from '../../sys/dirs.ts';
+import { unlinkAtExit } from '../../sys/exit-hooks.ts';
+import { OVS_VERSION } from '../../util/version.ts';
+import { vlog } from '../../util/log.ts';
+import { registerServerCommands } from './commands.ts';
+import { RemoteManager } from './remotes.ts';
+import { OvsdbServer } from './server.ts';
+import { defaultSchemaFile, readSchemaFile } from './share-dir.ts';
+import { createDatabase, openDatabase } from './storage.ts';
+
+const log = vlog('ovsdb_server');
+
+export interface OvsdbServerOptions {
+  /** Database files. */
+  readonly files: readonly string[];
+  readonly remotes: readonly string[];
+  /** Control socket; null for none. */
+  readonly unixctlPath: string | null;
+  readonly timers?: Timers;
+}
+
+export interface RunningOvsdbServer {
+  readonly server: OvsdbServer;
+  readonly remotes: RemoteManager;
+  /** Resolves when `exit` was asked for by unixctl. */
+  readonly exitRequested: Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the databases, the remotes and the control socket.
+ *
+ * @throws OvsdbError if a database cannot be opened
+ */
+export async function runOvsdbServer(options: OvsdbServerOptions): Promise<RunningOvsdbServer> {
+  const server = new OvsdbServer(options.timers === undefined ? {} : { timers: options.timers });
+  for (const file of options.files) {
+    const storage = openDatabase(file);
+    server.addDatabase(storage.database, storage);
+  }
+  const remotes = new RemoteManager(server, ovsRundir());
+  for (const remote of options.remotes) {
+    await remotes.add(remote);
+    if (/^p?unix:/.test(remote)) unlinkAtExit(unixPath(remote));
+  }
+  let requestExit = (): void => undefined;
+  const exitRequested = new Promise<void>((resolve) => {
+    requestExit = resolve;
+  });
+  const commands = new UnixctlCommands(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
+  registerDaemonCommands(commands, () => server.usage());
+  registerServerCommands(commands, server, remotes, requestExit);
+  const unixctl = new UnixctlServer(commands);
+  if (options.unixctlPath !== null) {
+    await unixctl.listen(options.unixctlPath);
+    unlinkAtExit(options.unixctlPath);
+  }
+  log.info(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
+  return {
+    server,
+    remotes,
+    exitRequested,
+    close: async () => {
+      await unixctl.drain();
+      await unixctl.close();
+      await remotes.close();
+      await server.close();
+    },
+  };
+}
+
+function unixPath(remote: string): string {
+  const path = remote.slice(remote.indexOf(':') + 1);
+  return path.startsWith('/') ? path : `${ovsRundir()}/${path}`;
+}
+
+/** As `runOvsdbServer` with one Open_vSwitch database, created if the file does not exist. */
+export async function startOvsdbServer(options: {
+  readonly file: string;
+  readonly remotes: readonly string[];
+  readonly unixctlPath: string | null;
+}): Promise<RunningOvsdbServer> {
+  if (!existsSync(options.file)) createDatabase(options.file, readSchemaFile(defaultSchemaFile()));
+  return await runOvsdbServer({ files: [options.file], remotes: options.remotes, unixctlPath: options.unixctlPath });
+}

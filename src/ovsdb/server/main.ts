@@ -1,0 +1,103 @@
+/** The ovsdb-server program (ovsdb-server(1)). */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { daemonUsage, daemonizeComplete, daemonizeStart, ovsFatal, parseDaemonOptions, vlogUsage } from '../../sys/daemon.ts';
+import { absFileName, ovsDbdir, ovsRundir } from '../../sys/dirs.ts';
+import type { OptionSpec } from '../../sys/getopt.ts';
+import { UsageError } from '../../util/errors.ts';
+import { versionText } from '../../util/version.ts';
+import { runOvsdbServer } from './embed.ts';
+import type { RunningOvsdbServer } from './embed.ts';
+
+const program = 'ovsdb-server';
+
+const specs: readonly OptionSpec[] = [
+  { name: 'remote', arg: 'required' },
+  { name: 'unixctl', arg: 'required' },
+  { name: 'run', arg: 'required' },
+  { name: 'private-key', short: 'p', arg: 'required' },
+  { name: 'certificate', short: 'c', arg: 'required' },
+  { name: 'ca-cert', short: 'C', arg: 'required' },
+  { name: 'bootstrap-ca-cert', arg: 'required' },
+  { name: 'peer-ca-cert', arg: 'required' },
+  { name: 'ssl-protocols', arg: 'required' },
+  { name: 'ssl-ciphers', arg: 'required' },
+  { name: 'disable-file-column-diff' },
+  { name: 'help', short: 'h' },
+  { name: 'version', short: 'V' },
+];
+
+function usage(): string {
+  return (
+    `${program}: Open vSwitch database server\n` +
+    `usage: ${program} [OPTIONS] [DATABASE...]\n` +
+    `where each DATABASE is a database file in ovsdb format.\n` +
+    `The default DATABASE, if none is given, is\n${ovsDbdir()}/conf.db.\n` +
+    '\nJSON-RPC options (may be specified any number of times):\n' +
+    '  --remote=REMOTE         connect or listen to REMOTE\n' +
+    'Passive OVSDB connection methods:\n' +
+    '  ptcp:[PORT][:IP]        listen to TCP PORT (default: 6640) on IP\n' +
+    '  punix:FILE              listen on Unix domain socket FILE\n' +
+    daemonUsage(program) +
+    vlogUsage(program) +
+    '\nOther options:\n' +
+    '  --run COMMAND           run COMMAND as subprocess then exit\n' +
+    '  --unixctl=SOCKET        override default control socket name\n' +
+    '  -h, --help              display this help message\n' +
+    '  -V, --version           display version information\n'
+  );
+}
+
+/** Resolves with the exit status when the server has been asked to exit. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const remotes: string[] = [];
+  let unixctl: string | null = null;
+  let command: string | null = null;
+  let parsed: ReturnType<typeof parseDaemonOptions>;
+  try {
+    parsed = parseDaemonOptions(program, argv, specs);
+    for (const { name, value } of parsed.options) {
+      if (name === 'remote') remotes.push(value ?? '');
+      else if (name === 'unixctl') unixctl = value;
+      else if (name === 'run') command = value;
+      else if (name === 'help') {
+        process.stdout.write(usage());
+        return 0;
+      } else if (name === 'version') {
+        process.stdout.write(`${versionText(program)}\n`);
+        return 0;
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${program}: ${error.message}\n`);
+    return 1;
+  }
+  const files = parsed.rest.length > 0 ? parsed.rest : [join(ovsDbdir(), 'conf.db')];
+
+  await daemonizeStart(parsed.daemon);
+  let running: RunningOvsdbServer;
+  try {
+    running = await runOvsdbServer({ files, remotes, unixctlPath: unixctlPath(unixctl) });
+  } catch (error) {
+    ovsFatal(program, error instanceof Error ? error.message : String(error));
+  }
+  daemonizeComplete(parsed.daemon);
+  const ended = command === null ? running.exitRequested.then(() => 0) : runCommand(command);
+  const status = await ended;
+  await running.close();
+  return status;
+}
+
+function unixctlPath(option: string | null): string | null {
+  if (option === 'none') return null;
+  return absFileName(ovsRundir(), option ?? `${program}.${process.pid}.ctl`);
+}
+
+async function runCommand(command: string): Promise<number> {
+  const child = spawn('/bin/sh', ['-c', command], { stdio: 'inherit' });
+  return await new Promise<number>((resolve) => {
+    child.once('exit', (code) => resolve(code === 0 ? 0 : 1));
+    child.once('error', () => resolve(1));
+  });
+}

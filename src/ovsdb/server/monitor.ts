@@ -1,0 +1,242 @@
+/**
+ * Monitors: what a client follows of a database, in the three dialects (RFC 7047 §4.1.5 `monitor`;
+ * OVS's `monitor_cond` and `monitor_cond_since`, see ovsdb-server(7)).
+ */
+import { isJsonArray, isJsonObject } from '../../stream/index.ts';
+import type { Json, JsonObject } from '../../stream/index.ts';
+import { clauseHolds, conditionFromJson } from '../data/condition.ts';
+import type { Condition } from '../data/condition.ts';
+import { datumDiff, datumEquals, datumToJson, isDefaultDatum } from '../data/datum.ts';
+import { OvsdbError, syntaxError } from '../errors.ts';
+import type { ColumnSchema, TableSchema } from '../schema.ts';
+import { rowDatum } from './database.ts';
+import type { Changes, Database, Row } from './database.ts';
+
+/** 1: `update`; 2: `update2`; 3: `update3`. */
+export type MonitorVersion = 1 | 2 | 3;
+type Kind = 'initial' | 'insert' | 'delete' | 'modify';
+type Select = Readonly<Record<Kind, boolean>>;
+
+interface MonitoredColumn {
+  readonly column: ColumnSchema;
+  readonly select: Select;
+}
+
+interface MonitoredTable {
+  readonly schema: TableSchema;
+  readonly columns: MonitoredColumn[];
+  select: Select;
+  /** A row is seen if any clause holds; none means every row. */
+  condition: Condition;
+}
+
+const selectKinds = ['initial', 'insert', 'delete', 'modify'] as const;
+const noneSelected: Select = { initial: false, insert: false, delete: false, modify: false };
+
+export class Monitor {
+  readonly database: Database;
+  readonly version: MonitorVersion;
+  id: Json;
+  readonly #tables = new Map<string, MonitoredTable>();
+
+  /** @throws OvsdbError for a bad request */
+  constructor(database: Database, id: Json, requests: Json, version: MonitorVersion) {
+    this.database = database;
+    this.id = id;
+    this.version = version;
+    if (!isJsonObject(requests)) throw syntaxError(requests, '<monitor-requests> must be an object');
+    for (const [name, json] of Object.entries(requests)) {
+      const schema = database.tables.get(name)?.schema;
+      if (schema === undefined) throw new OvsdbError('syntax error', `no table named ${name}`);
+      const table: MonitoredTable = { schema, columns: [], select: noneSelected, condition: [] };
+      const clauses: Condition[number][] = [];
+      for (const request of isJsonArray(json) ? json : [json]) clauses.push(...this.#addRequest(table, request));
+      table.condition = clauses;
+      this.#tables.set(name, table);
+    }
+  }
+
+  #addRequest(table: MonitoredTable, json: Json): Condition {
+    const what = `table ${table.schema.name}`;
+    const request = objectWith(json, what, this.version === 1 ? ['columns', 'select'] : ['columns', 'select', 'where']);
+    const select = selectFromJson(request['select'], what);
+    const { columns: columnsJson, where } = request;
+    const condition = where === undefined ? [] : conditionFromJson(table.schema, where);
+    const columns = columnsJson === undefined ? this.#allColumns(table.schema) : this.#namedColumns(table.schema, columnsJson);
+    for (const column of columns) {
+      if (table.columns.some((c) => c.column === column)) {
+        throw syntaxError(columnsJson ?? json, `column ${column.name} mentioned more than once`);
+      }
+      table.columns.push({ column, select });
+    }
+    table.select = {
+      initial: table.select.initial || select.initial,
+      insert: table.select.insert || select.insert,
+      delete: table.select.delete || select.delete,
+      modify: table.select.modify || select.modify,
+    };
+    return condition;
+  }
+
+  #allColumns(schema: TableSchema): ColumnSchema[] {
+    return [...schema.columns.values()].filter((c) => c.name !== '_uuid');
+  }
+
+  #namedColumns(schema: TableSchema, json: Json): ColumnSchema[] {
+    if (!isJsonArray(json)) throw syntaxError(json, 'array of column names expected');
+    return json.map((name) => {
+      const column = typeof name === 'string' ? schema.columns.get(name) : undefined;
+      if (column === undefined) throw syntaxError(json, `${String(name)} is not a valid column name`);
+      return column;
+    });
+  }
+
+  /** The `<table-updates>` of the reply to the request. */
+  initial(): JsonObject {
+    const updates: Record<string, Json> = {};
+    for (const [name, monitored] of this.#tables) {
+      if (!monitored.select.initial) continue;
+      const rows: Record<string, Json> = {};
+      for (const row of this.database.table(name).rows.values()) {
+        if (!sees(monitored.condition, row)) continue;
+        rows[row.uuid] = this.#rowUpdate(monitored, 'initial', undefined, row) ?? {};
+      }
+      if (Object.keys(rows).length > 0) updates[name] = rows;
+    }
+    return updates;
+  }
+
+  /** What a commit means for this monitor; null if nothing. */
+  updates(changes: Changes): JsonObject | null {
+    const updates: Record<string, Record<string, Json>> = {};
+    for (const { table, uuid, old, new: row } of changes) {
+      const monitored = this.#tables.get(table.schema.name);
+      if (monitored === undefined) continue;
+      const saw = old !== undefined && sees(monitored.condition, old);
+      const isSeen = row !== undefined && sees(monitored.condition, row);
+      const update = this.#change(monitored, saw ? old : undefined, isSeen ? row : undefined);
+      if (update !== null) (updates[table.schema.name] ??= {})[uuid] = update;
+    }
+    return Object.keys(updates).length === 0 ? null : updates;
+  }
+
+  #change(monitored: MonitoredTable, old: Row | undefined, row: Row | undefined): Json | null {
+    if (old === undefined && row === undefined) return null;
+    const kind: Kind = old === undefined ? 'insert' : row === undefined ? 'delete' : 'modify';
+    return monitored.select[kind] ? this.#rowUpdate(monitored, kind, old, row) : null;
+  }
+
+  #rowUpdate(monitored: MonitoredTable, kind: Kind, old: Row | undefined, row: Row | undefined): Json | null {
+    return this.version === 1 ? rowUpdate1(monitored, kind, old, row) : rowUpdate2(monitored, kind, old, row);
+  }
+
+  /**
+   * Replaces conditions.
+   *
+   * @returns The rows that come into view or leave it, null if none.
+   * @throws OvsdbError and then nothing has changed
+   */
+  changeConditions(requests: Json): JsonObject | null {
+    if (!isJsonObject(requests)) throw syntaxError(requests, '<monitor-cond-update-requests> must be an object');
+    const fresh = new Map<string, Condition>();
+    for (const [name, json] of Object.entries(requests)) {
+      const monitored = this.#tables.get(name);
+      if (monitored === undefined) {
+        throw new OvsdbError('syntax error', `no table named ${name} in monitor session`);
+      }
+      const clauses: Condition[number][] = [];
+      for (const item of isJsonArray(json) ? json : [json]) {
+        const request = objectWith(item, `table ${name}`, ['columns', 'where']);
+        if (request['columns'] !== undefined) throw syntaxError(item, 'changing columns is unsupported');
+        if (request['where'] !== undefined) clauses.push(...conditionFromJson(monitored.schema, request['where']));
+      }
+      fresh.set(name, clauses);
+    }
+    const updates: Record<string, Record<string, Json>> = {};
+    for (const [name, condition] of fresh) {
+      const monitored = this.#tables.get(name);
+      if (monitored === undefined) continue;
+      for (const row of this.database.table(name).rows.values()) {
+        const saw = sees(monitored.condition, row);
+        const isSeen = sees(condition, row);
+        if (saw === isSeen) continue;
+        const update = this.#change(monitored, saw ? row : undefined, isSeen ? row : undefined);
+        if (update !== null) (updates[name] ??= {})[row.uuid] = update;
+      }
+      monitored.condition = condition;
+    }
+    return Object.keys(updates).length === 0 ? null : updates;
+  }
+}
+
+function sees(condition: Condition, row: Row): boolean {
+  if (condition.length === 0) return true;
+  return condition.some((clause) => clauseHolds(clause, (column) => rowDatum(row, column)));
+}
+
+function objectWith(json: Json, what: string, allowed: readonly string[]): JsonObject {
+  if (!isJsonObject(json)) throw new OvsdbError('syntax error', `Parsing ${what} failed: Object expected.`);
+  for (const name of Object.keys(json)) {
+    if (!allowed.includes(name)) throw syntaxError(json, `Parsing ${what} failed: Member '${name}' is present but not allowed here.`);
+  }
+  for (const name of ['columns', 'where']) {
+    if (json[name] !== undefined && !isJsonArray(json[name])) {
+      throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member '${name}'.`);
+    }
+  }
+  if (json['select'] !== undefined && !isJsonObject(json['select'])) {
+    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'select'.`);
+  }
+  return json;
+}
+
+function selectFromJson(json: Json | undefined, what: string): Select {
+  const select: Record<Kind, boolean> = { initial: true, insert: true, delete: true, modify: true };
+  if (json === undefined || !isJsonObject(json)) return select;
+  for (const [name, value] of Object.entries(json)) {
+    const kind = selectKinds.find((k) => k === name);
+    if (kind === undefined) throw syntaxError(json, `Parsing ${what} select failed: Member '${name}' is present but not allowed here.`);
+    if (typeof value !== 'boolean') throw syntaxError(json, `Parsing ${what} select failed: Type mismatch for member '${name}'.`);
+    select[kind] = value;
+  }
+  return select;
+}
+
+/** `{ "old": ..., "new": ... }`: old has what changed, new everything that is monitored. */
+function rowUpdate1(table: MonitoredTable, kind: Kind, old: Row | undefined, row: Row | undefined): Json | null {
+  const before: Record<string, Json> = {};
+  const after: Record<string, Json> = {};
+  let hasChanged = kind !== 'modify';
+  for (const { column, select } of table.columns) {
+    const oldDatum = old === undefined ? undefined : rowDatum(old, column.name);
+    const newDatum = row === undefined ? undefined : rowDatum(row, column.name);
+    const isChanged = oldDatum !== undefined && newDatum !== undefined && !datumEquals(oldDatum, newDatum);
+    if (!select[kind]) continue;
+    hasChanged ||= isChanged;
+    if (oldDatum !== undefined && (kind === 'delete' || isChanged)) before[column.name] = datumToJson(column.type, oldDatum);
+    if (newDatum !== undefined) after[column.name] = datumToJson(column.type, newDatum);
+  }
+  if (!hasChanged) return null;
+  return {
+    ...(kind === 'delete' || kind === 'modify' ? { old: before } : {}),
+    ...(kind === 'delete' ? {} : { new: after }),
+  };
+}
+
+/** `{ kind: <row> }`: differences for a modify, columns that are not default for a new row. */
+function rowUpdate2(table: MonitoredTable, kind: Kind, old: Row | undefined, row: Row | undefined): Json | null {
+  if (kind === 'delete' || row === undefined) return { delete: null };
+  const json: Record<string, Json> = {};
+  for (const { column, select } of table.columns) {
+    if (!select[kind]) continue;
+    const after = rowDatum(row, column.name);
+    if (old === undefined) {
+      if (!isDefaultDatum(column.type, after)) json[column.name] = datumToJson(column.type, after);
+      continue;
+    }
+    const before = rowDatum(old, column.name);
+    if (!datumEquals(before, after)) json[column.name] = datumToJson(column.type, datumDiff(column.type, before, after));
+  }
+  if (kind === 'modify' && Object.keys(json).length === 0) return null;
+  return { [kind]: json };
+}

@@ -1,0 +1,373 @@
+/**
+ * The operations of a "transact" request (RFC 7047 §5.2), run in order against a `Transaction`.
+ */
+import { randomUuid } from '../../util/random.ts';
+import type { Random } from '../../util/random.ts';
+import { isJsonArray, isJsonObject } from '../../stream/index.ts';
+import type { Json, JsonObject } from '../../stream/index.ts';
+import { isId, isUuid } from '../data/atom.ts';
+import type { SymbolTable } from '../data/atom.ts';
+import { conditionFromJson, conditionHolds, conditionUuid } from '../data/condition.ts';
+import type { Condition } from '../data/condition.ts';
+import { datumFromJson, datumToJson } from '../data/datum.ts';
+import type { Datum } from '../data/datum.ts';
+import { mutate, mutationsFromJson } from '../data/mutation.ts';
+import { OvsdbError, syntaxError } from '../errors.ts';
+import { isBuiltinColumn } from '../schema.ts';
+import type { ColumnSchema, TableSchema } from '../schema.ts';
+import { rowDatum } from './database.ts';
+import type { Database, Row, Table } from './database.ts';
+import type { Transaction } from './transaction.ts';
+
+export interface ExecutionContext {
+  readonly database: Database;
+  readonly transaction: Transaction;
+  readonly random: Random;
+  /** Time since the request came; a `wait` gives up after its time-out of it. */
+  readonly elapsedMs: number;
+  readonly isReadOnly: boolean;
+  hasLock(name: string): boolean;
+}
+
+export interface ExecutionState {
+  isDurable: boolean;
+  readonly comments: string[];
+  /** Set when a `wait` is unmet: run everything again on a change, at the latest after this time. */
+  retryWithinMs: number | undefined;
+}
+
+interface NamedUuid {
+  readonly uuid: string;
+  isCreated: boolean;
+}
+
+type MemberType = 'object' | 'array' | 'string' | 'id' | 'boolean' | 'number';
+
+/** Takes the members of an operation and complains as OVS does about wrong, missing and left-over ones. */
+class Members {
+  readonly json: JsonObject;
+  readonly #what: string;
+  readonly #used = new Set<string>();
+
+  constructor(json: Json, what: string) {
+    this.#what = what;
+    // OVS shows no syntax when it cannot name a member.
+    if (!isJsonObject(json)) throw new OvsdbError('syntax error', `Parsing ${what} failed: Object expected.`);
+    this.json = json;
+  }
+  error(details: string): OvsdbError {
+    return syntaxError(this.json, `Parsing ${this.#what} failed: ${details}`);
+  }
+  optional(name: string, ...types: readonly MemberType[]): Json | undefined {
+    this.#used.add(name);
+    const value = this.json[name];
+    if (value === undefined) return undefined;
+    if (!types.some((type) => isMember(value, type))) throw this.error(`Type mismatch for member '${name}'.`);
+    return value;
+  }
+  required(name: string, ...types: readonly MemberType[]): Json {
+    const value = this.optional(name, ...types);
+    if (value === undefined) throw this.error(`Required '${name}' member is missing.`);
+    return value;
+  }
+  finish(): void {
+    for (const name of Object.keys(this.json)) {
+      if (!this.#used.has(name)) throw this.error(`Member '${name}' is present but not allowed here.`);
+    }
+  }
+}
+
+function isMember(value: Json, type: MemberType): boolean {
+  switch (type) {
+    case 'object':
+      return isJsonObject(value);
+    case 'array':
+      return isJsonArray(value);
+    case 'id':
+      return typeof value === 'string' && isId(value);
+    case 'number':
+      return typeof value === 'number' || typeof value === 'bigint';
+    default:
+      return typeof value === type;
+  }
+}
+
+/**
+ * Runs `operations` and returns their results; the last one is the error of the operation that
+ * failed, if one did (`hasFailed`). Nothing is committed here.
+ */
+export class Execution {
+  readonly #context: ExecutionContext;
+  readonly #names = new Map<string, NamedUuid>();
+  readonly state: ExecutionState = { isDurable: false, comments: [], retryWithinMs: undefined };
+  readonly results: Json[] = [];
+  hasFailed = false;
+
+  constructor(context: ExecutionContext) {
+    this.#context = context;
+  }
+
+  readonly #symbols: SymbolTable = (name) => this.#name(name).uuid;
+
+  #name(name: string): NamedUuid {
+    let entry = this.#names.get(name);
+    if (entry === undefined) {
+      entry = { uuid: randomUuid(this.#context.random), isCreated: false };
+      this.#names.set(name, entry);
+    }
+    return entry;
+  }
+
+  run(operations: readonly Json[]): void {
+    for (const [i, json] of operations.entries()) {
+      try {
+        this.results.push(this.#one(json, `ovsdb operation ${i + 1} of ${operations.length}`));
+      } catch (error) {
+        if (!(error instanceof OvsdbError)) throw error;
+        this.hasFailed = true;
+        this.results.push(error.toJson());
+        if (this.state.retryWithinMs !== undefined) return;
+        for (let rest = i + 1; rest < operations.length; rest++) this.results.push(null);
+        return;
+      }
+    }
+  }
+
+  #one(json: Json, what: string): Json {
+    const members = new Members(json, what);
+    const op = String(members.required('op', 'string'));
+    switch (op) {
+      case 'insert':
+        return this.#insert(members);
+      case 'select':
+        return this.#select(members);
+      case 'update':
+        return this.#update(members);
+      case 'mutate':
+        return this.#mutate(members);
+      case 'delete':
+        return this.#delete(members);
+      case 'wait':
+        return this.#wait(members);
+      case 'commit': {
+        const durable = members.required('durable', 'boolean');
+        members.finish();
+        if (durable === true) this.state.isDurable = true;
+        return {};
+      }
+      case 'abort':
+        members.finish();
+        throw new OvsdbError('aborted', 'aborted by request');
+      case 'comment': {
+        const comment = members.required('comment', 'string');
+        members.finish();
+        this.state.comments.push(String(comment));
+        return {};
+      }
+      case 'assert': {
+        const lock = String(members.required('lock', 'id'));
+        members.finish();
+        if (!this.#context.hasLock(lock)) throw new OvsdbError('not owner', `Asserted lock ${lock} not held.`);
+        return {};
+      }
+      default:
+        throw members.error(`No operation "${op}"`);
+    }
+  }
+
+  #table(members: Members): Table {
+    const name = String(members.required('table', 'id'));
+    const table = this.#context.database.tables.get(name);
+    if (table === undefined) throw members.error(`No table named ${name}.`);
+    return table;
+  }
+
+  #requireWritable(op: string): void {
+    if (this.#context.isReadOnly) {
+      throw new OvsdbError('not allowed', `${op} operation not allowed when database server is in read only mode`);
+    }
+  }
+
+  #insert(members: Members): Json {
+    const table = this.#table(members);
+    const rowJson = members.required('row', 'object');
+    const name = members.optional('uuid-name', 'id');
+    const uuidJson = members.optional('uuid', 'string');
+    members.finish();
+    this.#requireWritable('insert');
+    const { transaction, random } = this.#context;
+    let uuid: string;
+    if (typeof uuidJson === 'string') {
+      if (!isUuid(uuidJson)) throw members.error('bad uuid');
+      uuid = uuidJson.toLowerCase();
+      if (transaction.isUsed(table, uuid)) {
+        throw new OvsdbError('duplicate uuid', `This UUID would duplicate a UUID already present within the table or deleted within the same transaction.`, members.json);
+      }
+      if (typeof name === 'string') this.#names.set(name, { uuid, isCreated: true });
+    } else if (typeof name === 'string') {
+      const entry = this.#name(name);
+      if (entry.isCreated) {
+        throw new OvsdbError('duplicate uuid-name', 'This "uuid-name" appeared on an earlier "insert" operation.', members.json);
+      }
+      entry.isCreated = true;
+      uuid = entry.uuid;
+    } else uuid = randomUuid(random);
+    const columns = this.#row(table.schema, rowJson);
+    transaction.insert(table, uuid, columns);
+    return { uuid: ['uuid', uuid] };
+  }
+
+  /** `<row>`: columns that it names, without `_uuid` and `_version`. */
+  #row(schema: TableSchema, json: Json): Map<string, Datum> {
+    const columns = new Map<string, Datum>();
+    if (!isJsonObject(json)) throw syntaxError(json, 'row must be JSON object');
+    for (const [name, value] of Object.entries(json)) {
+      const column = schema.columns.get(name);
+      if (column === undefined) throw new OvsdbError('unknown column', `No column ${name} in table ${schema.name}.`, json);
+      const datum = datumFromJson(column.type, value, { symbols: isBuiltinColumn(name) ? undefined : this.#symbols });
+      columns.set(name, datum);
+    }
+    return columns;
+  }
+
+  #where(members: Members, schema: TableSchema): Condition {
+    return conditionFromJson(schema, members.required('where', 'array'), this.#symbols);
+  }
+
+  #matching(table: Table, condition: Condition): Row[] {
+    const { transaction } = this.#context;
+    const uuid = conditionUuid(condition);
+    const holds = (row: Row): boolean => conditionHolds(condition, (column) => rowDatum(row, column));
+    if (uuid !== undefined) {
+      const row = transaction.row(table, uuid);
+      return row !== undefined && holds(row) ? [row] : [];
+    }
+    return [...transaction.rows(table)].filter(holds);
+  }
+
+  #columns(members: Members, schema: TableSchema): ColumnSchema[] {
+    const json = members.optional('columns', 'array');
+    if (json === undefined) return [...schema.columns.values()];
+    return columnSetFromJson(json, schema);
+  }
+
+  #select(members: Members): Json {
+    const table = this.#table(members);
+    const whereJson = members.required('where', 'array');
+    const columnsJson = members.optional('columns', 'array');
+    members.finish();
+    const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
+    const columns = columnsJson === undefined ? [...table.schema.columns.values()] : columnSetFromJson(columnsJson, table.schema);
+    const seen = new Set<string>();
+    const rows: Json[] = [];
+    for (const row of this.#matching(table, condition)) {
+      const json = rowToJson(row, columns);
+      // A projection without _uuid is a set: equal rows count once.
+      const key = JSON.stringify(json, (_, v: unknown) => (typeof v === 'bigint' ? `${v}n` : v));
+      if (seen.has(key)) continue;
+      seen.add(key);
+      rows.push(json);
+    }
+    return { rows };
+  }
+
+  #update(members: Members): Json {
+    const table = this.#table(members);
+    const whereJson = members.required('where', 'array');
+    const rowJson = members.required('row', 'object');
+    members.finish();
+    this.#requireWritable('update');
+    const columns = this.#row(table.schema, rowJson);
+    for (const name of columns.keys()) {
+      if (table.schema.columns.get(name)?.isMutable !== true || name === '_version') {
+        throw new OvsdbError('constraint violation', `Cannot update immutable column ${name} in table ${table.schema.name}.`, members.json);
+      }
+    }
+    const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
+    const rows = this.#matching(table, condition);
+    for (const row of rows) this.#context.transaction.update(table, row, columns);
+    return { count: rows.length };
+  }
+
+  #mutate(members: Members): Json {
+    const table = this.#table(members);
+    const whereJson = members.required('where', 'array');
+    const mutationsJson = members.required('mutations', 'array');
+    members.finish();
+    this.#requireWritable('mutate');
+    const mutations = mutationsFromJson(table.schema, mutationsJson, this.#symbols);
+    const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
+    const rows = this.#matching(table, condition);
+    for (const row of rows) {
+      const columns = new Map<string, Datum>();
+      for (const mutation of mutations) {
+        const { name } = mutation.column;
+        columns.set(name, mutate(columns.get(name) ?? rowDatum(row, name), mutation));
+      }
+      this.#context.transaction.update(table, row, columns);
+    }
+    return { count: rows.length };
+  }
+
+  #delete(members: Members): Json {
+    const table = this.#table(members);
+    const condition = this.#where(members, table.schema);
+    members.finish();
+    this.#requireWritable('delete');
+    const rows = this.#matching(table, condition);
+    for (const row of rows) this.#context.transaction.delete(table, row.uuid);
+    return { count: rows.length };
+  }
+
+  #wait(members: Members): Json {
+    const table = this.#table(members);
+    const timeout = members.optional('timeout', 'number');
+    const whereJson = members.required('where', 'array');
+    members.optional('columns', 'array');
+    const until = members.required('until', 'string');
+    const rowsJson = members.required('rows', 'array');
+    members.finish();
+    const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
+    const columns = this.#columns(members, table.schema);
+    if (until !== '==' && until !== '!=') throw syntaxError(until, '"until" must be "==" or "!="');
+    const key = (row: Row): string => JSON.stringify(columns.map((c) => [rowDatum(row, c.name).keys.map(String), rowDatum(row, c.name).values?.map(String)]));
+    const wanted = new Set((isJsonArray(rowsJson) ? rowsJson : []).map((json) => key(this.#expectedRow(table, json))));
+    const present = new Set(this.#matching(table, condition).map(key));
+    const isEqual = wanted.size === present.size && [...wanted].every((k) => present.has(k));
+    if (isEqual === (until === '==')) return {};
+    const { elapsedMs } = this.#context;
+    const timeoutMs = timeout === undefined ? Infinity : Number(timeout);
+    if (elapsedMs >= timeoutMs) {
+      throw new OvsdbError('timed out', elapsedMs > 0 ? `"wait" timed out after ${Math.trunc(elapsedMs)} ms` : '"where" clause test failed');
+    }
+    this.state.retryWithinMs = timeoutMs - elapsedMs;
+    throw new OvsdbError('not supported', 'triggers not supported');
+  }
+
+  #expectedRow(table: Table, json: Json): Row {
+    const columns = new Map(table.defaults);
+    for (const [name, datum] of this.#row(table.schema, json)) columns.set(name, datum);
+    const uuid = columns.get('_uuid')?.keys[0];
+    const version = columns.get('_version')?.keys[0];
+    return { uuid: typeof uuid === 'string' ? uuid : '', version: typeof version === 'string' ? version : '', columns };
+  }
+}
+
+/** @throws OvsdbError for unknown and repeated names */
+export function columnSetFromJson(json: Json, schema: TableSchema): ColumnSchema[] {
+  if (!isJsonArray(json)) throw syntaxError(json, 'array of distinct column names expected');
+  const columns = json.map((name) => {
+    if (typeof name !== 'string') throw syntaxError(json, 'array of distinct column names expected');
+    const column = schema.columns.get(name);
+    if (column === undefined) throw syntaxError(json, `${name} is not a valid column name`);
+    return column;
+  });
+  if (new Set(columns).size !== columns.length) throw syntaxError(json, 'array of distinct column names expected');
+  return columns;
+}
+
+export function rowToJson(row: Row, columns: readonly ColumnSchema[]): JsonObject {
+  const json: Record<string, Json> = {};
+  for (const column of columns) json[column.name] = datumToJson(column.type, rowDatum(row, column.name));
+  return json;
+}

@@ -1,0 +1,295 @@
+/**
+ * One transaction on a database: an overlay of changed rows over the committed ones, checked as a
+ * whole and then applied at once.
+ *
+ * Life cycle: operations insert, update and delete rows; `check` runs the deferred constraints of
+ * RFC 7047 §4.1.3 in OVS's order (references, garbage, row limits, weak references, indexes) and may
+ * change more rows; `changes` is what to log and `Database.apply`. A transaction that fails is dropped.
+ */
+import { randomUuid } from '../../util/random.ts';
+import type { Random } from '../../util/random.ts';
+import { ZERO_UUID } from '../data/atom.ts';
+import { datumEquals, datumFromEntries, datumFromKeys } from '../data/datum.ts';
+import type { Datum } from '../data/datum.ts';
+import { OvsdbError } from '../errors.ts';
+import { indexKey, referredUuids } from './database.ts';
+import type { Database, Reference, Row, RowChange, Table } from './database.ts';
+
+interface Touched {
+  readonly table: Table;
+  readonly old: Row | undefined;
+  new: Row | undefined;
+}
+
+export class Transaction {
+  readonly database: Database;
+  readonly #random: Random;
+  readonly #touched = new Map<Table, Map<string, Touched>>();
+  readonly #deletedByOperation = new Set<string>();
+
+  constructor(database: Database, random: Random) {
+    this.database = database;
+    this.#random = random;
+  }
+
+  #of(table: Table): Map<string, Touched> {
+    let rows = this.#touched.get(table);
+    if (rows === undefined) this.#touched.set(table, (rows = new Map<string, Touched>()));
+    return rows;
+  }
+
+  row(table: Table, uuid: string): Row | undefined {
+    const touched = this.#touched.get(table)?.get(uuid);
+    return touched === undefined ? table.rows.get(uuid) : touched.new;
+  }
+
+  /** Every row as this transaction sees the table. */
+  *rows(table: Table): Generator<Row> {
+    const touched = this.#touched.get(table);
+    for (const row of table.rows.values()) {
+      const change = touched?.get(row.uuid);
+      if (change === undefined) yield row;
+      else if (change.new !== undefined) yield change.new;
+    }
+    if (touched === undefined) return;
+    for (const change of touched.values()) if (change.old === undefined && change.new !== undefined) yield change.new;
+  }
+
+  #count(table: Table): number {
+    let count = table.rows.size;
+    for (const change of this.#touched.get(table)?.values() ?? []) {
+      count += (change.new === undefined ? 0 : 1) - (change.old === undefined ? 0 : 1);
+    }
+    return count;
+  }
+
+  /** Whether a row of this uuid was in the table before, or at any time in this transaction. */
+  isUsed(table: Table, uuid: string): boolean {
+    return this.#touched.get(table)?.has(uuid) === true || table.rows.has(uuid);
+  }
+
+  insert(table: Table, uuid: string, columns: ReadonlyMap<string, Datum>): void {
+    const whole = new Map(table.defaults);
+    for (const [name, datum] of columns) whole.set(name, datum);
+    this.#of(table).set(uuid, { table, old: undefined, new: { uuid, version: randomUuid(this.#random), columns: whole } });
+  }
+
+  update(table: Table, row: Row, columns: ReadonlyMap<string, Datum>): void {
+    const whole = new Map(row.columns);
+    for (const [name, datum] of columns) whole.set(name, datum);
+    this.#write(table, row.uuid, { ...row, columns: whole });
+  }
+
+  delete(table: Table, uuid: string): void {
+    this.#deletedByOperation.add(uuid);
+    this.#write(table, uuid, undefined);
+  }
+
+  #write(table: Table, uuid: string, row: Row | undefined): void {
+    const rows = this.#of(table);
+    const touched = rows.get(uuid);
+    if (touched === undefined) rows.set(uuid, { table, old: table.rows.get(uuid), new: row });
+    else touched.new = row;
+  }
+
+  *#allTouched(): Generator<[string, Touched]> {
+    for (const rows of this.#touched.values()) yield* rows;
+  }
+
+  /**
+   * Runs the deferred checks, collects garbage and drops weak references to rows that are gone.
+   *
+   * @throws OvsdbError `referential integrity violation` or `constraint violation`
+   */
+  check(): void {
+    const refs = this.#countReferences();
+    this.#collectGarbage(refs);
+    this.#checkMaxRows();
+    this.#dropWeakReferences();
+    this.#checkIndexes();
+  }
+
+  /** Strong references that this transaction adds to (or takes from) each row, checked. */
+  #countReferences(): Map<string, number> {
+    const delta = new Map<string, number>();
+    const add = (row: Row, table: Table, sign: number): void => {
+      for (const reference of table.strongColumns) {
+        for (const uuid of referredUuids(row, reference)) delta.set(uuid, (delta.get(uuid) ?? 0) + sign);
+      }
+    };
+    for (const [, touched] of this.#allTouched()) {
+      if (touched.old !== undefined) add(touched.old, touched.table, -1);
+      if (touched.new !== undefined) add(touched.new, touched.table, 1);
+    }
+    for (const [uuid, touched] of this.#allTouched()) {
+      if (touched.new !== undefined) this.#checkTargets(touched.table, touched.new);
+      else if (touched.old !== undefined || this.#deletedByOperation.has(uuid)) {
+        const left = (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0);
+        if (left > 0) {
+          throw new OvsdbError(
+            'referential integrity violation',
+            `cannot delete ${touched.table.schema.name} row ${uuid} because of ${left} remaining reference(s)`,
+          );
+        }
+      }
+    }
+    return delta;
+  }
+
+  #checkTargets(table: Table, row: Row): void {
+    for (const reference of table.strongColumns) {
+      const target = this.database.table(reference.refTable);
+      for (const uuid of referredUuids(row, reference)) {
+        if (this.row(target, uuid) !== undefined || this.#deletedByOperation.has(uuid)) continue;
+        throw new OvsdbError(
+          'referential integrity violation',
+          `Table ${table.schema.name} column ${reference.column} row ${row.uuid} references nonexistent row ${uuid} in table ${reference.refTable}.`,
+        );
+      }
+    }
+  }
+
+  #collectGarbage(delta: Map<string, number>): void {
+    const candidates: [Table, string][] = [];
+    const consider = (table: Table, uuid: string): void => {
+      if (!table.schema.isRoot) candidates.push([table, uuid]);
+    };
+    for (const [uuid, touched] of this.#allTouched()) {
+      if (touched.new !== undefined) consider(touched.table, uuid);
+      if (touched.old !== undefined) this.#eachTarget(touched.table, touched.old, consider);
+    }
+    for (let next = candidates.pop(); next !== undefined; next = candidates.pop()) {
+      const [table, uuid] = next;
+      const row = this.row(table, uuid);
+      if (row === undefined || (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0) > 0) continue;
+      this.#write(table, uuid, undefined);
+      this.#eachTarget(table, row, (target, referred) => {
+        delta.set(referred, (delta.get(referred) ?? 0) - 1);
+        consider(target, referred);
+      });
+    }
+  }
+
+  #eachTarget(table: Table, row: Row, fn: (table: Table, uuid: string) => void): void {
+    for (const reference of table.strongColumns) {
+      const target = this.database.table(reference.refTable);
+      for (const uuid of referredUuids(row, reference)) fn(target, uuid);
+    }
+  }
+
+  #checkMaxRows(): void {
+    for (const table of this.#touched.keys()) {
+      const { maxRows, name } = table.schema;
+      const count = maxRows === Infinity ? 0 : this.#count(table);
+      if (count > maxRows) {
+        throw new OvsdbError(
+          'constraint violation',
+          `transaction causes "${name}" table to contain ${count} rows, greater than the schema-defined limit of ${maxRows} row(s)`,
+        );
+      }
+    }
+  }
+
+  #dropWeakReferences(): void {
+    const suspects: [Table, string][] = [];
+    for (const [uuid, touched] of this.#allTouched()) {
+      if (touched.new !== undefined) suspects.push([touched.table, uuid]);
+      else {
+        for (const [name, sources] of this.database.weakSources.get(uuid) ?? []) {
+          for (const source of sources) suspects.push([this.database.table(name), source]);
+        }
+      }
+    }
+    for (const [table, uuid] of suspects) {
+      if (table.weakColumns.length === 0) continue;
+      const row = this.row(table, uuid);
+      if (row !== undefined) this.#dropWeakReferencesOf(table, row);
+    }
+  }
+
+  #dropWeakReferencesOf(table: Table, row: Row): void {
+    const columns = new Map<string, Datum>();
+    for (const name of new Set(table.weakColumns.map((r) => r.column))) {
+      const references = table.weakColumns.filter((r) => r.column === name);
+      const before = row.columns.get(name) ?? { keys: [], values: null };
+      const keep = before.keys.map((key, i) =>
+        references.every((r) => this.row(this.database.table(r.refTable), String(r.isValue ? before.values?.[i] : key)) !== undefined),
+      );
+      if (keep.every(Boolean)) continue;
+      const entries = before.keys.flatMap((key, i) => (keep[i] === true ? [[key, before.values?.[i] ?? ''] as const] : []));
+      const after = before.values === null ? datumFromKeys(entries.map((e) => e[0])) : datumFromEntries(entries, true);
+      this.#checkNotEmptied(table, row, references[0], before, after);
+      columns.set(name, after);
+    }
+    if (columns.size > 0) this.update(table, row, columns);
+  }
+
+  #checkNotEmptied(table: Table, row: Row, reference: Reference | undefined, before: Datum, after: Datum): void {
+    const column = table.schema.columns.get(reference?.column ?? '');
+    if (column === undefined || after.keys.length > 0 || column.type.min === 0) return;
+    const isZero = before.keys.includes(ZERO_UUID) || before.values?.includes(ZERO_UUID) === true;
+    const where = `column "${column.name}" in "${table.schema.name}" row ${row.uuid}`;
+    throw new OvsdbError(
+      'constraint violation',
+      isZero
+        ? `Weak reference ${where} (inserted within this transaction) contained all-zeros UUID (probably as the default value for this column) but deleting this value caused a constraint volation because this column is not allowed to be empty.`
+        : `Deletion of ${before.keys.length} weak reference(s) to deleted (or never-existing) rows from ${where} caused this column to become empty, but constraints on this column disallow an empty column.`,
+    );
+  }
+
+  #checkIndexes(): void {
+    for (const [table, rows] of this.#touched) {
+      table.schema.indexes.forEach((columns, i) => {
+        const seen = new Map<string, Touched>();
+        for (const touched of rows.values()) {
+          if (touched.new === undefined) continue;
+          const key = indexKey(touched.new, columns);
+          const twin = seen.get(key);
+          if (twin?.new !== undefined) throw duplicateIndex(table, columns, twin.new, this.#origin(twin), touched.new, this.#origin(touched));
+          seen.set(key, touched);
+          const holder = table.indexes[i]?.get(key);
+          if (holder === undefined || rows.has(holder)) continue;
+          const committed = table.rows.get(holder);
+          if (committed !== undefined) {
+            const unmodified = 'existed in the database before this transaction and was not modified by the transaction';
+            throw duplicateIndex(table, columns, touched.new, this.#origin(touched), committed, unmodified);
+          }
+        }
+      });
+    }
+  }
+
+  #origin(touched: Touched): string {
+    if (touched.old === undefined) return 'was inserted by this transaction';
+    return 'existed in the database before this transaction, but some of its columns were modified by the transaction';
+  }
+
+  /** The rows that really differ from what is committed; modified ones get a new version. */
+  changes(): RowChange[] {
+    const changes: RowChange[] = [];
+    for (const [uuid, { table, old, new: row }] of this.#allTouched()) {
+      if (old === undefined && row === undefined) continue;
+      if (old !== undefined && row !== undefined) {
+        if ([...row.columns].every(([name, datum]) => datumEquals(datum, old.columns.get(name) ?? datum))) continue;
+        changes.push({ table, uuid, old, new: { ...row, version: randomUuid(this.#random) } });
+      } else changes.push({ table, uuid, old, new: row });
+    }
+    return changes;
+  }
+}
+
+function duplicateIndex(table: Table, columns: readonly string[], a: Row, originOfA: string, b: Row, originOfB: string): OvsdbError {
+  const show = (name: string): string => {
+    const { keys } = a.columns.get(name) ?? { keys: [] };
+    const type = table.schema.columns.get(name)?.type.key.type;
+    const texts = keys.map((k) => (type === 'string' ? JSON.stringify(k) : String(k)));
+    return texts.length === 1 ? (texts[0] ?? '') : `[${texts.join(', ')}]`;
+  };
+  const word = columns.length === 1 ? 'column' : 'columns';
+  return new OvsdbError(
+    'constraint violation',
+    `Transaction causes multiple rows in "${table.schema.name}" table to have identical values (${columns
+      .map(show)
+      .join(', ')}) for index on ${word} ${columns.map((c) => `"${c}"`).join(', ')}.  First row, with UUID ${a.uuid}, ${originOfA}.  Second row, with UUID ${b.uuid}, ${originOfB}.`,
+  );
+}
