@@ -45,6 +45,7 @@ function slice(): void {
   const untilMs = clock.nowMs() + 100;
   do {
     if (forward(a as PortIo, b as PortIo) + forward(b as PortIo, a as PortIo) > 0) continue;
+    if (ios.some((io) => io.pending())) continue;
     poll.clear();
     for (const io of ios) for (const fd of io.pollFds) poll.add(fd);
     poll.wait(50);

@@ -15,28 +15,51 @@ import type { PortAttachment, PortIo } from './provider.ts';
  */
 const burst = 32;
 const MSG_DONTWAIT = 0x40;
+const SOL_SOCKET = 1;
+const SO_ERROR = 4;
 const EINTR = 4;
 const EAGAIN = 11;
 const ENOBUFS = 105;
 /** Attempts while the device's queue is full, before a frame is dropped. */
 const sendAttempts = 8;
+/** Of these, before a GSO frame is tried through the queueing layer. */
+const directAttempts = 3;
 /** GSO bursts after which a device that refused GSO without queueing is tried again. */
 const plainBursts = 1024;
 
+const $error = new Int32Array(1);
+const $errorLength = new Uint32Array([4]);
 const sockErrors = counter('netdev_sent_error');
 
-const $scratch = new WeakMap<Core, number>();
+/** A thread's scratch block, and how many ports use it. */
+interface Scratch {
+  readonly io: number;
+  users: number;
+}
+const $scratch = new WeakMap<Core, Scratch>();
 
-/** The thread's scratch block, made at the first port. @throws ArenaFullError */
-function scratchOf(core: Core, rx: boolean): number {
-  let io = $scratch.get(core) ?? 0;
-  if (io === 0) {
-    io = core.x.portIoCreate(memoryAddress(core.memory)) >>> 0;
+/** Takes the thread's scratch block, made for the first port. @throws ArenaFullError */
+function acquireScratch(core: Core, rx: boolean): number {
+  let scratch = $scratch.get(core);
+  if (scratch === undefined) {
+    const io = core.x.portIoCreate(memoryAddress(core.memory)) >>> 0;
     if (io === 0) throw new ArenaFullError(8192);
-    $scratch.set(core, io);
+    scratch = { io, users: 0 };
+    $scratch.set(core, scratch);
   }
-  if (rx && core.x.portIoEnableReceive(io) === 0) throw new ArenaFullError(burst * 69632);
-  return io;
+  scratch.users++;
+  if (rx && core.x.portIoEnableReceive(scratch.io) === 0) {
+    releaseScratch(core);
+    throw new ArenaFullError(burst * 69632);
+  }
+  return scratch.io;
+}
+
+function releaseScratch(core: Core): void {
+  const scratch = $scratch.get(core);
+  if (scratch === undefined || --scratch.users > 0) return;
+  core.x.portIoDestroy(scratch.io);
+  $scratch.delete(core);
 }
 
 abstract class KernelPortIo implements PortIo {
@@ -52,7 +75,7 @@ abstract class KernelPortIo implements PortIo {
     this.core = core;
     this.odpPort = attachment.odpPort;
     this.pollFds = rx ? [pollFd] : [];
-    this.io = scratchOf(core, rx);
+    this.io = acquireScratch(core, rx);
     this.base = memoryAddress(core.memory);
     this.state = Number(attachment['state']);
   }
@@ -79,8 +102,9 @@ abstract class KernelPortIo implements PortIo {
   pending(): boolean {
     return false;
   }
+  /** File descriptors are main's. */
   close(): void {
-    // Descriptors belong to main's netdev, the scratch block to the thread.
+    releaseScratch(this.core);
   }
 }
 
@@ -117,6 +141,14 @@ class PacketPortIo extends KernelPortIo {
     if (n <= 0) return 0;
     return this.core.x.portPacketReceived(this.io, n, batch, this.odpPort);
   }
+  /**
+   * Takes a pending error off the socket (the device went down), which would end every poll at once:
+   * nobody else does where frames come through the ring.
+   */
+  override pending(): boolean {
+    libc.getsockopt(this.#rxFd, SOL_SOCKET, SO_ERROR, $error, $errorLength);
+    return false;
+  }
   protected sendPrepared(n: number): void {
     const gso = this.word(PortIoLayout.txGso);
     let fd = this.#txFd;
@@ -134,7 +166,8 @@ class PacketPortIo extends KernelPortIo {
       }
       const error = errno();
       if (error === EINTR) continue;
-      if (error === ENOBUFS && fd === this.#txFd && (gso >>> at) & 1) {
+      const isGso = ((gso >>> at) & 1) !== 0;
+      if (error === ENOBUFS && fd === this.#txFd && isGso && attempts >= directAttempts) {
         // Past the queueing layer nobody segments for a device without TSO: it refuses for ever.
         const viaQueue = libc.sendmmsg(this.#rxFd, this.#txMessages + 64 * at, 1, MSG_DONTWAIT);
         if (viaQueue > 0) {

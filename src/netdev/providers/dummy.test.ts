@@ -35,6 +35,36 @@ testNetdevProvider({
   },
 });
 
+const pcapDir = mkdtempSync(join(tmpdir(), 'netdev-dummy-'));
+testNetdevProvider({
+  name: 'dummy',
+  unavailable: null,
+  create: () => {
+    const path = join(pcapDir, 'tx.pcap');
+    const netdev = openNetdev('dummy', 'd1', new Map([['tx_pcap', path]])) as DummyNetdev;
+    let at = 24;
+    return {
+      netdev,
+      inject: (frame) => netdev.receive(frame),
+      collect: () => {
+        netdev.run(0);
+        const file = readFileSync(path);
+        const frames: Uint8Array[] = [];
+        while (at < file.length) {
+          const length = file.readUInt32LE(at + 8);
+          frames.push(Uint8Array.from(file.subarray(at + 16, at + 16 + length)));
+          at += 16 + length;
+        }
+        return frames;
+      },
+      close: () => {
+        netdev.close();
+        rmSync(pcapDir, { recursive: true });
+      },
+    };
+  },
+});
+
 describe('dummy', () => {
   let core: Core;
   const dir = mkdtempSync(join(tmpdir(), 'netdev-dummy-'));
