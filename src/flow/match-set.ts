@@ -24,7 +24,11 @@ export function setMatchField(match: Match, field: Field, value: Uint8Array, mas
   const masked = value.map((b, i) => b & (mask[i] ?? 0));
   writeSubfield(match.flow, 0, whole, masked);
   writeSubfield(match.mask, 0, whole, mask);
-  if (field.name === 'ct_state') match.mask.fill(0, K.ctState, K.ctState + 3);
+  if (field.name === 'ct_state') {
+    // The pipeline knows eight bits.
+    match.mask.fill(0, K.ctState, K.ctState + 3);
+    match.flow.fill(0, K.ctState, K.ctState + 3);
+  }
 }
 
 /** All bits of a field's value that the key stores (13 for vlan_vid). */
