@@ -1,5 +1,6 @@
 import type { FlowRemoved, FlowRemovedReason } from '../openflow/messages.ts';
 import type { RuleView } from './rule-view.ts';
+import { elapsedMs } from './rule-view.ts';
 
 /** The flow_removed message of a rule with its statistics so far. */
 export function flowRemovedMessage(
@@ -15,7 +16,7 @@ export function flowRemovedMessage(
     priority: rules.priority(rule),
     reason,
     tableId: rules.tableId(rule),
-    durationMs: nowMs - rules.createdMs(rule),
+    durationMs: elapsedMs(rules.createdMs(rule), nowMs),
     idleTimeoutSec: rules.idleTimeoutSec(rule),
     hardTimeoutSec: rules.hardTimeoutSec(rule),
     packetCount: rules.packets(rule),

@@ -46,6 +46,10 @@ export function flagsFromBits(bits: number): FlowModFlags {
   };
 }
 
+/** Whole milliseconds from one stamp to another, as OVS counts them. */
+export function elapsedMs(fromMs: number, toMs: number): number {
+  return Math.max(0, Math.floor(toMs) - Math.floor(fromMs));
+}
 
 export class RuleView {
   readonly #core: Core;

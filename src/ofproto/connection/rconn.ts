@@ -71,6 +71,8 @@ export class Rconn {
   #transport: OfConnTransport | null = null;
   #framer = new MessageFramer();
   #in: Uint8Array[] = [];
+  /** First message of #in not yet taken. */
+  #inNext = 0;
   #inBytes = 0;
   #inPaused = false;
   #out: OutMessage[] = [];
@@ -213,8 +215,12 @@ export class Rconn {
 
   /** Takes the next request, or null. Echo requests are included. */
   receive(): Uint8Array | null {
-    const message = this.#in.shift();
+    const message = this.#in[this.#inNext];
     if (message === undefined) return null;
+    if (++this.#inNext === this.#in.length) {
+      this.#in = [];
+      this.#inNext = 0;
+    }
     this.#inBytes -= message.length;
     if (this.#inPaused && this.#inBytes < inHighBytes / 2) {
       this.#inPaused = false;
@@ -229,7 +235,7 @@ export class Rconn {
     return message;
   }
   get hasInput(): boolean {
-    return this.#in.length > 0;
+    return this.#in.length > this.#inNext;
   }
 
   get wakeAtMs(): number {
@@ -416,6 +422,7 @@ export class Rconn {
     rconnDiscarded.add(this.#out.length);
     this.#out = [];
     this.#in = [];
+    this.#inNext = 0;
     this.#inBytes = 0;
     this.#inPaused = false;
   }

@@ -106,7 +106,7 @@ function answerMultipart(sw: SwitchState, request: DecodedMessage, reply: (answe
       reply(replyDesc(sw));
       return;
     case 'flow_stats_request':
-      reply(replyFlowStats(sw, message));
+      for (const part of replyFlowStats(sw, message)) reply(part);
       return;
     case 'aggregate_stats_request':
       reply(replyAggregate(sw, message));

@@ -8,14 +8,21 @@ import { checkTableId, looseRules } from '../flow-mod.ts';
 import { elapsedMs, flagsFromBits } from '../rule-view.ts';
 import type { SwitchState } from '../switch-state.ts';
 
-/** Flow and aggregate statistics: hidden rules are left out. */
-export function replyFlowStats(sw: SwitchState, request: FlowStatsRequest): FlowStatsReply {
+/** Flows turned into objects at a time, so that a million rules do not become a million objects at once. */
+const chunk = 500;
+
+/** Flow and aggregate statistics: hidden rules are left out. The parts make up one reply. */
+export function* replyFlowStats(sw: SwitchState, request: FlowStatsRequest): Generator<FlowStatsReply> {
   checkTableId(request.tableId);
   const nowMs = sw.deps.clock.nowMs();
   sw.life.settle(nowMs);
-  const flows: FlowStats[] = [];
-  for (const rule of looseRules(sw.flowTables, request)) flows.push(flowStats(sw, rule, nowMs));
-  return { type: 'flow_stats_reply', flows };
+  const rules = looseRules(sw.flowTables, request);
+  for (let from = 0; ; from += chunk) {
+    const flows = rules.slice(from, from + chunk).map((rule) => flowStats(sw, rule, nowMs));
+    const more = from + chunk < rules.length;
+    yield { type: 'flow_stats_reply', flows, more };
+    if (!more) return;
+  }
 }
 
 function flowStats(sw: SwitchState, rule: number, nowMs: number): FlowStats {

@@ -80,7 +80,7 @@ export function outputAction(
       return;
     default:
       if (port !== ctx.inPort) outputToPort(ctx, port, isLast, truncate);
-      else ctx.report('detail', 'skipping output to input port');
+      else ctx.report('warn', 'skipping output to input port');
   }
 }
 
@@ -233,7 +233,7 @@ export function outputTrunc(ctx: XlateContext, port: number, maxLen: number, isL
       return;
     default: {
       if (port === ctx.inPort) {
-        ctx.report('detail', 'skipping output to input port');
+        ctx.report('warn', 'skipping output to input port');
         return;
       }
       const xport = ctx.bridge.port(port);

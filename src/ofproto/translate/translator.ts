@@ -74,7 +74,8 @@ export class Translator {
     translatePacket(ctx);
     ctx.trace?.leave();
     if (ctx.odp.overflowed || ctx.odp.length > MAX_ACTIONS) ctx.slow |= SLOW_ACTION;
-    finishWildcards(ctx);
+    // OVS's trace shows the raw mask of a failed translation.
+    if (ctx.error === xlateErrors.OK || ctx.trace === null) finishWildcards(ctx);
     return this.#finish(ctx);
   }
 
