@@ -164,6 +164,38 @@ export function txAdd(pmd: usize, packet: usize, port: u32): void {
   count(pmd, Pmd.txPackets);
 }
 
+/** Queues a whole batch to a port. */
+// @ts-ignore: decorator
+@inline
+export function txAddMany(pmd: usize, packets: usize, n: u32, port: u32): void {
+  const record = txPort(pmd, port);
+  if (record == 0) {
+    store<f64>(pmd, load<f64>(pmd, Pmd.dropNoBuffer) + <f64>n, Pmd.dropNoBuffer);
+    return;
+  }
+  let held = load<u32>(record, TxPort.count);
+  if (held + n > load<u32>(record, TxPort.capacity) && !txGrow(record)) {
+    store<f64>(pmd, load<f64>(pmd, Pmd.dropNoBuffer) + <f64>n, Pmd.dropNoBuffer);
+    return;
+  }
+  const list: usize = load<u32>(record, TxPort.list);
+  for (let i: usize = 0; i < <usize>n; i++) {
+    const packet: usize = load<u32>(packets + (i << 2));
+    if (load<u32>(packet, Packet.cutLength) != 0) {
+      // A cut is left from before a recirculation.
+      store<u32>(record, held, TxPort.count);
+      txAdd(pmd, packet, port);
+      held = load<u32>(record, TxPort.count);
+      continue;
+    }
+    store<u32>(list + (<usize>held << 2), <u32>packet);
+    store<u8>(packet, 1, Packet.refs);
+    held++;
+  }
+  store<u32>(record, held, TxPort.count);
+  store<f64>(pmd, load<f64>(pmd, Pmd.txPackets) + <f64>n, Pmd.txPackets);
+}
+
 /** Leaves the front of the frame. Unfinished checksums and GSO end with it. */
 function cutDescriptor(packet: usize, cut: u32): void {
   store<u32>(packet, load<u32>(packet, Packet.length) - cut, Packet.length);

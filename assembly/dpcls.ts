@@ -4,7 +4,7 @@ import { DpclsPort } from './generated/dpcls-port';
 import { Megaflow } from './generated/megaflow';
 import { Pmd } from './generated/pmd';
 import { Subtable } from './generated/subtable';
-import { HASH_CONSTANTS } from './hash';
+import { HASH_CONSTANTS, nhFold, nhSum } from './hash';
 
 /**
  * The datapath classifier: for each pmd and input port a list of subtables, one a mask, each a hash
@@ -53,13 +53,34 @@ export function dpclsPortGet(pmd: usize, port: u32): usize {
 // @ts-ignore: decorator
 @inline
 export function subtableHash(subtable: usize, key: usize): u32 {
-  let word: usize = load<u32>(subtable, Subtable.wordList);
-  const end = word + (<usize>load<u32>(subtable, Subtable.words) << 4);
-  let h: u64 = 0;
-  for (; word < end; word += 16) {
-    h += <u64>(load<u32>(key + <usize>load<u32>(word)) & load<u32>(word, 4)) * load<u64>(word, 8);
+  let sum = maskedSum(key, subtable + Subtable.SIZE, HASH_CONSTANTS);
+  if (load<u32>(subtable, Subtable.blocks) > 1) sum = i64x2.add(sum, restSum(subtable, key));
+  return nhFold(sum);
+}
+
+// @ts-ignore: decorator
+@inline
+function maskedSum(key: usize, mask: usize, constants: usize): v128 {
+  return nhSum(
+    v128.and(v128.load(key), v128.load(mask)),
+    v128.and(v128.load(key, 16), v128.load(mask, 16)),
+    v128.and(v128.load(key, 32), v128.load(mask, 32)),
+    v128.and(v128.load(key, 48), v128.load(mask, 48)),
+    constants,
+  );
+}
+
+function restSum(subtable: usize, key: usize): v128 {
+  let sum = i64x2.splat(0);
+  let mask = subtable + Subtable.SIZE;
+  let rest = load<u32>(subtable, Subtable.present) & ~1;
+  while (rest != 0) {
+    mask += 64;
+    const at = <usize>ctz(rest) << 6;
+    sum = i64x2.add(sum, maskedSum(key + at, mask, HASH_CONSTANTS + at));
+    rest &= rest - 1;
   }
-  return <u32>(h >>> 32);
+  return sum;
 }
 
 // @ts-ignore: decorator
@@ -116,13 +137,45 @@ export function subtableFind(subtable: usize, key: usize, hash: u32): usize {
 export function dpclsLookup(pmd: usize, port: usize, key: usize): usize {
   const list: usize = load<u32>(port, DpclsPort.list);
   const count = load<u32>(list);
+  // Block 0 of the key, which every mask has, stays in registers over all subtables.
+  const a = v128.load(key);
+  const b = v128.load(key, 16);
+  const c = v128.load(key, 32);
+  const d = v128.load(key, 48);
   for (let i: u32 = 0; i < count; i++) {
     const subtable: usize = load<u32>(list + (<usize>i << 2), 4);
-    const mf = subtableFind(subtable, key, subtableHash(subtable, key));
-    if (mf != 0) {
-      store<u32>(subtable, load<u32>(subtable, Subtable.hits) + 1, Subtable.hits);
-      store<f64>(pmd, load<f64>(pmd, Pmd.subtableLookups) + <f64>(i + 1), Pmd.subtableLookups);
-      return mf;
+    const ma = v128.and(a, v128.load(subtable, Subtable.SIZE));
+    const mb = v128.and(b, v128.load(subtable, Subtable.SIZE + 16));
+    const mc = v128.and(c, v128.load(subtable, Subtable.SIZE + 32));
+    const md = v128.and(d, v128.load(subtable, Subtable.SIZE + 48));
+    let sum = nhSum(ma, mb, mc, md, HASH_CONSTANTS);
+    if (load<u32>(subtable, Subtable.blocks) > 1) sum = i64x2.add(sum, restSum(subtable, key));
+    const hash = nhFold(sum);
+    const table: usize = load<u32>(subtable, Subtable.table);
+    const mask = load<u32>(table);
+    let slot = hash & mask;
+    let entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
+    while (entry != 0) {
+      const mf = <usize>(entry >>> 32);
+      if (<u32>entry == hash && mf != 0) {
+        const differs = v128.or(
+          v128.or(
+            v128.xor(ma, v128.load(mf, Megaflow.SIZE)),
+            v128.xor(mb, v128.load(mf, Megaflow.SIZE + 16)),
+          ),
+          v128.or(
+            v128.xor(mc, v128.load(mf, Megaflow.SIZE + 32)),
+            v128.xor(md, v128.load(mf, Megaflow.SIZE + 48)),
+          ),
+        );
+        if (!v128.any_true(differs) && (load<u32>(subtable, Subtable.blocks) == 1 || restMatches(subtable, mf, key))) {
+          store<u32>(subtable, load<u32>(subtable, Subtable.hits) + 1, Subtable.hits);
+          store<f64>(pmd, load<f64>(pmd, Pmd.subtableLookups) + <f64>(i + 1), Pmd.subtableLookups);
+          return mf;
+        }
+      }
+      slot = (slot + 1) & mask;
+      entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
     }
   }
   return 0;

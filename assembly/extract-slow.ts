@@ -3,7 +3,7 @@ import { Packet } from './generated/packet';
 import { be16, storeIcmp, zeroBlock } from './extract';
 
 /**
- * The rarer headers: IPv6 extension headers, neighbour discovery, NSH.
+ * The rarer headers: IPv6 extension headers, neighbour discovery, MPLS, ARP, NSH.
  */
 
 /**
@@ -74,8 +74,48 @@ export function extractIcmpv6(start: usize, end: usize, key: usize, packet: usiz
   return 6;
 }
 
+/** What is neither IPv4 nor IPv6: MPLS, ARP, NSH. `type` as in memory. Returns the present blocks. */
+export function extractOther(packet: usize, key: usize, frame: usize, at: usize, end: usize, type: u32): u32 {
+  let present: u32 = 1;
+  if (type == 0x4788 || type == 0x4888) {
+    store<u16>(packet, <u16>(at - frame), Packet.l25);
+    zeroBlock(key + 128);
+    for (let count: usize = 0; end - at >= 4; count++) {
+      const lse = load<u32>(at);
+      at += 4;
+      if (count < 3) {
+        store<u32>(key + (count << 2), lse, Key.mplsLse0);
+        present = 5;
+      }
+      // Bottom of stack: bit 0 of the third byte.
+      if (lse & 0x10000) break;
+    }
+  }
+  store<u16>(packet, <u16>(at - frame), Packet.l3);
+  if (type == 0x0608 || type == 0x3580) {
+    if (extractArp(at, end, key)) present = 3;
+  } else if (type == 0x4f89) {
+    if (extractNsh(at, end, key)) present = 9;
+  }
+  return present;
+}
+
+/** ARP and RARP for Ethernet and IPv4: hardware 1, protocol 0x0800, lengths 6 and 4. */
+function extractArp(at: usize, end: usize, key: usize): bool {
+  if (end - at < 28 || load<u32>(at) != 0x00080100 || load<u16>(at, 4) != 0x0406) return false;
+  store<u32>(key, load<u32>(at, 14), Key.nwSrc);
+  store<u32>(key, load<u32>(at, 24), Key.nwDst);
+  if (load<u8>(at, 6) == 0) store<u8>(key, load<u8>(at, 7), Key.nwProto);
+  zeroBlock(key + 64);
+  store<u32>(key, load<u32>(at, 8), Key.arpSha);
+  store<u16>(key, load<u16>(at, 12), Key.arpSha + 4);
+  store<u32>(key, load<u32>(at, 18), Key.arpTha);
+  store<u16>(key, load<u16>(at, 22), Key.arpTha + 4);
+  return true;
+}
+
 /** NSH; contexts of metadata type 1 only, as in OVS. False if it is cut off or of another version. */
-export function extractNsh(at: usize, end: usize, key: usize): bool {
+function extractNsh(at: usize, end: usize, key: usize): bool {
   if (end - at < 8) return false;
   const head = be16(at);
   const length = <usize>(head & 0x3f) << 2;

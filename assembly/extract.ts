@@ -1,7 +1,7 @@
 import { ArenaRoot } from './generated/arena-root';
 import { Key } from './generated/key';
 import { Packet } from './generated/packet';
-import { extractIcmpv6, extractNsh, skipIpv6Extensions } from './extract-slow';
+import { extractIcmpv6, extractOther, skipIpv6Extensions } from './extract-slow';
 
 /**
  * Packet bytes -> flow key, as OVS's miniflow_extract does it.
@@ -14,10 +14,13 @@ import { extractIcmpv6, extractNsh, skipIpv6Extensions } from './extract-slow';
  * them, and are then set in the returned bitmap; the caller sees to it that all other blocks are zero.
  */
 
+// Ethertypes as they lie in memory; 0x05ff stands for 802.2 without one.
 // @ts-ignore: decorator
-@inline const NONE: u32 = 0xffff;
+@inline const DL_TYPE_NONE: u32 = 0xff05;
 // @ts-ignore: decorator
-@inline const DL_TYPE_NONE: u32 = 0x05ff;
+@inline const TYPE_IPV4: u32 = 0x0008;
+// @ts-ignore: decorator
+@inline const TYPE_IPV6: u32 = 0xdd86;
 // @ts-ignore: decorator
 @inline const FRAG_ANY: u32 = 1;
 // @ts-ignore: decorator
@@ -41,6 +44,13 @@ export function putBe16(p: usize, value: u32): void {
 @inline
 export function be32(p: usize): u32 {
   return bswap<u32>(load<u32>(p));
+}
+
+/** Byte-swaps each of four words. */
+// @ts-ignore: decorator
+@inline
+function swapWords(words: v128): v128 {
+  return i8x16.shuffle(words, words, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
 }
 
 // @ts-ignore: decorator
@@ -76,100 +86,58 @@ export function extractKey(packet: usize, key: usize): u32 {
   const frame: usize = load<u32>(packet, Packet.data);
   let end: usize = frame + load<u32>(packet, Packet.length);
   let present: u32 = 1;
-
-  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.recircId)), Key.recircId);
-  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.inPort)), Key.inPort);
-  store<u32>(key, 0, Key.packetType);
-  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.dpHash)), Key.dpHash);
-  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.skbPriority)), Key.skbPriority);
-  store<u32>(key, bswap<u32>(load<u32>(packet, Packet.pktMark)), Key.pktMark);
-  // l3 and l4 (adjacent), then l25: none.
-  store<u32>(packet, 0xffffffff, Packet.l3);
-  store<u16>(packet, <u16>NONE, Packet.l25);
-  store<u16>(packet, 0, Packet.l2Pad);
+  // recircId and inPort; then packetType to pktMark: four words, to network order.
+  v128.store(key, swapWords(v128.load64_zero(packet, Packet.recircId)), Key.recircId);
+  v128.store(key, swapWords(v128.load(packet, Packet.packetType)), Key.packetType);
+  // l3, l4 and l25: none; l2Pad: 0.
+  store<u64>(packet, 0x0000_ffff_ffff_ffff, Packet.l3);
   store<u16>(packet, 0, Packet.tcpFlags);
-  // From nwProto to tpDst; overwritten below as far as the packet goes.
-  store<u16>(key, 0, Key.nwProto);
-  store<u64>(key, 0, Key.nwTtl);
-  store<u64>(key, 0, Key.vlanTpid1);
-  store<u64>(key, 0, Key.nwDst);
-  if (end - frame < 14) {
-    store<u64>(key, 0, Key.dlDst);
-    store<u32>(key, 0, Key.dlSrc + 2);
-    store<u16>(key, 0, Key.dlType);
-    return present;
-  }
+  // From the end of dlSrc to tpDst; overwritten below as far as the packet goes.
+  v128.store(key, i64x2.splat(0), 16);
+  v128.store(key, i64x2.splat(0), 32);
+  if (end - frame < 14) return present;
   store<u64>(key, load<u64>(frame), Key.dlDst);
   store<u32>(key, load<u32>(frame, 8), Key.dlSrc + 2);
 
-  let at: usize = frame + 12;
-  let type = be16(at);
-  if (type == 0x8100 || type == 0x88a8) {
-    const limit = vlanLimit();
-    let slot = key + Key.vlanTpid0;
-    for (let tags: u32 = 0; tags < limit && (type == 0x8100 || type == 0x88a8) && end - at >= 6; tags++) {
-      store<u16>(slot, load<u16>(at));
-      // CFI (0x1000) says that there is a tag; it is bit 4 of the first byte.
-      store<u16>(slot, load<u16>(at, 2) | 0x10, 2);
-      slot += 4;
-      at += 4;
-      type = be16(at);
+  let at: usize = frame + 14;
+  // The Ethertype as in memory; what is not plain IP takes the longer way.
+  let raw = <u32>load<u16>(frame, 12);
+  if (raw != TYPE_IPV4 && raw != TYPE_IPV6) {
+    at = skipTags(frame, end, key);
+    raw = <u32>load<u16>(at - 2);
+    if (bswap<u16>(<u16>raw) < 0x600) {
+      // 802.2: SNAP with the Ethernet organisation code carries an Ethertype.
+      const isSnap = end - at >= 8 && load<u32>(at) == 0x0003aaaa && load<u16>(at, 4) == 0;
+      if (isSnap) at += 8;
+      raw = isSnap ? <u32>load<u16>(at - 2) : DL_TYPE_NONE;
+      if (bswap<u16>(<u16>raw) < 0x600) raw = DL_TYPE_NONE;
     }
   }
-  at += 2;
-  if (type < 0x600) {
-    // 802.2: SNAP with the Ethernet organisation code carries an Ethertype.
-    type = DL_TYPE_NONE;
-    if (end - at >= 8 && load<u32>(at) == 0x0003aaaa && load<u16>(at, 4) == 0) {
-      const snap = be16(at + 6);
-      at += 8;
-      if (snap >= 0x600) type = snap;
-    }
-  }
-  putBe16(key + Key.dlType, type);
+  store<u16>(key, <u16>raw, Key.dlType);
 
-  if (type == 0x8847 || type == 0x8848) {
-    store<u16>(packet, <u16>(at - frame), Packet.l25);
-    const block = key + 128;
-    zeroBlock(block);
-    for (let count: usize = 0; end - at >= 4; count++) {
-      const lse = load<u32>(at);
-      at += 4;
-      if (count < 3) {
-        store<u32>(key + (count << 2), lse, Key.mplsLse0);
-        present |= 4;
-      }
-      // Bottom of stack: bit 0 of the third byte.
-      if (lse & 0x10000) break;
-    }
-    store<u16>(packet, <u16>(at - frame), Packet.l3);
-    return present;
-  }
-
-  store<u16>(packet, <u16>(at - frame), Packet.l3);
   let proto: u32;
   let frag: u32 = 0;
-  if (type == 0x0800) {
+  if (raw == TYPE_IPV4) {
+    store<u16>(packet, <u16>(at - frame), Packet.l3);
     const size = <u32>(end - at);
     if (size < 20) return present;
     const headerLength = <u32>(load<u8>(at) & 15) << 2;
     const total = be16(at + 2);
-    if (headerLength < 20 || size < headerLength || total > size || headerLength > total) return present;
-    if (size - total > 0xffff) return present;
-    store<u16>(packet, <u16>(size - total), Packet.l2Pad);
+    const padding = size - total;
+    // A total length above the size makes padding wrap around.
+    if (headerLength < 20 || headerLength > total || padding > 0xffff) return present;
+    store<u16>(packet, <u16>padding, Packet.l2Pad);
     end = at + total;
     store<u64>(key, load<u64>(at, 12), Key.nwSrc);
-    proto = load<u8>(at, 9);
+    const ttlProto = <u32>load<u16>(at, 8);
+    proto = ttlProto >>> 8;
     // Fragment: MF or an offset, bytes 6 and 7.
-    const fragment = load<u16>(at, 6);
+    const fragment = <u32>load<u16>(at, 6);
     if (fragment & 0xff3f) frag = fragment & 0xff1f ? FRAG_ANY | FRAG_LATER : FRAG_ANY;
-    store<u32>(
-      key,
-      proto | (<u32>load<u8>(at, 1) << 8) | (<u32>load<u8>(at, 8) << 16) | (frag << 24),
-      Key.nwProto,
-    );
+    store<u32>(key, proto | (<u32>load<u8>(at, 1) << 8) | ((ttlProto & 0xff) << 16) | (frag << 24), Key.nwProto);
     at += headerLength;
-  } else if (type == 0x86dd) {
+  } else if (raw == TYPE_IPV6) {
+    store<u16>(packet, <u16>(at - frame), Packet.l3);
     const size = <u32>(end - at);
     if (size < 40) return present;
     const payload = be16(at + 4);
@@ -194,22 +162,8 @@ export function extractKey(packet: usize, key: usize): u32 {
     }
     store<u32>(key, bswap<u32>(flow & 0xfffff), Key.ipv6Label);
     store<u32>(key, proto | (((flow >>> 20) & 0xff) << 8) | (ttl << 16) | (frag << 24), Key.nwProto);
-  } else if (type == 0x0806 || type == 0x8035) {
-    // Ethernet and IPv4 addresses only: hardware 1, protocol 0x0800, lengths 6 and 4.
-    if (end - at < 28 || load<u32>(at) != 0x00080100 || load<u16>(at, 4) != 0x0406) return present;
-    store<u32>(key, load<u32>(at, 14), Key.nwSrc);
-    store<u32>(key, load<u32>(at, 24), Key.nwDst);
-    if (load<u8>(at, 6) == 0) store<u8>(key, load<u8>(at, 7), Key.nwProto);
-    present |= 2;
-    zeroBlock(key + 64);
-    store<u32>(key, load<u32>(at, 8), Key.arpSha);
-    store<u16>(key, load<u16>(at, 12), Key.arpSha + 4);
-    store<u32>(key, load<u32>(at, 18), Key.arpTha);
-    store<u16>(key, load<u16>(at, 22), Key.arpTha + 4);
-    return present;
   } else {
-    if (type == 0x894f && extractNsh(at, end, key)) present |= 8;
-    return present;
+    return extractOther(packet, key, frame, at, end, raw);
   }
 
   store<u16>(packet, <u16>(at - frame), Packet.l4);
@@ -240,6 +194,23 @@ export function extractKey(packet: usize, key: usize): u32 {
     if (size >= 8) present |= extractIcmpv6(at, end, key, packet, present);
   }
   return present;
+}
+
+/** Takes VLAN tags off into the key; returns the end of the Ethertype after them. */
+function skipTags(frame: usize, end: usize, key: usize): usize {
+  const limit = vlanLimit();
+  let at: usize = frame + 12;
+  let slot = key + Key.vlanTpid0;
+  let type = <u32>load<u16>(at);
+  for (let tags: u32 = 0; tags < limit && (type == 0x0081 || type == 0xa888) && end - at >= 6; tags++) {
+    store<u16>(slot, <u16>type);
+    // CFI (0x1000) says that there is a tag; it is bit 4 of the first byte.
+    store<u16>(slot, load<u16>(at, 2) | 0x10, 2);
+    slot += 4;
+    at += 4;
+    type = <u32>load<u16>(at);
+  }
+  return at + 2;
 }
 
 // @ts-ignore: decorator

@@ -20,14 +20,7 @@ function mulWord(word: u32, index: usize): u64 {
 // @ts-ignore: decorator
 @inline
 function nhBlock(p: usize, constants: usize): v128 {
-  const a = i32x4.add(v128.load(p), v128.load(constants));
-  const b = i32x4.add(v128.load(p, 16), v128.load(constants, 16));
-  const c = i32x4.add(v128.load(p, 32), v128.load(constants, 32));
-  const d = i32x4.add(v128.load(p, 48), v128.load(constants, 48));
-  return i64x2.add(
-    i64x2.add(i64x2.extmul_low_i32x4_u(a, b), i64x2.extmul_high_i32x4_u(a, b)),
-    i64x2.add(i64x2.extmul_low_i32x4_u(c, d), i64x2.extmul_high_i32x4_u(c, d)),
-  );
+  return nhSum(v128.load(p), v128.load(p, 16), v128.load(p, 32), v128.load(p, 48), constants);
 }
 
 /** Hash of a whole key, for the EMC. */
@@ -41,8 +34,29 @@ export function hashKey(key: usize, present: u32): u32 {
     rest &= rest - 1;
     sum = i64x2.add(sum, nhBlock(key + (block << 6), HASH_CONSTANTS + (block << 6)));
   }
+  return nhFold(sum);
+}
+
+/** 32 bits of an NH sum. */
+// @ts-ignore: decorator
+@inline
+export function nhFold(sum: v128): u32 {
   const h = i64x2.extract_lane(sum, 0) + i64x2.extract_lane(sum, 1);
   return <u32>((mulWord(<u32>h, 200) + mulWord(<u32>(h >>> 32), 201)) >>> 32);
+}
+
+/** NH of 16 words already masked: products of words 0-3 with 4-7 and 8-11 with 12-15. */
+// @ts-ignore: decorator
+@inline
+export function nhSum(a: v128, b: v128, c: v128, d: v128, constants: usize): v128 {
+  a = i32x4.add(a, v128.load(constants));
+  b = i32x4.add(b, v128.load(constants, 16));
+  c = i32x4.add(c, v128.load(constants, 32));
+  d = i32x4.add(d, v128.load(constants, 48));
+  return i64x2.add(
+    i64x2.add(i64x2.extmul_low_i32x4_u(a, b), i64x2.extmul_high_i32x4_u(a, b)),
+    i64x2.add(i64x2.extmul_low_i32x4_u(c, d), i64x2.extmul_high_i32x4_u(c, d)),
+  );
 }
 
 /** Bitmap of the blocks of a key or mask that are not zero. */

@@ -28,13 +28,6 @@ import { HASH_CONSTANTS, hashWhole, keyPresent } from './hash';
  */
 // @ts-ignore: decorator
 @inline export const ACTIONS_HEADER: usize = 16;
-/** Shapes of an action list that need no interpreter. */
-// @ts-ignore: decorator
-@inline export const SHAPE_ANY: u32 = 0;
-// @ts-ignore: decorator
-@inline export const SHAPE_OUTPUT: u32 = 1;
-// @ts-ignore: decorator
-@inline export const SHAPE_DROP: u32 = 2;
 // @ts-ignore: decorator
 @inline const OP_OUTPUT: u32 = 1;
 // @ts-ignore: decorator
@@ -57,12 +50,16 @@ function actionsNew(actions: usize, length: u32): usize {
   const block = alloc(<u32>ACTIONS_HEADER + length);
   if (block == 0) return 0;
   store<u32>(block, length);
-  let shape = SHAPE_ANY;
-  if (length == 0) shape = SHAPE_DROP;
-  else if (length == 8 && load<u32>(actions) == (8 | (OP_OUTPUT << 16))) shape = SHAPE_OUTPUT;
-  store<u32>(block, shape, 4);
   memory.copy(block + ACTIONS_HEADER, actions, length);
   return block;
+}
+
+/** The word of a megaflow that has its actions: the block, and in the upper half `quick`. */
+function actionsWord(block: usize): u64 {
+  const first = block + ACTIONS_HEADER;
+  const isOutput = load<u32>(block) == 8 && load<u32>(first) == (8 | (OP_OUTPUT << 16));
+  const quick: u32 = isOutput ? load<u32>(first, 4) + 1 : 0;
+  return <u64>block | (<u64>quick << 32);
 }
 
 /** Unique id: four sums over masked key and mask, with constants of other places. */
@@ -142,7 +139,7 @@ function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u3
     free(block);
     return 0;
   }
-  store<u32>(mf, <u32>block, Megaflow.actions);
+  store<u64>(mf, actionsWord(block), Megaflow.actions);
   store<u32>(mf, hash, Megaflow.hash);
   store<u32>(mf, <u32>subtable, Megaflow.subtable);
   store<u32>(mf, <u32>pmd, Megaflow.pmd);
@@ -219,7 +216,7 @@ export function megaflowSetActions(mf: usize, actions: usize, length: u32): bool
   const pmd: usize = load<u32>(mf, Megaflow.pmd);
   lock(pmd + Pmd.lock);
   const alive = load<u32>(mf, Megaflow.dead) == 0;
-  if (alive) deferFree(atomic.xchg<u32>(mf + Megaflow.actions, <u32>block));
+  if (alive) deferFree(<usize>(atomic.xchg<u64>(mf + Megaflow.actions, actionsWord(block)) & 0xffff_ffff));
   unlock(pmd + Pmd.lock);
   if (!alive) free(block);
   return alive;

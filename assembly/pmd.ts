@@ -1,7 +1,7 @@
 import { alloc, free } from './memory';
 import { lock, tryLock, unlock } from './lock';
 import { execute, executeDrop } from './actions';
-import { count, extractFresh, KEY_SIZE, KEY_SLOTS, LIST_CAPACITY, missAdd, pmdReset, txAdd } from './burst';
+import { count, extractFresh, KEY_SIZE, KEY_SLOTS, LIST_CAPACITY, missAdd, pmdReset, txAddMany } from './burst';
 import { directoryFree, directoryInit } from './directory';
 import { dpclsLookup, dpclsPortFind, dpclsRank } from './dpcls';
 import { EMC_ENTRIES, emcFlush, emcLookup, emcMaybeInsert, emcSweep } from './emc';
@@ -12,7 +12,7 @@ import { Pmd } from './generated/pmd';
 import { PmdUpcall } from './generated/pmd-upcall';
 import { TxPort } from './generated/tx-port';
 import { HASH_CONSTANTS, hashKey } from './hash';
-import { ACTIONS_HEADER, megaflowFlush, SHAPE_DROP, SHAPE_OUTPUT } from './megaflow';
+import { ACTIONS_HEADER, megaflowFlush } from './megaflow';
 
 /**
  * The way of a burst through a pmd: extract all, look all up (EMC, then dpcls), run actions batch by
@@ -142,11 +142,11 @@ export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
     const packet: usize = load<u32>(batch + (<usize>i << 2));
     const length = load<u32>(packet, Packet.length);
     bytes += length;
-    // megaflow, hash; recircId, dpHash; depth, refs; skbPriority, pktMark; cutLength.
-    store<u64>(packet, 0, Packet.megaflow);
-    store<u64>(packet, 0, Packet.recircId);
+    // packetType to pktMark; depth and refs; megaflow and hash.
+    v128.store(packet, i64x2.splat(0), Packet.packetType);
+    store<u32>(packet, 0, Packet.recircId);
     store<u16>(packet, 0, Packet.depth);
-    store<u64>(packet, 0, Packet.skbPriority);
+    store<u64>(packet, 0, Packet.megaflow);
     store<u32>(packet, 0, Packet.cutLength);
     if (length < 14) {
       count(pmd, Pmd.dropRxInvalidPacket);
@@ -260,15 +260,18 @@ function batchRun(pmd: usize, batch: usize): void {
   const mf: usize = load<u32>(batch);
   const packets = load<u32>(batch, 4);
   credit(pmd, mf, packets, load<u32>(batch, 8), load<u32>(batch, 12));
-  const block: usize = load<u32>(mf, Megaflow.actions);
+  const word = load<u64>(mf, Megaflow.actions);
+  const quick = <u32>(word >>> 32);
+  if (quick != 0) {
+    txAddMany(pmd, batch + BATCH_PACKETS, packets, quick - 1);
+    return;
+  }
+  const block = <usize>(word & 0xffff_ffff);
   const actions = block + ACTIONS_HEADER;
-  const end = actions + <usize>load<u32>(block);
-  const shape = load<u32>(block, 4);
+  const length = load<u32>(block);
   for (let i: u32 = 0; i < packets; i++) {
     const packet: usize = load<u32>(batch + BATCH_PACKETS + (<usize>i << 2));
-    if (shape == SHAPE_OUTPUT) txAdd(pmd, packet, load<u32>(actions, 4));
-    else if (shape == SHAPE_DROP) executeDrop(pmd);
-    else execute(pmd, packet, actions, end, mf, 0);
+    runActions(pmd, packet, actions, length, mf);
   }
 }
 

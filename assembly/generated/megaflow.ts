@@ -4,118 +4,121 @@
 export namespace Megaflow {
   // @ts-ignore: decorator
   @inline export const SIZE: usize = 256;
-  /** f64: Packets. */
-  // @ts-ignore: decorator
-  @inline export const packets: usize = 0;
-  /** f64: Bytes. */
-  // @ts-ignore: decorator
-  @inline export const bytes: usize = 8;
-  /** f64: Time of the last packet, 0 = never. */
-  // @ts-ignore: decorator
-  @inline export const usedMs: usize = 16;
-  /** u32: TCP flags seen. */
-  // @ts-ignore: decorator
-  @inline export const tcpFlags: usize = 24;
-  /** u32: Scratch: batch of the current burst. */
-  // @ts-ignore: decorator
-  @inline export const batch: usize = 28;
-  /** ptr: Actions block: u32 length, u32 shape, two u32 unused, then the attributes at +16. */
-  // @ts-ignore: decorator
-  @inline export const actions: usize = 32;
-  /** u32: 1 once deleted: cached references are void. */
-  // @ts-ignore: decorator
-  @inline export const dead: usize = 36;
-  /** u32: Hash of the masked key. */
-  // @ts-ignore: decorator
-  @inline export const hash: usize = 40;
-  /** ptr: Its subtable, which has the mask. */
-  // @ts-ignore: decorator
-  @inline export const subtable: usize = 44;
-  /** ptr: Its pmd. */
-  // @ts-ignore: decorator
-  @inline export const pmd: usize = 48;
-  /** u32: Index in pmd.flowSlots. */
-  // @ts-ignore: decorator
-  @inline export const slot: usize = 52;
-  /** u32: Number of this megaflow in its pmd: address + generation name it for ever. */
-  // @ts-ignore: decorator
-  @inline export const generation: usize = 56;
-  /** u32: Datapath port it belongs to. */
-  // @ts-ignore: decorator
-  @inline export const inPort: usize = 60;
-  /** u32: Unique id, first word. */
-  // @ts-ignore: decorator
-  @inline export const ufid0: usize = 64;
-  /** u32: Unique id. */
-  // @ts-ignore: decorator
-  @inline export const ufid1: usize = 68;
-  /** u32: Unique id. */
-  // @ts-ignore: decorator
-  @inline export const ufid2: usize = 72;
-  /** u32: Unique id. */
-  // @ts-ignore: decorator
-  @inline export const ufid3: usize = 76;
-  /** ptr: Next in the ufid bucket. */
-  // @ts-ignore: decorator
-  @inline export const nextUfid: usize = 80;
-  /** u32: recirc_id of the key. */
-  // @ts-ignore: decorator
-  @inline export const recircId: usize = 84;
-  /** u32: Subtable and EMC entries that hold it; freed when none does. */
-  // @ts-ignore: decorator
-  @inline export const refs: usize = 88;
   /** u32: Lock of the fields below. */
   // @ts-ignore: decorator
-  @inline export const lock: usize = 96;
+  @inline export const lock: usize = 0;
   /** u32: OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED. */
   // @ts-ignore: decorator
-  @inline export const state: usize = 100;
+  @inline export const state: usize = 4;
   /** f64: When it was installed. */
   // @ts-ignore: decorator
-  @inline export const createdMs: usize = 104;
+  @inline export const createdMs: usize = 8;
   /** f64: Packets already credited to rules. */
   // @ts-ignore: decorator
-  @inline export const pushedPackets: usize = 112;
+  @inline export const pushedPackets: usize = 16;
   /** f64: Bytes already credited. */
   // @ts-ignore: decorator
-  @inline export const pushedBytes: usize = 120;
+  @inline export const pushedBytes: usize = 24;
   /** f64: usedMs already credited. */
   // @ts-ignore: decorator
-  @inline export const pushedUsedMs: usize = 128;
+  @inline export const pushedUsedMs: usize = 32;
   /** u32: TCP flags already credited. */
   // @ts-ignore: decorator
-  @inline export const pushedTcpFlags: usize = 136;
+  @inline export const pushedTcpFlags: usize = 40;
   /** u32: Round of the last revalidation. */
   // @ts-ignore: decorator
-  @inline export const dumpSeq: usize = 140;
+  @inline export const dumpSeq: usize = 44;
   /** u32: Tables generation of the last translation. */
   // @ts-ignore: decorator
-  @inline export const revalSeq: usize = 144;
+  @inline export const revalSeq: usize = 48;
   /** ptr: Side-effect list of the last translation, 0 = none. */
   // @ts-ignore: decorator
-  @inline export const xcache: usize = 148;
+  @inline export const xcache: usize = 52;
   /** u32: Bytes of xcache. */
   // @ts-ignore: decorator
-  @inline export const xcacheLength: usize = 152;
+  @inline export const xcacheLength: usize = 56;
   /** ptr: Recirculation ids held, for the upcall code. */
   // @ts-ignore: decorator
-  @inline export const recircRefs: usize = 156;
+  @inline export const recircRefs: usize = 60;
   /** u32: SLOW_* bits of its translation. */
   // @ts-ignore: decorator
-  @inline export const slowReasons: usize = 160;
+  @inline export const slowReasons: usize = 64;
   /** u32: Thread that last changed state. */
   // @ts-ignore: decorator
-  @inline export const thread: usize = 164;
+  @inline export const thread: usize = 68;
   /** u32: For the upcall code. */
   // @ts-ignore: decorator
-  @inline export const user0: usize = 168;
+  @inline export const user0: usize = 72;
   /** u32: For the upcall code. */
   // @ts-ignore: decorator
-  @inline export const user1: usize = 172;
+  @inline export const user1: usize = 76;
   /** f64: For the upcall code. */
   // @ts-ignore: decorator
-  @inline export const user2: usize = 176;
+  @inline export const user2: usize = 80;
   /** f64: For the upcall code. */
   // @ts-ignore: decorator
-  @inline export const user3: usize = 184;
+  @inline export const user3: usize = 88;
+  /** u32: Hash of the masked key. */
+  // @ts-ignore: decorator
+  @inline export const hash: usize = 96;
+  /** ptr: Its subtable, which has the mask. */
+  // @ts-ignore: decorator
+  @inline export const subtable: usize = 100;
+  /** ptr: Its pmd. */
+  // @ts-ignore: decorator
+  @inline export const pmd: usize = 104;
+  /** u32: Index in pmd.flowSlots. */
+  // @ts-ignore: decorator
+  @inline export const slot: usize = 108;
+  /** u32: Number of this megaflow in its pmd: address + generation name it for ever. */
+  // @ts-ignore: decorator
+  @inline export const generation: usize = 112;
+  /** u32: Datapath port it belongs to. */
+  // @ts-ignore: decorator
+  @inline export const inPort: usize = 116;
+  /** u32: Unique id, first word. */
+  // @ts-ignore: decorator
+  @inline export const ufid0: usize = 120;
+  /** u32: Unique id. */
+  // @ts-ignore: decorator
+  @inline export const ufid1: usize = 124;
+  /** u32: Unique id. */
+  // @ts-ignore: decorator
+  @inline export const ufid2: usize = 128;
+  /** u32: Unique id. */
+  // @ts-ignore: decorator
+  @inline export const ufid3: usize = 132;
+  /** ptr: Next in the ufid bucket. */
+  // @ts-ignore: decorator
+  @inline export const nextUfid: usize = 136;
+  /** u32: recirc_id of the key. */
+  // @ts-ignore: decorator
+  @inline export const recircId: usize = 140;
+  /** u32: Subtable and EMC entries that hold it; freed when none does. */
+  // @ts-ignore: decorator
+  @inline export const refs: usize = 144;
+  /** f64: Packets. */
+  // @ts-ignore: decorator
+  @inline export const packets: usize = 192;
+  /** f64: Bytes. */
+  // @ts-ignore: decorator
+  @inline export const bytes: usize = 200;
+  /** f64: Time of the last packet, 0 = never. */
+  // @ts-ignore: decorator
+  @inline export const usedMs: usize = 208;
+  /** u32: TCP flags seen. */
+  // @ts-ignore: decorator
+  @inline export const tcpFlags: usize = 216;
+  /** u32: Scratch: batch of the current burst. */
+  // @ts-ignore: decorator
+  @inline export const batch: usize = 220;
+  /** ptr: Actions block: u32 length, three u32 unused, then the attributes at +16. */
+  // @ts-ignore: decorator
+  @inline export const actions: usize = 224;
+  /** u32: Port + 1 if the actions are one output, 0 = run them; one 64-bit word with actions. */
+  // @ts-ignore: decorator
+  @inline export const quick: usize = 228;
+  /** u32: 1 once deleted: cached references are void. */
+  // @ts-ignore: decorator
+  @inline export const dead: usize = 232;
 }

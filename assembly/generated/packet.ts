@@ -16,73 +16,76 @@ export namespace Packet {
   /** ptr: One past the last byte that may be used. */
   // @ts-ignore: decorator
   @inline export const bufferEnd: usize = 12;
-  /** u32: Datapath port it came from. */
-  // @ts-ignore: decorator
-  @inline export const inPort: usize = 16;
-  /** u16: From data to where the checksum starts (FLAG_NEEDS_CSUM). */
-  // @ts-ignore: decorator
-  @inline export const csumStart: usize = 20;
-  /** u16: From csumStart to the checksum field. */
-  // @ts-ignore: decorator
-  @inline export const csumOffset: usize = 22;
-  /** u16: L4 payload bytes of each segment, 0 = not GSO. */
-  // @ts-ignore: decorator
-  @inline export const gsoSize: usize = 24;
-  /** u8: VIRTIO_NET_HDR_GSO_* (1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP_L4, 0x80 ECN). */
-  // @ts-ignore: decorator
-  @inline export const gsoType: usize = 26;
-  /** u8: 1 NEEDS_CSUM (checksum unfinished), 2 CSUM_VALID. */
-  // @ts-ignore: decorator
-  @inline export const flags: usize = 27;
-  /** u16: virtio hdr_len as received. */
-  // @ts-ignore: decorator
-  @inline export const hdrLen: usize = 28;
-  /** u16: From data to the network header, 0xffff = none. Set by extraction. */
-  // @ts-ignore: decorator
-  @inline export const l3: usize = 30;
-  /** u16: From data to the transport header, 0xffff = none. Set by extraction. */
-  // @ts-ignore: decorator
-  @inline export const l4: usize = 32;
-  /** u16: From data to the MPLS stack, 0xffff = none. Set by extraction. */
-  // @ts-ignore: decorator
-  @inline export const l25: usize = 34;
-  /** ptr: Its extracted key (768 bytes), valid until pmdReset. */
-  // @ts-ignore: decorator
-  @inline export const key: usize = 36;
-  /** ptr: The megaflow it hit, 0 = miss. */
-  // @ts-ignore: decorator
-  @inline export const megaflow: usize = 40;
-  /** u32: Hash of the key. */
-  // @ts-ignore: decorator
-  @inline export const hash: usize = 44;
   /** u32: Metadata for the next pass. */
   // @ts-ignore: decorator
-  @inline export const recircId: usize = 48;
+  @inline export const recircId: usize = 16;
+  /** u32: Datapath port it came from. */
+  // @ts-ignore: decorator
+  @inline export const inPort: usize = 20;
+  /** u16: From data to where the checksum starts (FLAG_NEEDS_CSUM). */
+  // @ts-ignore: decorator
+  @inline export const csumStart: usize = 24;
+  /** u16: From csumStart to the checksum field. */
+  // @ts-ignore: decorator
+  @inline export const csumOffset: usize = 26;
+  /** u16: L4 payload bytes of each segment, 0 = not GSO. */
+  // @ts-ignore: decorator
+  @inline export const gsoSize: usize = 28;
+  /** u8: VIRTIO_NET_HDR_GSO_* (1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP_L4, 0x80 ECN). */
+  // @ts-ignore: decorator
+  @inline export const gsoType: usize = 30;
+  /** u8: 1 NEEDS_CSUM (checksum unfinished), 2 CSUM_VALID. */
+  // @ts-ignore: decorator
+  @inline export const flags: usize = 31;
+  /** u16: From data to the network header, 0xffff = none. Set by extraction. */
+  // @ts-ignore: decorator
+  @inline export const l3: usize = 32;
+  /** u16: From data to the transport header, 0xffff = none. Set by extraction. */
+  // @ts-ignore: decorator
+  @inline export const l4: usize = 34;
+  /** u16: From data to the MPLS stack, 0xffff = none. Set by extraction. */
+  // @ts-ignore: decorator
+  @inline export const l25: usize = 36;
+  /** u16: Bytes after the end of the IP packet. Set by extraction. */
+  // @ts-ignore: decorator
+  @inline export const l2Pad: usize = 38;
+  /** u16: TCP flags for statistics. */
+  // @ts-ignore: decorator
+  @inline export const tcpFlags: usize = 40;
+  /** u16: virtio hdr_len as received. */
+  // @ts-ignore: decorator
+  @inline export const hdrLen: usize = 42;
+  /** u8: Recirculations so far. */
+  // @ts-ignore: decorator
+  @inline export const depth: usize = 44;
+  /** u8: 1: a transmit or upcall list holds it, so it is copied before a change. */
+  // @ts-ignore: decorator
+  @inline export const refs: usize = 45;
+  /** u32: Always 0: Ethernet. With the three words after it, as in a key. */
+  // @ts-ignore: decorator
+  @inline export const packetType: usize = 48;
   /** u32: Metadata for the next pass. */
   // @ts-ignore: decorator
   @inline export const dpHash: usize = 52;
-  /** u16: TCP flags for statistics. */
-  // @ts-ignore: decorator
-  @inline export const tcpFlags: usize = 56;
-  /** u8: Recirculations so far. */
-  // @ts-ignore: decorator
-  @inline export const depth: usize = 58;
-  /** u8: 1: a transmit or upcall list holds it, so it is copied before a change. */
-  // @ts-ignore: decorator
-  @inline export const refs: usize = 59;
-  /** u32: Bitmap of blocks present in its key. */
-  // @ts-ignore: decorator
-  @inline export const present: usize = 60;
   /** u32: Metadata: QoS priority. */
   // @ts-ignore: decorator
-  @inline export const skbPriority: usize = 64;
+  @inline export const skbPriority: usize = 56;
   /** u32: Metadata: packet mark. */
   // @ts-ignore: decorator
-  @inline export const pktMark: usize = 68;
+  @inline export const pktMark: usize = 60;
+  /** ptr: Its extracted key (768 bytes), valid until pmdReset. */
+  // @ts-ignore: decorator
+  @inline export const key: usize = 64;
+  /** u32: Bitmap of blocks present in its key. */
+  // @ts-ignore: decorator
+  @inline export const present: usize = 68;
+  /** ptr: The megaflow it hit, 0 = miss. */
+  // @ts-ignore: decorator
+  @inline export const megaflow: usize = 72;
+  /** u32: Hash of the key. */
+  // @ts-ignore: decorator
+  @inline export const hash: usize = 76;
   /** u32: Bytes that the next output cuts off the end (trunc), 0 = none. */
   // @ts-ignore: decorator
-  @inline export const cutLength: usize = 72;
-  /** u16: Bytes after the end of the IP packet. Set by extraction. */
-  // @ts-ignore: decorator
-  @inline export const l2Pad: usize = 76;
+  @inline export const cutLength: usize = 80;
 }

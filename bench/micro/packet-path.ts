@@ -7,6 +7,7 @@ import { KeyLayout } from '../../src/flow/generated/key.ts';
 import { OdpActionWriter } from '../../src/odp/action-writer.ts';
 import { OvsKeyAttr } from '../../src/odp/attrs.ts';
 import { loadCoreModule } from '../../src/sys/core-module.ts';
+import { SeededRandom } from '../../src/util/random.ts';
 import type { Benchmark, BenchmarkFactory } from './registry.ts';
 
 const BURST = 32;
@@ -111,8 +112,8 @@ function dpclsHit(flows: number, subtables: number): Benchmark {
   });
   // At most 8,192 packets in flight; their order is scattered over the flows.
   const sent = Math.min(flows - (flows % BURST), 8192);
-  const step = Math.max(1, Math.floor(flows / sent));
-  const order = Array.from({ length: sent }, (_, i) => frames[(i * step) % flows] ?? new Uint8Array(0));
+  const random = new SeededRandom(1);
+  const order = Array.from({ length: sent }, () => frames[random.u32() % flows] ?? new Uint8Array(0));
   return { name: `dpcls hit, ${String(flows)} flows, ${String(subtables)} subtables`, unit: 'ns/packet', ...bench.sender(order) };
 }
 

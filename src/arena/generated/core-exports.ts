@@ -76,6 +76,8 @@ export interface CoreExports {
   megaflowInstall(pmd: number, key: number, mask: number, actions: number, length: number, nowMs: number): number;
   megaflowLookup(pmd: number, key: number): number;
   megaflowSetActions(mf: number, actions: number, length: number): number;
+  megaflowTryRef(mf: number): number;
+  megaflowUnref(mf: number): void;
   pmdCreate(id: number): number;
   pmdDestroy(pmd: number): void;
   pmdExecute(pmd: number, packet: number, actions: number, length: number): void;
@@ -91,6 +93,7 @@ export interface CoreExports {
   portPacketPrepare(io: number, list: number, from: number, count: number, mtu: number): number;
   portPacketReceived(io: number, n: number, batch: number, inPort: number): number;
   portReceivedOne(io: number, i: number, length: number, inPort: number): number;
+  portRingMapReceive(io: number, state: number, batch: number, inPort: number): number;
   macAddStatic(table: number, vlan: number, mac: number, ofport: number, nowMs: number): number;
   macDelete(table: number, vlan: number, mac: number): number;
   macEntryPort(entry: number): number;

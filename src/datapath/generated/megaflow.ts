@@ -3,346 +3,355 @@
 /** Offsets of megaflow (megaflow; OVS 'struct dp_netdev_flow' and 'struct udpif_key'). */
 export const MegaflowLayout = {
   size: 256,
-  /** Packets. */
-  packets: 0,
-  /** Bytes. */
-  bytes: 8,
-  /** Time of the last packet, 0 = never. */
-  usedMs: 16,
-  /** TCP flags seen. */
-  tcpFlags: 24,
-  /** Scratch: batch of the current burst. */
-  batch: 28,
-  /** Actions block: u32 length, u32 shape, two u32 unused, then the attributes at +16. */
-  actions: 32,
-  /** 1 once deleted: cached references are void. */
-  dead: 36,
-  /** Hash of the masked key. */
-  hash: 40,
-  /** Its subtable, which has the mask. */
-  subtable: 44,
-  /** Its pmd. */
-  pmd: 48,
-  /** Index in pmd.flowSlots. */
-  slot: 52,
-  /** Number of this megaflow in its pmd: address + generation name it for ever. */
-  generation: 56,
-  /** Datapath port it belongs to. */
-  inPort: 60,
-  /** Unique id, first word. */
-  ufid0: 64,
-  /** Unique id. */
-  ufid1: 68,
-  /** Unique id. */
-  ufid2: 72,
-  /** Unique id. */
-  ufid3: 76,
-  /** Next in the ufid bucket. */
-  nextUfid: 80,
-  /** recirc_id of the key. */
-  recircId: 84,
-  /** Subtable and EMC entries that hold it; freed when none does. */
-  refs: 88,
   /** Lock of the fields below. */
-  lock: 96,
+  lock: 0,
   /** OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED. */
-  state: 100,
+  state: 4,
   /** When it was installed. */
-  createdMs: 104,
+  createdMs: 8,
   /** Packets already credited to rules. */
-  pushedPackets: 112,
+  pushedPackets: 16,
   /** Bytes already credited. */
-  pushedBytes: 120,
+  pushedBytes: 24,
   /** usedMs already credited. */
-  pushedUsedMs: 128,
+  pushedUsedMs: 32,
   /** TCP flags already credited. */
-  pushedTcpFlags: 136,
+  pushedTcpFlags: 40,
   /** Round of the last revalidation. */
-  dumpSeq: 140,
+  dumpSeq: 44,
   /** Tables generation of the last translation. */
-  revalSeq: 144,
+  revalSeq: 48,
   /** Side-effect list of the last translation, 0 = none. */
-  xcache: 148,
+  xcache: 52,
   /** Bytes of xcache. */
-  xcacheLength: 152,
+  xcacheLength: 56,
   /** Recirculation ids held, for the upcall code. */
-  recircRefs: 156,
+  recircRefs: 60,
   /** SLOW_* bits of its translation. */
-  slowReasons: 160,
+  slowReasons: 64,
   /** Thread that last changed state. */
-  thread: 164,
+  thread: 68,
   /** For the upcall code. */
-  user0: 168,
+  user0: 72,
   /** For the upcall code. */
-  user1: 172,
+  user1: 76,
   /** For the upcall code. */
-  user2: 176,
+  user2: 80,
   /** For the upcall code. */
-  user3: 184,
+  user3: 88,
+  /** Hash of the masked key. */
+  hash: 96,
+  /** Its subtable, which has the mask. */
+  subtable: 100,
+  /** Its pmd. */
+  pmd: 104,
+  /** Index in pmd.flowSlots. */
+  slot: 108,
+  /** Number of this megaflow in its pmd: address + generation name it for ever. */
+  generation: 112,
+  /** Datapath port it belongs to. */
+  inPort: 116,
+  /** Unique id, first word. */
+  ufid0: 120,
+  /** Unique id. */
+  ufid1: 124,
+  /** Unique id. */
+  ufid2: 128,
+  /** Unique id. */
+  ufid3: 132,
+  /** Next in the ufid bucket. */
+  nextUfid: 136,
+  /** recirc_id of the key. */
+  recircId: 140,
+  /** Subtable and EMC entries that hold it; freed when none does. */
+  refs: 144,
+  /** Packets. */
+  packets: 192,
+  /** Bytes. */
+  bytes: 200,
+  /** Time of the last packet, 0 = never. */
+  usedMs: 208,
+  /** TCP flags seen. */
+  tcpFlags: 216,
+  /** Scratch: batch of the current burst. */
+  batch: 220,
+  /** Actions block: u32 length, three u32 unused, then the attributes at +16. */
+  actions: 224,
+  /** Port + 1 if the actions are one output, 0 = run them; one 64-bit word with actions. */
+  quick: 228,
+  /** 1 once deleted: cached references are void. */
+  dead: 232,
 } as const;
 
-export function megaflowPackets(v: DataView, p: number): number {
-  return v.getFloat64(p + 0, true);
-}
-export function setMegaflowPackets(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 0, value, true);
-}
-
-export function megaflowBytes(v: DataView, p: number): number {
-  return v.getFloat64(p + 8, true);
-}
-export function setMegaflowBytes(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 8, value, true);
-}
-
-export function megaflowUsedMs(v: DataView, p: number): number {
-  return v.getFloat64(p + 16, true);
-}
-export function setMegaflowUsedMs(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 16, value, true);
-}
-
-export function megaflowTcpFlags(v: DataView, p: number): number {
-  return v.getUint32(p + 24, true);
-}
-export function setMegaflowTcpFlags(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 24, value, true);
-}
-
-export function megaflowBatch(v: DataView, p: number): number {
-  return v.getUint32(p + 28, true);
-}
-export function setMegaflowBatch(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 28, value, true);
-}
-
-export function megaflowActions(v: DataView, p: number): number {
-  return v.getUint32(p + 32, true);
-}
-export function setMegaflowActions(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 32, value, true);
-}
-
-export function megaflowDead(v: DataView, p: number): number {
-  return v.getUint32(p + 36, true);
-}
-export function setMegaflowDead(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 36, value, true);
-}
-
-export function megaflowHash(v: DataView, p: number): number {
-  return v.getUint32(p + 40, true);
-}
-export function setMegaflowHash(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 40, value, true);
-}
-
-export function megaflowSubtable(v: DataView, p: number): number {
-  return v.getUint32(p + 44, true);
-}
-export function setMegaflowSubtable(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 44, value, true);
-}
-
-export function megaflowPmd(v: DataView, p: number): number {
-  return v.getUint32(p + 48, true);
-}
-export function setMegaflowPmd(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 48, value, true);
-}
-
-export function megaflowSlot(v: DataView, p: number): number {
-  return v.getUint32(p + 52, true);
-}
-export function setMegaflowSlot(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 52, value, true);
-}
-
-export function megaflowGeneration(v: DataView, p: number): number {
-  return v.getUint32(p + 56, true);
-}
-export function setMegaflowGeneration(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 56, value, true);
-}
-
-export function megaflowInPort(v: DataView, p: number): number {
-  return v.getUint32(p + 60, true);
-}
-export function setMegaflowInPort(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 60, value, true);
-}
-
-export function megaflowUfid0(v: DataView, p: number): number {
-  return v.getUint32(p + 64, true);
-}
-export function setMegaflowUfid0(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 64, value, true);
-}
-
-export function megaflowUfid1(v: DataView, p: number): number {
-  return v.getUint32(p + 68, true);
-}
-export function setMegaflowUfid1(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 68, value, true);
-}
-
-export function megaflowUfid2(v: DataView, p: number): number {
-  return v.getUint32(p + 72, true);
-}
-export function setMegaflowUfid2(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 72, value, true);
-}
-
-export function megaflowUfid3(v: DataView, p: number): number {
-  return v.getUint32(p + 76, true);
-}
-export function setMegaflowUfid3(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 76, value, true);
-}
-
-export function megaflowNextUfid(v: DataView, p: number): number {
-  return v.getUint32(p + 80, true);
-}
-export function setMegaflowNextUfid(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 80, value, true);
-}
-
-export function megaflowRecircId(v: DataView, p: number): number {
-  return v.getUint32(p + 84, true);
-}
-export function setMegaflowRecircId(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 84, value, true);
-}
-
-export function megaflowRefs(v: DataView, p: number): number {
-  return v.getUint32(p + 88, true);
-}
-export function setMegaflowRefs(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 88, value, true);
-}
-
 export function megaflowLock(v: DataView, p: number): number {
-  return v.getUint32(p + 96, true);
+  return v.getUint32(p + 0, true);
 }
 export function setMegaflowLock(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 96, value, true);
+  v.setUint32(p + 0, value, true);
 }
 
 export function megaflowState(v: DataView, p: number): number {
-  return v.getUint32(p + 100, true);
+  return v.getUint32(p + 4, true);
 }
 export function setMegaflowState(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 100, value, true);
+  v.setUint32(p + 4, value, true);
 }
 
 export function megaflowCreatedMs(v: DataView, p: number): number {
-  return v.getFloat64(p + 104, true);
+  return v.getFloat64(p + 8, true);
 }
 export function setMegaflowCreatedMs(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 104, value, true);
+  v.setFloat64(p + 8, value, true);
 }
 
 export function megaflowPushedPackets(v: DataView, p: number): number {
-  return v.getFloat64(p + 112, true);
+  return v.getFloat64(p + 16, true);
 }
 export function setMegaflowPushedPackets(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 112, value, true);
+  v.setFloat64(p + 16, value, true);
 }
 
 export function megaflowPushedBytes(v: DataView, p: number): number {
-  return v.getFloat64(p + 120, true);
+  return v.getFloat64(p + 24, true);
 }
 export function setMegaflowPushedBytes(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 120, value, true);
+  v.setFloat64(p + 24, value, true);
 }
 
 export function megaflowPushedUsedMs(v: DataView, p: number): number {
-  return v.getFloat64(p + 128, true);
+  return v.getFloat64(p + 32, true);
 }
 export function setMegaflowPushedUsedMs(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 128, value, true);
+  v.setFloat64(p + 32, value, true);
 }
 
 export function megaflowPushedTcpFlags(v: DataView, p: number): number {
-  return v.getUint32(p + 136, true);
+  return v.getUint32(p + 40, true);
 }
 export function setMegaflowPushedTcpFlags(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 136, value, true);
+  v.setUint32(p + 40, value, true);
 }
 
 export function megaflowDumpSeq(v: DataView, p: number): number {
-  return v.getUint32(p + 140, true);
+  return v.getUint32(p + 44, true);
 }
 export function setMegaflowDumpSeq(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 140, value, true);
+  v.setUint32(p + 44, value, true);
 }
 
 export function megaflowRevalSeq(v: DataView, p: number): number {
-  return v.getUint32(p + 144, true);
+  return v.getUint32(p + 48, true);
 }
 export function setMegaflowRevalSeq(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 144, value, true);
+  v.setUint32(p + 48, value, true);
 }
 
 export function megaflowXcache(v: DataView, p: number): number {
-  return v.getUint32(p + 148, true);
+  return v.getUint32(p + 52, true);
 }
 export function setMegaflowXcache(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 148, value, true);
+  v.setUint32(p + 52, value, true);
 }
 
 export function megaflowXcacheLength(v: DataView, p: number): number {
-  return v.getUint32(p + 152, true);
+  return v.getUint32(p + 56, true);
 }
 export function setMegaflowXcacheLength(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 152, value, true);
+  v.setUint32(p + 56, value, true);
 }
 
 export function megaflowRecircRefs(v: DataView, p: number): number {
-  return v.getUint32(p + 156, true);
+  return v.getUint32(p + 60, true);
 }
 export function setMegaflowRecircRefs(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 156, value, true);
+  v.setUint32(p + 60, value, true);
 }
 
 export function megaflowSlowReasons(v: DataView, p: number): number {
-  return v.getUint32(p + 160, true);
+  return v.getUint32(p + 64, true);
 }
 export function setMegaflowSlowReasons(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 160, value, true);
+  v.setUint32(p + 64, value, true);
 }
 
 export function megaflowThread(v: DataView, p: number): number {
-  return v.getUint32(p + 164, true);
+  return v.getUint32(p + 68, true);
 }
 export function setMegaflowThread(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 164, value, true);
+  v.setUint32(p + 68, value, true);
 }
 
 export function megaflowUser0(v: DataView, p: number): number {
-  return v.getUint32(p + 168, true);
+  return v.getUint32(p + 72, true);
 }
 export function setMegaflowUser0(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 168, value, true);
+  v.setUint32(p + 72, value, true);
 }
 
 export function megaflowUser1(v: DataView, p: number): number {
-  return v.getUint32(p + 172, true);
+  return v.getUint32(p + 76, true);
 }
 export function setMegaflowUser1(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 172, value, true);
+  v.setUint32(p + 76, value, true);
 }
 
 export function megaflowUser2(v: DataView, p: number): number {
-  return v.getFloat64(p + 176, true);
+  return v.getFloat64(p + 80, true);
 }
 export function setMegaflowUser2(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 176, value, true);
+  v.setFloat64(p + 80, value, true);
 }
 
 export function megaflowUser3(v: DataView, p: number): number {
-  return v.getFloat64(p + 184, true);
+  return v.getFloat64(p + 88, true);
 }
 export function setMegaflowUser3(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 184, value, true);
+  v.setFloat64(p + 88, value, true);
+}
+
+export function megaflowHash(v: DataView, p: number): number {
+  return v.getUint32(p + 96, true);
+}
+export function setMegaflowHash(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 96, value, true);
+}
+
+export function megaflowSubtable(v: DataView, p: number): number {
+  return v.getUint32(p + 100, true);
+}
+export function setMegaflowSubtable(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 100, value, true);
+}
+
+export function megaflowPmd(v: DataView, p: number): number {
+  return v.getUint32(p + 104, true);
+}
+export function setMegaflowPmd(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 104, value, true);
+}
+
+export function megaflowSlot(v: DataView, p: number): number {
+  return v.getUint32(p + 108, true);
+}
+export function setMegaflowSlot(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 108, value, true);
+}
+
+export function megaflowGeneration(v: DataView, p: number): number {
+  return v.getUint32(p + 112, true);
+}
+export function setMegaflowGeneration(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 112, value, true);
+}
+
+export function megaflowInPort(v: DataView, p: number): number {
+  return v.getUint32(p + 116, true);
+}
+export function setMegaflowInPort(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 116, value, true);
+}
+
+export function megaflowUfid0(v: DataView, p: number): number {
+  return v.getUint32(p + 120, true);
+}
+export function setMegaflowUfid0(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 120, value, true);
+}
+
+export function megaflowUfid1(v: DataView, p: number): number {
+  return v.getUint32(p + 124, true);
+}
+export function setMegaflowUfid1(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 124, value, true);
+}
+
+export function megaflowUfid2(v: DataView, p: number): number {
+  return v.getUint32(p + 128, true);
+}
+export function setMegaflowUfid2(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 128, value, true);
+}
+
+export function megaflowUfid3(v: DataView, p: number): number {
+  return v.getUint32(p + 132, true);
+}
+export function setMegaflowUfid3(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 132, value, true);
+}
+
+export function megaflowNextUfid(v: DataView, p: number): number {
+  return v.getUint32(p + 136, true);
+}
+export function setMegaflowNextUfid(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 136, value, true);
+}
+
+export function megaflowRecircId(v: DataView, p: number): number {
+  return v.getUint32(p + 140, true);
+}
+export function setMegaflowRecircId(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 140, value, true);
+}
+
+export function megaflowRefs(v: DataView, p: number): number {
+  return v.getUint32(p + 144, true);
+}
+export function setMegaflowRefs(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 144, value, true);
+}
+
+export function megaflowPackets(v: DataView, p: number): number {
+  return v.getFloat64(p + 192, true);
+}
+export function setMegaflowPackets(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 192, value, true);
+}
+
+export function megaflowBytes(v: DataView, p: number): number {
+  return v.getFloat64(p + 200, true);
+}
+export function setMegaflowBytes(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 200, value, true);
+}
+
+export function megaflowUsedMs(v: DataView, p: number): number {
+  return v.getFloat64(p + 208, true);
+}
+export function setMegaflowUsedMs(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 208, value, true);
+}
+
+export function megaflowTcpFlags(v: DataView, p: number): number {
+  return v.getUint32(p + 216, true);
+}
+export function setMegaflowTcpFlags(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 216, value, true);
+}
+
+export function megaflowBatch(v: DataView, p: number): number {
+  return v.getUint32(p + 220, true);
+}
+export function setMegaflowBatch(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 220, value, true);
+}
+
+export function megaflowActions(v: DataView, p: number): number {
+  return v.getUint32(p + 224, true);
+}
+export function setMegaflowActions(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 224, value, true);
+}
+
+export function megaflowQuick(v: DataView, p: number): number {
+  return v.getUint32(p + 228, true);
+}
+export function setMegaflowQuick(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 228, value, true);
+}
+
+export function megaflowDead(v: DataView, p: number): number {
+  return v.getUint32(p + 232, true);
+}
+export function setMegaflowDead(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 232, value, true);
 }
