@@ -9,6 +9,8 @@
 export interface Clock {
   nowMs(): number;
   wallMs(): number;
+  /** True while time moves only by order (time/stop): whoever spaces work out in time must not wait then. */
+  readonly isStopped?: boolean;
 }
 
 /** Real time. `performance.now()` differs per thread, hence the offset to the process clock. */
@@ -28,6 +30,7 @@ export class SystemClock implements Clock {
 
 /** A clock that only moves when told. */
 export class ManualClock implements Clock {
+  readonly isStopped = true;
   #nowMs: number;
   readonly #wallOffsetMs: number;
   constructor(startMs = 0, wallStartMs = 1_700_000_000_000) {
