@@ -18,7 +18,8 @@ import { trieClear } from './trie';
  * classifier's lock; readers see the vector and what hangs off it.
  *
  * The vector keeps OVS's order also among equal priorities, since it decides which masks a lookup
- * meets: appended, on removal the last takes the hole, then sorted stably by falling priority.
+ * meets: appended, on removal the last takes the hole, then sorted stably by falling priority; removals
+ * that come together are sorted once.
  */
 // @ts-ignore: decorator
 @inline export const ENTRY: usize = 16;
@@ -80,24 +81,56 @@ export function vectorAdd(cls: usize, vector: usize, subtable: usize): void {
   vectorPublish(cls, vector);
 }
 
-/** Takes a subtable out; false, with nothing changed, when the arena is full. */
-export function vectorRemove(cls: usize, subtable: usize): bool {
+/** The vector that collects removals until `vectorFlush`; 0 when the arena is full. */
+function pendingVector(cls: usize): usize {
+  let vector = <usize>load<u32>(cls, Cls.pending);
+  if (vector != 0) return vector;
   const old = <usize>load<u32>(cls, Cls.vector);
   const n = load<u32>(old, ClsVector.count);
-  const vector = vectorNew(n - 1);
-  if (vector == 0) return false;
-  const index = vectorIndex(old, subtable);
-  memory.copy(vectorEntry(vector, 0), vectorEntry(old, 0), <usize>(n - 1) * ENTRY);
-  if (index != n - 1) memory.copy(vectorEntry(vector, index), vectorEntry(old, n - 1), ENTRY);
-  vectorPublish(cls, vector);
-  return true;
+  vector = vectorNew(n);
+  if (vector == 0) return 0;
+  memory.copy(vectorEntry(vector, 0), vectorEntry(old, 0), <usize>n * ENTRY);
+  store<u32>(cls, <u32>vector, Cls.pending);
+  return vector;
 }
 
-/**
- * Gives a subtable its new highest priority. False, with nothing changed, when the arena is full: fatal
- * for a higher one (rules would be missed), harmless for a lower one (a bound that is too high).
- */
-export function vectorChange(cls: usize, subtable: usize, priority: i32): bool {
+/** Takes an empty subtable out with the next flush. When the arena is full it stays, empty. */
+export function vectorRemove(cls: usize, subtable: usize): void {
+  const vector = pendingVector(cls);
+  if (vector == 0) return;
+  const last = load<u32>(vector, ClsVector.count) - 1;
+  const index = vectorIndex(vector, subtable);
+  if (index != last) memory.copy(vectorEntry(vector, index), vectorEntry(vector, last), ENTRY);
+  store<u32>(vector, last, ClsVector.count);
+  store<u32>(subtable, load<u32>(cls, Cls.deadSubtables), ClsSubtable.nextDead);
+  store<u32>(cls, <u32>subtable, Cls.deadSubtables);
+}
+
+/** Lowers the subtable's highest priority with the next flush. When the arena is full the bound stays too high. */
+export function vectorLower(cls: usize, subtable: usize, priority: i32): void {
+  const vector = pendingVector(cls);
+  if (vector == 0) return;
+  store<i32>(vectorEntry(vector, vectorIndex(vector, subtable)), priority, 4);
+  store<i32>(subtable, priority, ClsSubtable.maxPriority);
+}
+
+/** Publishes what vectorRemove and vectorLower did; before anything else that reads or changes the order. */
+export function vectorFlush(cls: usize): void {
+  const vector = <usize>load<u32>(cls, Cls.pending);
+  if (vector == 0) return;
+  store<u32>(cls, 0, Cls.pending);
+  vectorPublish(cls, vector);
+  let dead = <usize>load<u32>(cls, Cls.deadSubtables);
+  store<u32>(cls, 0, Cls.deadSubtables);
+  while (dead != 0) {
+    const next = <usize>load<u32>(dead, ClsSubtable.nextDead);
+    subtableDestroy(dead);
+    dead = next;
+  }
+}
+
+/** Gives a subtable a higher highest priority. False, with nothing changed, when the arena is full. */
+export function vectorRaise(cls: usize, subtable: usize, priority: i32): bool {
   const old = <usize>load<u32>(cls, Cls.vector);
   const n = load<u32>(old, ClsVector.count);
   const index = vectorIndex(old, subtable);
@@ -211,25 +244,27 @@ export function stageEnd(subtable: usize, i: u32): u32 {
 }
 
 /**
- * Which stage (of four: metadata, L2, L3, L4) a word of the mask is in. The word of dlType counts as
- * L2 with its first half, as L3 with the other.
+ * Which stage (of four: metadata, L2, L3, L4) a word of the mask is in. The words of dlType and of
+ * nwTtl belong to one stage with their first half, to the next with the other.
  */
 function stageOf(at: u32, mask: u32): u32 {
   if (at < <u32>Key.dlDst) return 0;
   if (at < <u32>Key.dlType) return 1;
   if (at < <u32>Key.nwTtl) return mask & 0xffff ? 1 : 2;
-  if (at < <u32>Key.vlanTpid0) return 2;
+  if (at < <u32>Key.vlanTpid0) return mask & 0xffff ? 2 : 3;
   if (at < <u32>Key.nwSrc) return 1;
   if (at < <u32>Key.tpSrc) return 2;
   if (at < <u32>Key.packetType) return 3;
   if (at < <u32>Key.ipv6Src) return 0;
-  if (at < <u32>Key.ctState) return 2;
+  if (at < <u32>Key.ndTarget) return 2;
+  if (at < <u32>Key.ctState) return 3;
   if (at < <u32>Key.ctNwSrc) return 0;
   if (at < <u32>Key.ctTpSrc) return 2;
   if (at < <u32>Key.mplsLse0) return 3;
   if (at < <u32>Key.igmpGroupIp4) return 1;
   if (at < <u32>Key.ctIpv6Src) return 3;
-  return at < <u32>Key.tunDst ? 2 : 0;
+  if (at < <u32>Key.nshFlags) return 2;
+  return at < <u32>Key.tunDst ? 3 : 0;
 }
 
 /** Finds the stages that the mask has; each but the last present one, and L4 always, gets an index before it. */

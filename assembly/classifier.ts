@@ -20,9 +20,11 @@ import {
   subtableFind,
   trieAddr,
   vectorAdd,
-  vectorChange,
   vectorEntry,
+  vectorFlush,
+  vectorLower,
   vectorNew,
+  vectorRaise,
   vectorRemove,
 } from './classifier-subtable';
 import { lock, unlock } from './lock';
@@ -40,7 +42,13 @@ import { trieClear, trieInsert, trieRemove } from './trie';
  * Insertion reserves all memory first, so that it happens whole or not at all.
  */
 
-/** Set while the highest priority of this subtable may be too high (see clsSettle). */
+/** Up to this size a subtable's highest priority is found at once. */
+// @ts-ignore: decorator
+@inline const SETTLE_NOW_SLOTS: u32 = 1024;
+
+/** Where this thread has work left for the end of its reclaim (clsSettle). */
+let dirtyClassifier: usize = 0;
+/** A large subtable of it whose highest priority must still be found, 0 = none. */
 let dirtySubtable: usize = 0;
 
 /** An empty classifier with the default prefix fields, nw_dst and nw_src; 0 when the arena is full. */
@@ -118,6 +126,7 @@ export function clsInsert(cls: usize, rule: usize, version: f64): bool {
 }
 
 function insertLocked(cls: usize, rule: usize, version: u64): bool {
+  vectorFlush(cls);
   const maskHash = ruleMaskHash(rule);
   const priority = load<i32>(rule, Rule.priority);
   let subtable = subtableFind(cls, rule, maskHash);
@@ -167,7 +176,7 @@ function insertLocked(cls: usize, rule: usize, version: u64): bool {
 function raisePriority(cls: usize, subtable: usize, priority: i32): bool {
   const highest = load<i32>(subtable, ClsSubtable.maxPriority);
   if (load<u32>(subtable, ClsSubtable.ruleCount) == 0 || priority > highest) {
-    if (!vectorChange(cls, subtable, priority)) return false;
+    if (!vectorRaise(cls, subtable, priority)) return false;
     store<u32>(subtable, 1, ClsSubtable.maxCount);
   } else if (priority == highest) {
     store<u32>(subtable, load<u32>(subtable, ClsSubtable.maxCount) + 1, ClsSubtable.maxCount);
@@ -309,6 +318,8 @@ export function clsRestore(cls: usize, rule: usize): void {
 /** Takes a removed rule out of its subtable; called after quiescence (ruleReclaim). */
 export function clsUnlink(rule: usize): void {
   const cls = <usize>load<u32>(rule, Rule.classifier);
+  if (dirtyClassifier != cls) clsSettle();
+  dirtyClassifier = cls;
   lock(cls + Cls.lock);
   if (load<u32>(cls, Cls.dead) == 0) unlinkLocked(cls, <usize>load<u32>(rule, Rule.subtable), rule);
   store<u32>(rule, RULE_UNLINKED, Rule.state);
@@ -339,46 +350,40 @@ function unlinkLocked(cls: usize, subtable: usize, rule: usize): void {
   store<u32>(subtable, left, ClsSubtable.ruleCount);
   if (left == 0) {
     if (dirtySubtable == subtable) dirtySubtable = 0;
-    if (vectorRemove(cls, subtable)) subtableDestroy(subtable);
+    vectorRemove(cls, subtable);
   } else if (load<i32>(rule, Rule.priority) == load<i32>(subtable, ClsSubtable.maxPriority)) {
     const count = load<u32>(subtable, ClsSubtable.maxCount) - 1;
     store<u32>(subtable, count, ClsSubtable.maxCount);
-    if (count == 0) markDirty(cls, subtable);
+    if (count == 0) lowerPriority(cls, subtable);
   }
 }
 
 /**
- * Finding the next highest priority walks all rules of the subtable. When thousands go at once it is
- * done once, at the end of the reclaim; until then the old value is a bound that is too high.
+ * Finding the next highest priority walks all rules of the subtable. In a large one it is done once for
+ * all rules that go together, at the end of the reclaim; until then the old value is a bound that is
+ * too high.
  */
-function markDirty(cls: usize, subtable: usize): void {
-  if (dirtySubtable != 0 && dirtySubtable != subtable) {
-    const other = dirtySubtable;
-    dirtySubtable = subtable;
-    if (<usize>load<u32>(other, ClsSubtable.classifier) == cls) settle(cls, other);
-    else {
-      unlock(cls + Cls.lock);
-      settleUnlocked(other);
-      lock(cls + Cls.lock);
-    }
+function lowerPriority(cls: usize, subtable: usize): void {
+  if (load<u32>(load<u32>(subtable, ClsSubtable.rules), SlotTable.mask) < SETTLE_NOW_SLOTS) {
+    settle(cls, subtable);
     return;
   }
+  if (dirtySubtable != 0 && dirtySubtable != subtable) settle(cls, dirtySubtable);
   dirtySubtable = subtable;
 }
 
-/** End of a reclaim (epoch.ts). */
+/** End of a reclaim, or of its part in one classifier: publishes the new order of subtables. */
 export function clsSettle(): void {
-  if (dirtySubtable == 0) return;
-  const subtable = dirtySubtable;
-  dirtySubtable = 0;
-  settleUnlocked(subtable);
-}
-
-function settleUnlocked(subtable: usize): void {
-  const cls = <usize>load<u32>(subtable, ClsSubtable.classifier);
+  const cls = dirtyClassifier;
+  if (cls == 0) return;
   lock(cls + Cls.lock);
-  if (load<u32>(cls, Cls.dead) == 0) settle(cls, subtable);
+  if (load<u32>(cls, Cls.dead) == 0) {
+    if (dirtySubtable != 0) settle(cls, dirtySubtable);
+    vectorFlush(cls);
+  }
   unlock(cls + Cls.lock);
+  dirtySubtable = 0;
+  dirtyClassifier = 0;
 }
 
 function settle(cls: usize, subtable: usize): void {
@@ -397,7 +402,7 @@ function settle(cls: usize, subtable: usize): void {
     } else if (priority == highest) count++;
   }
   store<u32>(subtable, count, ClsSubtable.maxCount);
-  vectorChange(cls, subtable, highest);
+  vectorLower(cls, subtable, highest);
 }
 
 /** The rule with exactly this match and priority that is visible in `version`, 0 when there is none. */
@@ -442,12 +447,12 @@ export function ruleOverlaps(cls: usize, flow: usize, mask: usize, priority: i32
 /** Frees the classifier after quiescence; its rules are dropped (those that others hold live on). */
 export function clsDestroy(cls: usize): void {
   lock(cls + Cls.lock);
+  vectorFlush(cls);
   store<u32>(cls, 1, Cls.dead);
   const vector = <usize>load<u32>(cls, Cls.vector);
   const n = load<u32>(vector, ClsVector.count);
   for (let i: u32 = 0; i < n; i++) {
     const subtable = <usize>load<u32>(vectorEntry(vector, i));
-    if (dirtySubtable == subtable) dirtySubtable = 0;
     subtableDestroy(subtable);
   }
   let rule = <usize>load<u32>(cls, Cls.firstAll);
@@ -475,6 +480,7 @@ export function clsSetPrefixes(cls: usize, field0: u32, field1: u32, field2: u32
   const tries = alloc(<u32>ClsTries.SIZE + 48);
   if (tries == 0) return false;
   lock(cls + Cls.lock);
+  vectorFlush(cls);
   const generation = (load<u32>(cls, Cls.trieGeneration) % 255) + 1;
   store<u32>(tries, count, ClsTries.count);
   store<u32>(tries, generation, ClsTries.generation);

@@ -6,8 +6,9 @@ import { me } from './thread';
 
 /**
  * A match in short form: the words of the mask that are not zero, in the order of OVS's classifier
- * stages (metadata, L2, L3, L4; `keyStages` of key.layout.ts), within a stage by place. The word with
- * dlType, nwProto and nwTos belongs to two stages and may appear twice, with a part of the mask each.
+ * stages (metadata, L2, L3, L4; `keyStages` of key.layout.ts), within a stage by place. The words
+ * with dlType and nwProto, and with nwTtl and tcpFlags, belong to two stages: they may appear twice,
+ * with a part of the mask each.
  */
 // @ts-ignore: decorator
 @inline
@@ -58,15 +59,18 @@ export function matchBuild(flow: usize, mask: usize, out: usize, total: u32): u3
   n = appendRange(Key.mplsLse0, Key.igmpGroupIp4, all, flow, mask, out, total, n);
   store<u32>(ends, n, 4);
   n = appendRange(Key.dlType, Key.nwTtl, 0xffff_0000, flow, mask, out, total, n);
-  n = appendRange(Key.nwTtl, Key.vlanTpid0, all, flow, mask, out, total, n);
+  n = appendRange(Key.nwTtl, Key.vlanTpid0, 0x0000_ffff, flow, mask, out, total, n);
   n = appendRange(Key.nwSrc, Key.tpSrc, all, flow, mask, out, total, n);
-  n = appendRange(Key.ipv6Src, Key.ctState, all, flow, mask, out, total, n);
+  n = appendRange(Key.ipv6Src, Key.ndTarget, all, flow, mask, out, total, n);
   n = appendRange(Key.ctNwSrc, Key.ctTpSrc, all, flow, mask, out, total, n);
-  n = appendRange(Key.ctIpv6Src, Key.tunDst, all, flow, mask, out, total, n);
+  n = appendRange(Key.ctIpv6Src, Key.nshFlags, all, flow, mask, out, total, n);
   store<u32>(ends, n, 8);
+  n = appendRange(Key.nwTtl, Key.vlanTpid0, 0xffff_0000, flow, mask, out, total, n);
   n = appendRange(Key.tpSrc, Key.packetType, all, flow, mask, out, total, n);
+  n = appendRange(Key.ndTarget, Key.ctState, all, flow, mask, out, total, n);
   n = appendRange(Key.ctTpSrc, Key.mplsLse0, all, flow, mask, out, total, n);
   n = appendRange(Key.igmpGroupIp4, Key.ctIpv6Src, all, flow, mask, out, total, n);
+  n = appendRange(Key.nshFlags, Key.tunDst, all, flow, mask, out, total, n);
   store<u32>(ends, n, 12);
   return n;
 }

@@ -3,7 +3,7 @@
 /** Offsets of cls-subtable (megaflow; OVS cls_subtable). Use as `load<u32>(p, ClsSubtable.field)`. */
 export namespace ClsSubtable {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 80;
+  @inline export const SIZE: usize = 88;
   /** ptr: Classifier. */
   // @ts-ignore: decorator
   @inline export const classifier: usize = 0;
@@ -64,4 +64,7 @@ export namespace ClsSubtable {
   /** u32: Hash of the mask. */
   // @ts-ignore: decorator
   @inline export const maskHash: usize = 76;
+  /** ptr: Next of cls.deadSubtables. */
+  // @ts-ignore: decorator
+  @inline export const nextDead: usize = 80;
 }

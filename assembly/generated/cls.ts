@@ -25,6 +25,12 @@ export namespace Cls {
   /** u32: 1 once destroyed. */
   // @ts-ignore: decorator
   @inline export const dead: usize = 24;
+  /** ptr: Vector with removals that is not sorted and published yet, 0 = none. */
+  // @ts-ignore: decorator
+  @inline export const pending: usize = 32;
+  /** ptr: Subtables that are not in `pending` any more, to free once it is published. */
+  // @ts-ignore: decorator
+  @inline export const deadSubtables: usize = 36;
   /** u32: Generation of `tries`, 1..255. */
   // @ts-ignore: decorator
   @inline export const trieGeneration: usize = 28;

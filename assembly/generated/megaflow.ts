@@ -58,6 +58,9 @@ export namespace Megaflow {
   /** f64: For the upcall code. */
   // @ts-ignore: decorator
   @inline export const user3: usize = 88;
+  /** u32: Blocks of the key that it was made for; they follow those of the masked key. */
+  // @ts-ignore: decorator
+  @inline export const keyBlocks: usize = 148;
   /** u32: Hash of the masked key. */
   // @ts-ignore: decorator
   @inline export const hash: usize = 96;

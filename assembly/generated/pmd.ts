@@ -112,6 +112,9 @@ export namespace Pmd {
   /** u32: Next EMC entry to look at for dead megaflows. */
   // @ts-ignore: decorator
   @inline export const sweep: usize = 168;
+  /** ptr: Packets on their way through the subtables: u32[32] each of keys, packets left; u64[32] entries; u32[32] each of hashes, packets. */
+  // @ts-ignore: decorator
+  @inline export const pending: usize = 176;
   /** u32: Batches of the running pass. */
   // @ts-ignore: decorator
   @inline export const batchCount: usize = 172;

@@ -54,6 +54,8 @@ export const clsLayout = {
     firstAll: { at: 16, type: 'ptr', doc: 'Oldest rule.' },
     lastAll: { at: 20, type: 'ptr', doc: 'Youngest rule.' },
     dead: { at: 24, type: 'u32', doc: '1 once destroyed.' },
+    pending: { at: 32, type: 'ptr', doc: 'Vector with removals that is not sorted and published yet, 0 = none.' },
+    deadSubtables: { at: 36, type: 'ptr', doc: 'Subtables that are not in `pending` any more, to free once it is published.' },
     trieGeneration: { at: 28, type: 'u32', doc: 'Generation of `tries`, 1..255.' },
   },
 } as const satisfies LayoutSpec;
@@ -94,7 +96,7 @@ export const trieNodeLayout = {
 /** Rules that share one mask. After the record: `words` entries {u32 byte offset, u32 mask} in stage order. */
 export const clsSubtableLayout = {
   name: 'cls-subtable',
-  size: 80,
+  size: 88,
   source: 'megaflow; OVS cls_subtable',
   fields: {
     classifier: { at: 0, type: 'ptr', doc: 'Classifier.' },
@@ -117,6 +119,7 @@ export const clsSubtableLayout = {
     maxPriority: { at: 68, type: 'u32', doc: 'Highest priority (i32).' },
     maxCount: { at: 72, type: 'u32', doc: 'Rules of that priority.' },
     maskHash: { at: 76, type: 'u32', doc: 'Hash of the mask.' },
+    nextDead: { at: 80, type: 'ptr', doc: 'Next of cls.deadSubtables.' },
   },
 } as const satisfies LayoutSpec;
 

@@ -2,7 +2,7 @@
 
 /** Offsets of cls-subtable (megaflow; OVS cls_subtable). */
 export const ClsSubtableLayout = {
-  size: 80,
+  size: 88,
   /** Classifier. */
   classifier: 0,
   /** Slots of rules by hash (slot-table). */
@@ -43,6 +43,8 @@ export const ClsSubtableLayout = {
   maxCount: 72,
   /** Hash of the mask. */
   maskHash: 76,
+  /** Next of cls.deadSubtables. */
+  nextDead: 80,
 } as const;
 
 export function clsSubtableClassifier(v: DataView, p: number): number {
@@ -183,4 +185,11 @@ export function clsSubtableMaskHash(v: DataView, p: number): number {
 }
 export function setClsSubtableMaskHash(v: DataView, p: number, value: number): void {
   v.setUint32(p + 76, value, true);
+}
+
+export function clsSubtableNextDead(v: DataView, p: number): number {
+  return v.getUint32(p + 80, true);
+}
+export function setClsSubtableNextDead(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 80, value, true);
 }

@@ -17,6 +17,10 @@ export const ClsLayout = {
   lastAll: 20,
   /** 1 once destroyed. */
   dead: 24,
+  /** Vector with removals that is not sorted and published yet, 0 = none. */
+  pending: 32,
+  /** Subtables that are not in `pending` any more, to free once it is published. */
+  deadSubtables: 36,
   /** Generation of `tries`, 1..255. */
   trieGeneration: 28,
 } as const;
@@ -68,6 +72,20 @@ export function clsDead(v: DataView, p: number): number {
 }
 export function setClsDead(v: DataView, p: number, value: number): void {
   v.setUint32(p + 24, value, true);
+}
+
+export function clsPending(v: DataView, p: number): number {
+  return v.getUint32(p + 32, true);
+}
+export function setClsPending(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 32, value, true);
+}
+
+export function clsDeadSubtables(v: DataView, p: number): number {
+  return v.getUint32(p + 36, true);
+}
+export function setClsDeadSubtables(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 36, value, true);
 }
 
 export function clsTrieGeneration(v: DataView, p: number): number {
