@@ -132,7 +132,8 @@ function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u3
   if (found != 0) return found;
 
   const blocks = load<u32>(subtable, Subtable.blocks);
-  const mf = alloc(<u32>Megaflow.SIZE + (blocks << 6));
+  const keyBlocks = keyPresent(key);
+  const mf = alloc(<u32>Megaflow.SIZE + ((blocks + <u32>popcnt(keyBlocks)) << 6));
   const block = actionsNew(actions, length);
   if (mf == 0 || block == 0) {
     free(mf);
@@ -157,6 +158,11 @@ function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u3
     }
     to += 64;
     maskAt += 64;
+  }
+  store<u32>(mf, keyBlocks, Megaflow.keyBlocks);
+  for (let left = keyBlocks; left != 0; left &= left - 1) {
+    memory.copy(to, key + (<usize>ctz(left) << 6), 64);
+    to += 64;
   }
   setUfid(mf, subtable, key);
   const generation = load<u32>(pmd, Pmd.generation) + 1;
@@ -260,7 +266,7 @@ export function megaflowLookup(pmd: usize, key: usize): usize {
   return mf;
 }
 
-/** Writes the masked key and the mask of a megaflow, 768 bytes each. */
+/** Writes the key that a megaflow was made for and its mask, 768 bytes each. */
 export function megaflowExpand(mf: usize, keyOut: usize, maskOut: usize): void {
   const subtable: usize = load<u32>(mf, Megaflow.subtable);
   memory.fill(keyOut, 0, Key.SIZE);
@@ -268,8 +274,12 @@ export function megaflowExpand(mf: usize, keyOut: usize, maskOut: usize): void {
   const blocks = <usize>load<u32>(subtable, Subtable.blocks);
   for (let i: usize = 0; i < blocks; i++) {
     const block = <usize>load<u8>(subtable + Subtable.blockAt + i) << 6;
-    memory.copy(keyOut + block, mf + Megaflow.SIZE + (i << 6), 64);
     memory.copy(maskOut + block, subtable + Subtable.SIZE + (i << 6), 64);
+  }
+  let from = mf + Megaflow.SIZE + (blocks << 6);
+  for (let left = load<u32>(mf, Megaflow.keyBlocks); left != 0; left &= left - 1) {
+    memory.copy(keyOut + (<usize>ctz(left) << 6), from, 64);
+    from += 64;
   }
 }
 

@@ -55,6 +55,7 @@ export const pmdLayout = {
     subtableCount: { at: 152, type: 'u32', doc: 'Subtables of all ports.' },
     maskScratch: { at: 164, type: 'ptr', doc: 'A mask in the making, under the lock.' },
     sweep: { at: 168, type: 'u32', doc: 'Next EMC entry to look at for dead megaflows.' },
+    pending: { at: 176, type: 'ptr', doc: 'Packets on their way through the subtables: u32[32] each of keys, packets left; u64[32] entries; u32[32] each of hashes, packets.' },
     batchCount: { at: 172, type: 'u32', doc: 'Batches of the running pass.' },
     buckets: { at: 156, type: 'ptr', doc: 'u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid.' },
     bucketCount: { at: 160, type: 'u32', doc: 'A power of two.' },
@@ -120,8 +121,9 @@ export const txPortLayout = {
 } as const satisfies LayoutSpec;
 
 /**
- * A megaflow, which is its own ukey (OVS keeps two records). The masked key follows at KEY, only the
- * blocks that the mask has, in rising order; the mask is the subtable's.
+ * A megaflow, which is its own ukey (OVS keeps two records). The masked key follows, only the blocks
+ * that the mask has, in rising order (the mask is the subtable's); then the key that it was made for,
+ * which dumps print and revalidation translates, as in OVS.
  */
 export const megaflowLayout = {
   name: 'megaflow',
@@ -147,6 +149,7 @@ export const megaflowLayout = {
     user1: { at: 76, type: 'u32', doc: 'For the upcall code.' },
     user2: { at: 80, type: 'f64', doc: 'For the upcall code.' },
     user3: { at: 88, type: 'f64', doc: 'For the upcall code.' },
+    keyBlocks: { at: 148, type: 'u32', doc: 'Blocks of the key that it was made for; they follow those of the masked key.' },
     // Set when made.
     hash: { at: 96, type: 'u32', doc: 'Hash of the masked key.' },
     subtable: { at: 100, type: 'ptr', doc: 'Its subtable, which has the mask.' },

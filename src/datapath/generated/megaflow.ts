@@ -39,6 +39,8 @@ export const MegaflowLayout = {
   user2: 80,
   /** For the upcall code. */
   user3: 88,
+  /** Blocks of the key that it was made for; they follow those of the masked key. */
+  keyBlocks: 148,
   /** Hash of the masked key. */
   hash: 96,
   /** Its subtable, which has the mask. */
@@ -207,6 +209,13 @@ export function megaflowUser3(v: DataView, p: number): number {
 }
 export function setMegaflowUser3(v: DataView, p: number, value: number): void {
   v.setFloat64(p + 88, value, true);
+}
+
+export function megaflowKeyBlocks(v: DataView, p: number): number {
+  return v.getUint32(p + 148, true);
+}
+export function setMegaflowKeyBlocks(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 148, value, true);
 }
 
 export function megaflowHash(v: DataView, p: number): number {

@@ -75,6 +75,8 @@ export const PmdLayout = {
   maskScratch: 164,
   /** Next EMC entry to look at for dead megaflows. */
   sweep: 168,
+  /** Packets on their way through the subtables: u32[32] each of keys, packets left; u64[32] entries; u32[32] each of hashes, packets. */
+  pending: 176,
   /** Batches of the running pass. */
   batchCount: 172,
   /** u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid. */
@@ -389,6 +391,13 @@ export function pmdSweep(v: DataView, p: number): number {
 }
 export function setPmdSweep(v: DataView, p: number, value: number): void {
   v.setUint32(p + 168, value, true);
+}
+
+export function pmdPending(v: DataView, p: number): number {
+  return v.getUint32(p + 176, true);
+}
+export function setPmdPending(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 176, value, true);
 }
 
 export function pmdBatchCount(v: DataView, p: number): number {
