@@ -2,6 +2,7 @@ import { alloc, free } from './memory';
 import { deferFree } from './epoch';
 import { DpclsPort } from './generated/dpcls-port';
 import { Megaflow } from './generated/megaflow';
+import { Packet } from './generated/packet';
 import { Pmd } from './generated/pmd';
 import { Subtable } from './generated/subtable';
 import { HASH_CONSTANTS, nhFold, nhSum } from './hash';
@@ -133,52 +134,82 @@ export function subtableFind(subtable: usize, key: usize, hash: u32): usize {
   return 0;
 }
 
-/** The megaflow that a key belongs to, or 0. Counts the hit and, in pmd.subtableLookups, the subtables seen. */
-export function dpclsLookup(pmd: usize, port: usize, key: usize): usize {
-  const list: usize = load<u32>(port, DpclsPort.list);
-  const count = load<u32>(list);
-  // Block 0 of the key, which every mask has, stays in registers over all subtables.
-  const a = v128.load(key);
-  const b = v128.load(key, 16);
-  const c = v128.load(key, 32);
-  const d = v128.load(key, 48);
-  for (let i: u32 = 0; i < count; i++) {
-    const subtable: usize = load<u32>(list + (<usize>i << 2), 4);
-    const ma = v128.and(a, v128.load(subtable, Subtable.SIZE));
-    const mb = v128.and(b, v128.load(subtable, Subtable.SIZE + 16));
-    const mc = v128.and(c, v128.load(subtable, Subtable.SIZE + 32));
-    const md = v128.and(d, v128.load(subtable, Subtable.SIZE + 48));
-    let sum = nhSum(ma, mb, mc, md, HASH_CONSTANTS);
-    if (load<u32>(subtable, Subtable.blocks) > 1) sum = i64x2.add(sum, restSum(subtable, key));
-    const hash = nhFold(sum);
-    const table: usize = load<u32>(subtable, Subtable.table);
-    const mask = load<u32>(table);
-    let slot = hash & mask;
-    let entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
-    while (entry != 0) {
+/** What does not match at the entry its hash leads to: the rest of the probe sequence. */
+function probeOn(subtable: usize, table: usize, entry: u64, hash: u32, key: usize): usize {
+  const mask = load<u32>(table);
+  let slot = hash & mask;
+  while (entry != 0) {
+    if (<u32>entry == hash) {
       const mf = <usize>(entry >>> 32);
-      if (<u32>entry == hash && mf != 0) {
-        const differs = v128.or(
-          v128.or(
-            v128.xor(ma, v128.load(mf, Megaflow.SIZE)),
-            v128.xor(mb, v128.load(mf, Megaflow.SIZE + 16)),
-          ),
-          v128.or(
-            v128.xor(mc, v128.load(mf, Megaflow.SIZE + 32)),
-            v128.xor(md, v128.load(mf, Megaflow.SIZE + 48)),
-          ),
-        );
-        if (!v128.any_true(differs) && (load<u32>(subtable, Subtable.blocks) == 1 || restMatches(subtable, mf, key))) {
-          store<u32>(subtable, load<u32>(subtable, Subtable.hits) + 1, Subtable.hits);
-          store<f64>(pmd, load<f64>(pmd, Pmd.subtableLookups) + <f64>(i + 1), Pmd.subtableLookups);
-          return mf;
-        }
-      }
-      slot = (slot + 1) & mask;
-      entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
+      if (mf != 0 && megaflowMatches(subtable, mf, key)) return mf;
     }
+    slot = (slot + 1) & mask;
+    entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
   }
   return 0;
+}
+
+/**
+ * Finds the megaflows of n <= 32 keys of one input port. `pending` (see pmd.pending) has keys and
+ * packets; each packet that hits gets its megaflow. Counts hits and, in pmd.subtableLookups, subtables seen.
+ *
+ * Subtable by subtable over all keys that are left, first all hashes and entries, then all comparisons: so the
+ * waits for memory overlap.
+ */
+export function dpclsLookup(pmd: usize, port: usize, pending: usize, n: u32): void {
+  const list: usize = load<u32>(port, DpclsPort.list);
+  const subtables = load<u32>(list);
+  let seen: u32 = 0;
+  for (let i: u32 = 0; i < subtables && n > 0; i++) {
+    const subtable: usize = load<u32>(list + (<usize>i << 2), 4);
+    const table: usize = load<u32>(subtable, Subtable.table);
+    const mask = load<u32>(table);
+    const isWide = load<u32>(subtable, Subtable.blocks) > 1;
+    const ma = v128.load(subtable, Subtable.SIZE);
+    const mb = v128.load(subtable, Subtable.SIZE + 16);
+    const mc = v128.load(subtable, Subtable.SIZE + 32);
+    const md = v128.load(subtable, Subtable.SIZE + 48);
+    for (let k: usize = 0; k < <usize>n; k++) {
+      const key: usize = load<u32>(pending + (k << 2));
+      let sum = nhSum(
+        v128.and(v128.load(key), ma),
+        v128.and(v128.load(key, 16), mb),
+        v128.and(v128.load(key, 32), mc),
+        v128.and(v128.load(key, 48), md),
+        HASH_CONSTANTS,
+      );
+      if (isWide) sum = i64x2.add(sum, restSum(subtable, key));
+      const hash = nhFold(sum);
+      const entry = load<u64>(table + (<usize>(hash & mask) << 3), TABLE_HEADER);
+      store<u64>(pending + (k << 3), entry, 256);
+      store<u32>(pending + (k << 2), hash, 512);
+    }
+    let left: u32 = 0;
+    for (let k: usize = 0; k < <usize>n; k++) {
+      const key: usize = load<u32>(pending + (k << 2));
+      const packet = load<u32>(pending + (k << 2), 128);
+      const hash = load<u32>(pending + (k << 2), 512);
+      const entry = load<u64>(pending + (k << 3), 256);
+      let mf: usize = 0;
+      if (entry != 0) {
+        mf = <usize>(entry >>> 32);
+        if (<u32>entry != hash || mf == 0 || !megaflowMatches(subtable, mf, key)) {
+          mf = probeOn(subtable, table, entry, hash, key);
+        }
+      }
+      if (mf != 0) {
+        store<u32>(packet, <u32>mf, Packet.megaflow);
+        continue;
+      }
+      store<u32>(pending + (<usize>left << 2), <u32>key);
+      store<u32>(pending + (<usize>left << 2), packet, 128);
+      left++;
+    }
+    store<u32>(subtable, load<u32>(subtable, Subtable.hits) + n - left, Subtable.hits);
+    seen += (n - left) * (i + 1);
+    n = left;
+  }
+  store<f64>(pmd, load<f64>(pmd, Pmd.subtableLookups) + <f64>seen, Pmd.subtableLookups);
 }
 
 /** Sorts the subtables of each port by hits, then halves the hits. The pmd's thread, under pmd.lock. */

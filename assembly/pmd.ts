@@ -71,6 +71,7 @@ export function pmdCreate(id: u32): usize {
     give(pmd, Pmd.keyStale, (KEY_SLOTS + 1) << 2) &&
     give(pmd, Pmd.batches, BURST * <u32>BATCH_SIZE) &&
     give(pmd, Pmd.clones, CLONE_BYTES) &&
+    give(pmd, Pmd.pending, 768) &&
     give(pmd, Pmd.maskScratch, <u32>KEY_SIZE) &&
     directoryInit(pmd);
   if (complete) return pmd;
@@ -96,6 +97,7 @@ function pmdFree(pmd: usize): void {
   free(load<u32>(pmd, Pmd.keyStale));
   free(load<u32>(pmd, Pmd.batches));
   free(load<u32>(pmd, Pmd.clones));
+  free(load<u32>(pmd, Pmd.pending));
   free(load<u32>(pmd, Pmd.maskScratch));
   free(pmd);
 }
@@ -171,46 +173,65 @@ export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
 /** Looks up packets [from, from + n) of pmd.recircs, extracted already, and runs their actions. */
 function lookupAndRun(pmd: usize, from: u32, n: u32): void {
   const list = <usize>load<u32>(pmd, Pmd.recircs) + (<usize>from << 2);
-  const useEmc = load<u32>(pmd, Pmd.emcInsertMin) != 0;
-  let emcHits: u32 = 0;
-  let missed: u32 = 0;
-  store<u32>(pmd, 0, Pmd.batchCount);
-  for (let i: u32 = 0; i < n; i++) {
-    const packet: usize = load<u32>(list + (<usize>i << 2));
-    const key: usize = load<u32>(packet, Packet.key);
-    const present = load<u32>(packet, Packet.present);
-    const hash = hashKey(key, present);
-    store<u32>(packet, hash, Packet.hash);
-    let mf: usize = 0;
-    if (useEmc) mf = emcLookup(pmd, key, present, hash);
-    if (mf != 0) {
-      emcHits++;
-    } else {
-      mf = lookup(pmd, packet, key, present, hash);
-      if (mf == 0) {
-        missed++;
-        missAdd(pmd, packet);
-        continue;
-      }
-    }
-    store<u32>(packet, <u32>mf, Packet.megaflow);
-    batchAdd(pmd, mf, packet);
+  const end = list + (<usize>n << 2);
+  for (let at = list; at < end; at += 4) {
+    const packet: usize = load<u32>(at);
+    store<u32>(packet, hashKey(load<u32>(packet, Packet.key), load<u32>(packet, Packet.present)), Packet.hash);
   }
-  store<f64>(pmd, load<f64>(pmd, Pmd.emcHits) + <f64>emcHits, Pmd.emcHits);
-  if (emcHits != n) {
-    store<f64>(pmd, load<f64>(pmd, Pmd.megaflowHits) + <f64>(n - emcHits - missed), Pmd.megaflowHits);
-    rankSometimes(pmd, n - emcHits);
+  let left = n;
+  if (load<u32>(pmd, Pmd.emcInsertMin) != 0) {
+    left = 0;
+    for (let at = list; at < end; at += 4) {
+      const packet: usize = load<u32>(at);
+      const key: usize = load<u32>(packet, Packet.key);
+      const mf = emcLookup(pmd, key, load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash));
+      store<u32>(packet, <u32>mf, Packet.megaflow);
+      left += <u32>(mf == 0);
+    }
+    store<f64>(pmd, load<f64>(pmd, Pmd.emcHits) + <f64>(n - left), Pmd.emcHits);
+  }
+  if (left != 0) lookupRest(pmd, list, end, left);
+
+  store<u32>(pmd, 0, Pmd.batchCount);
+  for (let at = list; at < end; at += 4) {
+    const packet: usize = load<u32>(at);
+    const mf: usize = load<u32>(packet, Packet.megaflow);
+    if (mf == 0) missAdd(pmd, packet);
+    else batchAdd(pmd, mf, packet);
   }
   const batches = load<u32>(pmd, Pmd.batchCount);
   for (let i: u32 = 0; i < batches; i++) batchRun(pmd, <usize>load<u32>(pmd, Pmd.batches) + <usize>i * BATCH_SIZE);
 }
 
-function lookup(pmd: usize, packet: usize, key: usize, present: u32, hash: u32): usize {
-  const port = dpclsPortFind(pmd, load<u32>(packet, Packet.inPort));
-  if (port == 0) return 0;
-  const mf = dpclsLookup(pmd, port, key);
-  if (mf != 0) emcMaybeInsert(pmd, key, present, hash, mf);
-  return mf;
+/** Takes the packets of a list that have no megaflow yet through the dpcls of their ports. */
+function lookupRest(pmd: usize, list: usize, end: usize, count: u32): void {
+  const pending: usize = load<u32>(pmd, Pmd.pending);
+  let missed: u32 = 0;
+  let at = list;
+  while (at < end) {
+    // A run of packets of one input port: nearly always all.
+    const inPort = load<u32>(<usize>load<u32>(at), Packet.inPort);
+    let n: u32 = 0;
+    for (; at < end; at += 4) {
+      const packet: usize = load<u32>(at);
+      if (load<u32>(packet, Packet.inPort) != inPort) break;
+      if (load<u32>(packet, Packet.megaflow) != 0) continue;
+      store<u32>(pending + (<usize>n << 2), load<u32>(packet, Packet.key));
+      store<u32>(pending + (<usize>n << 2), <u32>packet, 128);
+      store<u32>(pending + (<usize>n << 2), <u32>packet, 640);
+      n++;
+    }
+    const port = dpclsPortFind(pmd, inPort);
+    if (port != 0) dpclsLookup(pmd, port, pending, n);
+    for (let k: usize = 0; k < <usize>n; k++) {
+      const packet: usize = load<u32>(pending + (k << 2), 640);
+      const mf: usize = load<u32>(packet, Packet.megaflow);
+      if (mf == 0) missed++;
+      else emcMaybeInsert(pmd, load<u32>(packet, Packet.key), load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash), mf);
+    }
+  }
+  store<f64>(pmd, load<f64>(pmd, Pmd.megaflowHits) + <f64>(count - missed), Pmd.megaflowHits);
+  rankSometimes(pmd, count);
 }
 
 function rankSometimes(pmd: usize, lookups: u32): void {
@@ -289,6 +310,7 @@ function recirculate(pmd: usize, from: u32): void {
         continue;
       }
       store<u8>(packet, <u8>(depth + 1), Packet.depth);
+      store<u32>(packet, 0, Packet.megaflow);
       count(pmd, Pmd.recirculations);
       store<u32>(recircs + (<usize>good << 2), <u32>packet);
       good++;
@@ -310,10 +332,17 @@ function drain(pmd: usize): void {
  * megaflow is returned; otherwise 0 and nothing happened.
  */
 export function pmdRetry(pmd: usize, packet: usize): usize {
+  const port = dpclsPortFind(pmd, load<u32>(packet, Packet.inPort));
+  if (port == 0) return 0;
+  const pending: usize = load<u32>(pmd, Pmd.pending);
   const key: usize = load<u32>(packet, Packet.key);
-  const mf = lookup(pmd, packet, key, load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash));
+  store<u32>(pending, <u32>key);
+  store<u32>(pending, <u32>packet, 128);
+  store<u32>(packet, 0, Packet.megaflow);
+  dpclsLookup(pmd, port, pending, 1);
+  const mf: usize = load<u32>(packet, Packet.megaflow);
   if (mf == 0) return 0;
-  store<u32>(packet, <u32>mf, Packet.megaflow);
+  emcMaybeInsert(pmd, key, load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash), mf);
   count(pmd, Pmd.megaflowHits);
   credit(pmd, mf, 1, load<u32>(packet, Packet.length), <u32>load<u16>(packet, Packet.tcpFlags));
   const block: usize = load<u32>(mf, Megaflow.actions);

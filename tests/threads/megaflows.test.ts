@@ -100,7 +100,7 @@ describe('megaflows changed by other threads', () => {
     let sent = 0;
     let missed = 0;
     // Until enough packets met a megaflow; the workers may need a while to start.
-    for (let burst = 0; sent < 400_000 && burst < 2_000_000; burst++) {
+    for (let burst = 0; sent < 150_000 && burst < 2_000_000; burst++) {
       x.quiesce();
       packets.forEach((packet, i) => {
         const frame = ethernet(0x0800, ipv4(17, udp(random.u32() % 16, 9), { dst: random.u32() % 64 }));
@@ -126,7 +126,7 @@ describe('megaflows changed by other threads', () => {
     const counts = await Promise.all(workers.map(({ done }) => done));
     x.threadOnline();
     expect(wrong.slice(0, 5)).toEqual([]);
-    expect(sent).toBeGreaterThanOrEqual(400_000);
+    expect(sent).toBeGreaterThanOrEqual(150_000);
     for (const c of counts) {
       expect(Math.min(c.installed, c.deleted, c.changed)).toBeGreaterThan(100);
       expect(c.failed).toBe(0);
