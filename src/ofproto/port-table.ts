@@ -116,10 +116,15 @@ export class OfPort {
     this.config = description.adminUp
       ? this.config & ~PortConfig.PORT_DOWN
       : this.config | PortConfig.PORT_DOWN;
-    this.state = description.carrier
-      ? (this.state & ~PortState.LINK_DOWN) | PortState.LIVE
-      : (this.state | PortState.LINK_DOWN) & ~PortState.LIVE;
+    this.state = description.carrier ? this.state & ~PortState.LINK_DOWN : this.state | PortState.LINK_DOWN;
+    this.refreshLive();
     return !samePhyPort(before, this.phyPort());
+  }
+
+  /** LIVE says that packets may go out: neither switched off nor without link. */
+  refreshLive(): void {
+    const isLive = (this.config & PortConfig.PORT_DOWN) === 0 && (this.state & PortState.LINK_DOWN) === 0;
+    this.state = isLive ? this.state | PortState.LIVE : this.state & ~PortState.LIVE;
   }
 
   phyPort(): PhyPort {

@@ -306,7 +306,7 @@ export class Bridge {
     if (serial !== undefined) description['serial'] = serial;
     this.ofproto.setDescription(description);
     this.ofproto.setControllers([
-      { target: `punix:${this.#rundir}/${this.name}.mgmt`, type: 'service' },
+      { target: `punix:${this.#rundir}/${this.name}.mgmt`, type: 'service', inactivityProbeSec: 0 },
       ...controllers.map((c): ControllerConfig => {
         const isPassive = c.target.startsWith('p');
         return {

@@ -21,6 +21,7 @@ export function handlePortMod(sw: SwitchState, conn: OfConn, request: PortModMes
   const toggled = (request.config ^ port.config) & request.mask & changeable;
   if (toggled === 0) return;
   port.config ^= toggled;
+  port.refreshLive();
   if (toggled & PortConfig.PORT_DOWN) {
     sw.deps.setPortAdminUp(port.ofport, (port.config & PortConfig.PORT_DOWN) === 0);
   }

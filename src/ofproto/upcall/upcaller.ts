@@ -95,6 +95,11 @@ export class Upcaller {
     const { dv } = this.#core;
     this.#snapshot = this.#snapshots.get();
     this.#upcallsDone = 0;
+    // Without a megaflow before any miss was handled: left by actions that main executed (a packet-out).
+    const before = dv.getUint32(this.#pmd + P.upcallCount, true);
+    for (let i = 0; i < before; i++) {
+      if (dv.getUint32(this.#upcallAt(i) + PmdUpcallLayout.megaflow, true) === 0) this.#upcall(i, nowMs);
+    }
     let misses = 0;
     for (;;) {
       // Executing actions may add misses (recirculation) and upcalls.
