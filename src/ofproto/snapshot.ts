@@ -173,6 +173,12 @@ export class XBundle {
     this.protected = b.protected;
     this.floodable = b.floodable;
     this.trunks = vlanBitmap(b.trunks);
+    if (b.vlanMode === 'native-tagged' || b.vlanMode === 'native-untagged') {
+      // A native port always carries its own VLAN, and never packets of none.
+      this.trunks ??= new Uint8Array(4096).fill(1);
+      this.trunks[b.vlan] = 1;
+      this.trunks[0] = 0;
+    }
     this.cvlans = vlanBitmap(b.cvlans);
     this.qinqEthtype = b.qinqEthtype ?? 0x88a8;
   }

@@ -81,7 +81,7 @@ export class TraceCases {
   match(): string {
     const parts = this.#headers(false);
     if (this.chance(40)) parts.push(`in_port=${this.port()}`);
-    if (this.chance(15)) parts.push(this.pick(['dl_vlan=10', 'dl_vlan=20', 'vlan_tci=0', 'vlan_tci=0x1000/0x1000', 'dl_vlan_pcp=3', 'dl_vlan=0xffff']));
+    if (this.chance(15)) parts.push(this.pick(['dl_vlan=10', 'dl_vlan=20', 'vlan_tci=0/0x1fff', 'vlan_tci=0x1000/0x1000', 'dl_vlan=10,dl_vlan_pcp=3']));
     if (this.chance(15)) parts.push(`reg${this.below(3)}=${this.below(4)}${this.pick(['', '/0x3', '/0x1'])}`);
     if (this.chance(10)) parts.push(`metadata=${this.below(4)}`);
     return parts.join(',');
@@ -107,7 +107,7 @@ export class TraceCases {
     if (n < 63) return 'dec_ttl';
     if (n < 66) return this.pick(['controller', 'controller(max_len=128)', 'controller(reason=no_match)', 'controller(userdata=01.02.03,id=7)']);
     if (n < 68) return 'exit';
-    if (n < 70) return this.pick(['note:00.01', 'ct_clear', 'pop_queue']);
+    if (n < 70) return this.pick(['note:00.01.02.03.04.05', 'ct_clear', 'pop_queue']);
     if (n < 72) return this.pick(['output(port=2,max_len=100)', 'output(port=7,max_len=100)', 'output:NXM_NX_REG0[]', 'output:NXM_NX_REG1[0..15]']);
     if (n < 76 && depth === 0) return `clone(${this.actions(table, 1)})`;
     if (n < 79) {
@@ -127,7 +127,7 @@ export class TraceCases {
       `set_field:${this.ip()}->ip_src`, 'set_field:10.0.0.0/255.0.0.0->ip_src', 'set_field:81->tcp_dst',
       'set_field:81->udp_src', 'set_field:9->nw_ttl', 'set_field:3->ip_dscp', 'set_field:1->nw_ecn', 'set_field:4106->vlan_vid',
       'set_field:3->vlan_pcp', 'load:10->NXM_OF_VLAN_TCI[0..11]', 'set_field:2001:db8::9->ipv6_src', 'set_field:0x11->metadata',
-      'set_field:2->arp_op', `set_field:${this.ip()}->arp_spa`, 'set_field:0x5->pkt_mark', 'set_field:0->icmp_type', 'set_tunnel:5',
+      'set_field:2->arp_op', `set_field:${this.ip()}->arp_spa`, 'set_field:0x5->pkt_mark', 'set_field:0->icmp_type', 'set_field:5->tun_id',
       'load:1->NXM_NX_ARP_SHA[]', 'set_field:0x7->ipv6_label',
     ]); // prettier-ignore
   }

@@ -229,13 +229,11 @@ function setTos(ctx: XlateContext, bits: number, value: number): void {
   u8[flow + K.nwTos] = ((u8[flow + K.nwTos] ?? 0) & ~bits) | (value & bits);
 }
 
-/** Tags of the flow: a TPID counts. */
+/** Tags of the flow: those whose presence bit is set, from the outermost. */
 function vlanCount(ctx: XlateContext): number {
   const { dv, flow } = ctx;
-  const t0 = dv.getUint16(flow + K.vlanTpid0);
-  if (t0 !== 0x8100 && t0 !== 0x88a8) return 0;
-  const t1 = dv.getUint16(flow + K.vlanTpid1);
-  return t1 !== 0x8100 && t1 !== 0x88a8 ? 1 : 2;
+  if ((dv.getUint16(flow + K.vlanTci0) & CFI) === 0) return 0;
+  return (dv.getUint16(flow + K.vlanTci1) & CFI) === 0 ? 1 : 2;
 }
 
 function popVlan(ctx: XlateContext): void {
@@ -257,8 +255,8 @@ function resubmit(ctx: XlateContext, port: number, table: number, last: boolean)
 function decTtl(ctx: XlateContext, p: number): boolean {
   const { u8, u32, flow, wc } = ctx;
   u8[wc + K.nwTtl] = 0xff;
-  if (!ctx.isIpAny) return false;
   u8[wc + K.nwProto] = 0xff;
+  if (!ctx.isIpAny) return false;
   const ttl = u8[flow + K.nwTtl] ?? 0;
   if (ttl > 1) {
     u8[flow + K.nwTtl] = ttl - 1;
@@ -329,7 +327,6 @@ function isIrreversible(kind: number): boolean {
     case k.ct:
     case k.meter:
     case k.nat:
-    case k.output_trunc:
     case k.encap:
     case k.decap:
     case k.dec_nsh_ttl:

@@ -29,6 +29,9 @@ const vlanKind: readonly number[] = fields.map((f) => vlanFields[f.name] ?? 0);
 const ipHeaderFields = new Set(['ip_src', 'ip_dst', 'ipv6_src', 'ipv6_dst', 'ipv6_label', 'nw_tos', 'nw_ecn', 'nw_ttl']);
 const isIpHeader: readonly boolean[] = fields.map((f) => ipHeaderFields.has(f.name));
 
+/** Fields that are whole bytes of the key, as long as their values. */
+const isPlain: readonly boolean[] = fields.map((f) => f.shift === 0 && f.lowest === 0 && f.stored === f.bytes * 8);
+
 const IPPROTO_ICMP = 1;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
@@ -160,7 +163,7 @@ export function setField(ctx: XlateContext, field: Field, value: number, mask: n
     return;
   }
   const { u8 } = ctx;
-  if (field.shift === 0) {
+  if (isPlain[field.id] === true) {
     const at = field.end - length;
     for (let i = 0; i < length; i++) {
       const m = u8[mask + i] ?? 0;
@@ -170,9 +173,9 @@ export function setField(ctx: XlateContext, field: Field, value: number, mask: n
       u8[ctx.wc + at + i] = (u8[ctx.wc + at + i] ?? 0) | m;
     }
   } else {
-    // Only fields of up to one word lie askew.
+    // Only fields of up to one word are not whole bytes.
     const n = field.stored < length * 8 ? field.stored : length * 8;
-    const m = readBits(u8, mask + length, 0, n);
+    const m = (readBits(u8, mask + length, 0, n) & (-1 << field.lowest)) >>> 0;
     const old = readBits(u8, ctx.flow + field.end, field.shift, n);
     const v = readBits(u8, value + length, 0, n);
     writeBits(u8, ctx.flow + field.end, field.shift, n, (old & ~m) | (v & m));

@@ -154,7 +154,7 @@ function translatePacket(ctx: XlateContext): void {
   const found = lookup(ctx, ctx.inPort, 0, true, true);
   enterTable(ctx, found, ctx.tableId);
   if (inPort === undefined || mayReceive(ctx, inPort)) {
-    execute(ctx, found, true);
+    execute(ctx, found, true, true);
     if (ctx.error === xlateErrors.OK) executeActionSet(ctx);
   }
   ctx.trace?.leave();
@@ -256,8 +256,8 @@ function enterTable(ctx: XlateContext, found: number, tableId: number): void {
   ctx.trace.enter('table', number + text);
 }
 
-/** Credits a rule and executes its actions. */
-function execute(ctx: XlateContext, found: number, isLast: boolean): void {
+/** Credits a rule and executes its actions. The first rule stays the context's for the action set. */
+function execute(ctx: XlateContext, found: number, isLast: boolean, isFirst: boolean): void {
   const oldRule = ctx.rule;
   const oldHi = ctx.ruleCookieHi;
   const oldLo = ctx.ruleCookieLo;
@@ -278,6 +278,7 @@ function execute(ctx: XlateContext, found: number, isLast: boolean): void {
       controllerAction(ctx, 0xffff, OFPR_NO_MATCH, 0, null);
     } else ctx.report('action', 'drop');
   }
+  if (isFirst) return;
   ctx.rule = oldRule;
   ctx.ruleCookieHi = oldHi;
   ctx.ruleCookieLo = oldLo;
@@ -325,7 +326,7 @@ function tableAction(
   ctx.resubmits++;
   ctx.depth += deepens;
   ctx.cloneNext = clone;
-  execute(ctx, found, isLast);
+  execute(ctx, found, isLast, false);
   ctx.cloneNext = false;
   ctx.depth -= deepens;
   ctx.trace?.leave();
