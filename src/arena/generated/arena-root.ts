@@ -109,6 +109,14 @@ export function setArenaRootVirtualMs(v: DataView, p: number, value: number): vo
   v.setFloat64(p + 24, value, true);
 }
 
+export function arenaRootTablesVersion(v: DataView, p: number): number {
+  return v.getUint32(p + 32, true) + v.getUint32(p + 36, true) * 4294967296;
+}
+export function setArenaRootTablesVersion(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 32, value >>> 0, true);
+  v.setUint32(p + 36, Math.floor(value / 4294967296), true);
+}
+
 export function arenaRootConfigGeneration(v: DataView, p: number): number {
   return v.getUint32(p + 40, true);
 }
@@ -142,6 +150,14 @@ export function arenaRootDumpSeq(v: DataView, p: number): number {
 }
 export function setArenaRootDumpSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 56, value, true);
+}
+
+export function arenaRootEpoch(v: DataView, p: number): number {
+  return v.getUint32(p + 64, true) + v.getUint32(p + 68, true) * 4294967296;
+}
+export function setArenaRootEpoch(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 64, value >>> 0, true);
+  v.setUint32(p + 68, Math.floor(value / 4294967296), true);
 }
 
 export function arenaRootThreadCount(v: DataView, p: number): number {

@@ -101,6 +101,14 @@ export function setThreadBlockHeldCount(v: DataView, p: number, value: number): 
   v.setUint32(p + 60, value, true);
 }
 
+export function threadBlockEpoch(v: DataView, p: number): number {
+  return v.getUint32(p + 64, true) + v.getUint32(p + 68, true) * 4294967296;
+}
+export function setThreadBlockEpoch(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 64, value >>> 0, true);
+  v.setUint32(p + 68, Math.floor(value / 4294967296), true);
+}
+
 export function threadBlockStop(v: DataView, p: number): number {
   return v.getUint32(p + 72, true);
 }

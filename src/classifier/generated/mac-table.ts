@@ -95,3 +95,35 @@ export function macTablePorts(v: DataView, p: number): number {
 export function setMacTablePorts(v: DataView, p: number, value: number): void {
   v.setUint32(p + 32, value, true);
 }
+
+export function macTableTotalLearned(v: DataView, p: number): number {
+  return v.getUint32(p + 40, true) + v.getUint32(p + 44, true) * 4294967296;
+}
+export function setMacTableTotalLearned(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 40, value >>> 0, true);
+  v.setUint32(p + 44, Math.floor(value / 4294967296), true);
+}
+
+export function macTableTotalExpired(v: DataView, p: number): number {
+  return v.getUint32(p + 48, true) + v.getUint32(p + 52, true) * 4294967296;
+}
+export function setMacTableTotalExpired(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 48, value >>> 0, true);
+  v.setUint32(p + 52, Math.floor(value / 4294967296), true);
+}
+
+export function macTableTotalEvicted(v: DataView, p: number): number {
+  return v.getUint32(p + 56, true) + v.getUint32(p + 60, true) * 4294967296;
+}
+export function setMacTableTotalEvicted(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 56, value >>> 0, true);
+  v.setUint32(p + 60, Math.floor(value / 4294967296), true);
+}
+
+export function macTableTotalMoved(v: DataView, p: number): number {
+  return v.getUint32(p + 64, true) + v.getUint32(p + 68, true) * 4294967296;
+}
+export function setMacTableTotalMoved(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 64, value >>> 0, true);
+  v.setUint32(p + 68, Math.floor(value / 4294967296), true);
+}

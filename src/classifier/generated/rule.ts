@@ -91,6 +91,22 @@ export function setRulePriority(v: DataView, p: number, value: number): void {
   v.setUint32(p + 12, value, true);
 }
 
+export function ruleAddVersion(v: DataView, p: number): number {
+  return v.getUint32(p + 16, true) + v.getUint32(p + 20, true) * 4294967296;
+}
+export function setRuleAddVersion(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 16, value >>> 0, true);
+  v.setUint32(p + 20, Math.floor(value / 4294967296), true);
+}
+
+export function ruleRemoveVersion(v: DataView, p: number): number {
+  return v.getUint32(p + 24, true) + v.getUint32(p + 28, true) * 4294967296;
+}
+export function setRuleRemoveVersion(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 24, value >>> 0, true);
+  v.setUint32(p + 28, Math.floor(value / 4294967296), true);
+}
+
 export function ruleHash(v: DataView, p: number): number {
   return v.getUint32(p + 32, true);
 }
@@ -145,6 +161,30 @@ export function ruleActionsLength(v: DataView, p: number): number {
 }
 export function setRuleActionsLength(v: DataView, p: number, value: number): void {
   v.setUint32(p + 60, value, true);
+}
+
+export function ruleCookie(v: DataView, p: number): number {
+  return v.getUint32(p + 64, true) + v.getUint32(p + 68, true) * 4294967296;
+}
+export function setRuleCookie(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 64, value >>> 0, true);
+  v.setUint32(p + 68, Math.floor(value / 4294967296), true);
+}
+
+export function rulePackets(v: DataView, p: number): number {
+  return v.getUint32(p + 72, true) + v.getUint32(p + 76, true) * 4294967296;
+}
+export function setRulePackets(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 72, value >>> 0, true);
+  v.setUint32(p + 76, Math.floor(value / 4294967296), true);
+}
+
+export function ruleBytes(v: DataView, p: number): number {
+  return v.getUint32(p + 80, true) + v.getUint32(p + 84, true) * 4294967296;
+}
+export function setRuleBytes(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 80, value >>> 0, true);
+  v.setUint32(p + 84, Math.floor(value / 4294967296), true);
 }
 
 export function ruleUsedMs(v: DataView, p: number): number {

@@ -33,6 +33,14 @@ export const PortIoLayout = {
   rxErrors: 56,
 } as const;
 
+export function portIoBase(v: DataView, p: number): number {
+  return v.getUint32(p + 0, true) + v.getUint32(p + 4, true) * 4294967296;
+}
+export function setPortIoBase(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 0, value >>> 0, true);
+  v.setUint32(p + 4, Math.floor(value / 4294967296), true);
+}
+
 export function portIoRxMessages(v: DataView, p: number): number {
   return v.getUint32(p + 8, true);
 }
