@@ -16,7 +16,9 @@ export function setMatchField(match: Match, field: Field, value: Uint8Array, mas
     wildcardMatchField(match, field);
     return;
   }
-  if (mask === undefined || mask.every((b) => b === 0xff)) {
+  // A label has 20 bits: all of them are the whole field.
+  const isWholeLabel = field.name === 'ipv6_label' && mask !== undefined && (be32(mask, 0) & 0xfffff) === 0xfffff;
+  if (mask === undefined || isWholeLabel || mask.every((b) => b === 0xff)) {
     setExact(match, field, value);
     return;
   }
@@ -188,6 +190,8 @@ export function valueIsValid(field: Field, value: Uint8Array): boolean {
       return ((value[0] ?? 0) & 3) === 0;
     case 'arp_op':
       return value[0] === 0;
+    case 'nsh_ttl':
+      return (value[0] ?? 0) < 64;
     case 'in_port_oxm':
     case 'actset_output': {
       const v = be32(value, 0);
