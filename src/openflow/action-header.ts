@@ -60,6 +60,12 @@ for (const [name, where, shape, variable] of rawActions as readonly (readonly [
       byWire.set(`${version}/${vendor}/${raw.type}`, raw);
       byName.set(`${version}/${name}`, raw);
     }
+    // Extensions are sent in every version; an older switch refuses those it does not have.
+    if (vendor === NX_VENDOR_ID) {
+      for (let version = 1; version <= 6; version++) {
+        if (!byName.has(`${version}/${name}`)) byName.set(`${version}/${name}`, raw);
+      }
+    }
   }
 }
 
@@ -98,11 +104,6 @@ export function pullAction(r: ByteReader, version: number): PulledAction {
   body.skip(raw.argAt);
   for (let i = 0; i < raw.argBytes; i++) arg = (arg << 8n) | BigInt(body.u8());
   return { name: raw.name, arg, body };
-}
-
-/** Whether `version` has this raw action. */
-export function hasRawAction(version: number, name: RawActionName): boolean {
-  return byName.has(`${version}/${name}`);
 }
 
 /**

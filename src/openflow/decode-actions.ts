@@ -91,7 +91,6 @@ function decodeRegLoad(r: ByteReader): Action {
 }
 
 function decodeRegLoad2(r: ByteReader): Action {
-  r.skip(6);
   const { field, value, mask } = pullEntry(r);
   if (!field) return bad('OFPBMC_BAD_FIELD');
   allZeros(r, 'OFPBAC_BAD_SET_ARGUMENT');

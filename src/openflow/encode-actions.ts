@@ -6,7 +6,7 @@
  */
 import { requireField } from '../flow/fields.ts';
 import type { Field } from '../flow/fields.ts';
-import { hasRawAction, putAction } from './action-header.ts';
+import { putAction } from './action-header.ts';
 import {
   CT_COMMIT,
   CT_FORCE,
@@ -65,7 +65,6 @@ function putSetFieldAsLoads(w: ByteWriter, version: number, a: SetFieldAction): 
   const isLong = a.raw === 'load2' || !hasShortHeader(a.field) || a.field.name.startsWith('tun_metadata');
   if (isLong) {
     putAction(w, version, 'NXAST_REG_LOAD2', () => {
-      w.zeros(6);
       putFieldEntry(w, a.field, 0, a.value, a.mask);
     });
     return;
@@ -431,12 +430,10 @@ function encodeAction(w: ByteWriter, a: Action, version: number): void {
       });
       return;
     case 'encap':
-      if (hasRawAction(version, 'NXAST_ENCAP')) putEncap(w, version, a);
+      putEncap(w, version, a);
       return;
     case 'decap':
-      if (hasRawAction(version, 'NXAST_DECAP')) {
-        putAction(w, version, 'NXAST_DECAP', () => w.zeros(2).u32(a.newPacketType));
-      }
+      putAction(w, version, 'NXAST_DECAP', () => w.zeros(2).u32(a.newPacketType));
       return;
     case 'delete_field':
       putAction(w, version, 'NXAST_DELETE_FIELD', () => {

@@ -33,9 +33,9 @@ export function putController(w: ByteWriter, version: number, a: ControllerActio
   }
   putAction(w, version, 'NXAST_CONTROLLER2', () => {
     w.zeros(6);
-    if (a.maxLen !== MAX_LEN_ALL) putProp(w, Controller2Prop.MAX_LEN, () => w.u16(a.maxLen));
-    if (a.controllerId !== 0) putProp(w, Controller2Prop.CONTROLLER_ID, () => w.u16(a.controllerId));
-    if (a.reason !== 'action') putProp(w, Controller2Prop.REASON, () => w.u8(reason));
+    if (a.maxLen !== MAX_LEN_ALL) putProp(w, Controller2Prop.MAX_LEN, () => w.u16(a.maxLen).zeros(2));
+    if (a.controllerId !== 0) putProp(w, Controller2Prop.CONTROLLER_ID, () => w.u16(a.controllerId).zeros(2));
+    if (a.reason !== 'action') putProp(w, Controller2Prop.REASON, () => w.u8(reason).zeros(3));
     if (a.userdata.length > 0) putProp(w, Controller2Prop.USERDATA, () => w.bytes(a.userdata));
     if (a.pause) putProp(w, Controller2Prop.PAUSE, () => undefined);
     if (a.meterId !== 0) putProp(w, Controller2Prop.METER_ID, () => w.u32(a.meterId));

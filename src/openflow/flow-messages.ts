@@ -90,7 +90,8 @@ export function putFlowMod(w: ByteWriter, m: FlowMod, c: CodecContext): void {
   if (version > 1) {
     const isAdd = m.command === 'add' || m.modifyCookie;
     w.u64(isAdd ? m.newCookie : m.cookie & m.cookieMask).u64(m.command === 'add' ? 0n : m.cookieMask);
-    w.u8(m.tableId).u8(number).u16(m.idleTimeoutSec).u16(m.hardTimeoutSec).u16(m.priority).u32(m.bufferId);
+    // "All tables" only means something to a deletion.
+    w.u8(m.tableId === OFPTT_ALL && !isDelete ? 0 : m.tableId).u8(number).u16(m.idleTimeoutSec).u16(m.hardTimeoutSec).u16(m.priority).u32(m.bufferId);
     w.u32(m.outPort).u32(m.outGroup).u16(flagBits(m.flags, version)).u16(version >= 5 ? m.importance : 0);
     putOxmMatch(w, m.match, version);
     encodeInstructions(w, m.actions, version);
@@ -391,7 +392,7 @@ function pullFlowStatsEntry(r: ByteReader, form: 'of10' | 'nx' | 'of11', c: Code
   if (form === 'of11') match = pullOxmMatch(e, { loose: false });
   else if (form === 'nx') match = pullNxMatch(e, matchLength).match;
   if (!match) throw new OfpError('OFPBRC_BAD_LEN');
-  const actions = decodeInstructions(e, e.left, c.version, { debugActions: true });
+  const actions = decodeInstructions(e, e.left, c.version, c);
   return {
     match, priority, cookie, tableId, durationMs, idleTimeoutSec, hardTimeoutSec, idleAgeSec, hardAgeSec,
     packetCount, byteCount, flags, importance: c.version >= 5 ? importance : 0, actions,

@@ -7,7 +7,10 @@ import { formatMatch } from '../flow/match-format.ts';
 import { parseMatchPart } from '../flow/match-parse.ts';
 import { fieldByHeaderName, fieldByName } from '../flow/fields.ts';
 import { parseFieldText } from '../flow/field-text.ts';
+import { KeyLayout as K } from '../flow/generated/key.ts';
 import { Match } from '../flow/match.ts';
+import { be16 } from '../flow/numbers-text.ts';
+import { EthType } from '../wire/ether-types.ts';
 import { parseOfpPort } from '../flow/ofp-port-text.ts';
 import type { PortMap } from '../flow/port-map.ts';
 import { noPorts } from '../flow/port-map.ts';
@@ -25,11 +28,12 @@ import { OFPG_ANY, OFPP_NONE, OFPTT_ALL, OFP_NO_BUFFER } from './ports.ts';
 import {
   P_ANY,
   P_NXM_OF11_UP,
+  P_NXM_OXM_ANY,
   P_OF11_UP,
   P_OF12_UP,
   P_OF13_UP,
-  P_OF14_UP,
   P_TID,
+  Protocol,
   P_OF10_ANY,
   usableForMatch,
 } from './protocols.ts';
@@ -126,8 +130,8 @@ function parseCookie(
 ): void {
   const slash = value.indexOf('/');
   if (slash >= 0) {
-    if (command === 'add') fail('cannot specify mask (cookie=COOKIE/MASK) when adding a flow');
-    if (slash === 0) fail('missing cookie value');
+    if (command === 'add') fail('flow additions cannot use a cookie mask');
+    if (slash === 0) fail('flow additions cannot use a cookie mask');
     fm.cookieMask = parseU64(value.slice(slash + 1));
     fm.cookie = parseU64(value.slice(0, slash));
     // Only NXM and 1.1+ can match on cookies.
@@ -135,7 +139,7 @@ function parseCookie(
     return;
   }
   if (command === 'delete' || command === 'delete_strict' || command === 'stats') {
-    fail('cannot specify exact cookie (cookie=COOKIE) when deleting/dumping flows; use cookie=COOKIE/-1 instead');
+    fail(`cannot set cookie (to match on a cookie, specify a mask, e.g. cookie=${value}/-1)`);
   }
   fm.newCookie = parseU64(value);
   fm.modifyCookie = true;
@@ -199,7 +203,6 @@ function parseKeyword(
       if (!allow.timeout) break;
       need();
       fm.importance = parseU16(value, key);
-      c.usable &= P_OF14_UP;
       return;
     case 'cookie':
       need();
@@ -223,10 +226,12 @@ function narrow(key: string, value: string, c: ParseContext): void {
   c.usable &= usableForMatch(field, parseFieldText(field, value, c.ports).mask);
 }
 
-const protocolUsable: Readonly<Record<string, number>> = {
-  ipv6: P_NXM_OF11_UP, ip6: P_NXM_OF11_UP, icmp6: P_NXM_OF11_UP, tcp6: P_NXM_OF11_UP, udp6: P_NXM_OF11_UP,
-  sctp6: P_NXM_OF11_UP, mpls: P_NXM_OF11_UP, mplsm: P_NXM_OF11_UP, rarp: P_ANY,
-}; // prettier-ignore
+/** Fields of IP and above in a match on IPv6: OpenFlow 1.0 and 1.1 have them for IPv4 only. */
+function usesIpv6Fields(match: Match): boolean {
+  if (be16(match.flow, K.dlType) !== EthType.ipv6) return false;
+  const isUsed = (from: number, to: number): boolean => match.mask.subarray(from, to).some((b) => b !== 0);
+  return isUsed(K.nwProto, K.nwFrag + 1) || isUsed(K.tpSrc, K.tpDst + 2) || isUsed(K.tcpFlags, K.tcpFlags + 2);
+}
 
 /**
  * Reads a flow.
@@ -262,12 +267,12 @@ export function parseFlow(
   for (const { key, value } of splitKeyValues(body)) {
     if (parseMatchPart(fm.match, key, value, ports)) {
       narrow(key, value, c);
-      if (value === '' && Object.hasOwn(protocolUsable, key)) c.usable &= protocolUsable[key] ?? P_ANY;
     } else parseKeyword(fm, key, value, verb, c);
   }
-  // Without a new cookie or a mask, a cookie written for add is the flow's.
+  if (usesIpv6Fields(fm.match)) c.usable &= P_NXM_OXM_ANY;
+  // A flow that modifying adds, for want of one to modify, gets cookie 0.
   if (fm.cookieMask === 0n && fm.newCookie === ALL_ONES && (verb === 'modify' || verb === 'modify_strict')) {
-    fm.cookie = 0n;
+    fm.newCookie = 0n;
   }
   if (actionsText !== undefined) {
     const narrowed = c.usable;
@@ -304,7 +309,6 @@ export function parseFlowStatsRequest(
   ports: PortMap = noPorts,
 ): { readonly request: FlowStatsRequest; readonly usable: number } {
   const { flow, usable } = parseFlow(text, 'stats', ports);
-  // Special table IDs only say which flows to dump in all versions.
   const request: FlowStatsRequest = {
     type,
     match: flow.match,
@@ -314,7 +318,11 @@ export function parseFlowStatsRequest(
     outGroup: flow.outGroup,
     tableId: flow.tableId,
   };
-  return { request, usable: usable | (flow.tableId !== OFPTT_ALL ? usable : 0) };
+  // A request names its table in every version: no extension is needed for that.
+  let wider = usable;
+  if ((usable & Protocol.OF10_STD_TID) !== 0) wider |= Protocol.OF10_STD;
+  if ((usable & Protocol.OF10_NXM_TID) !== 0) wider |= Protocol.OF10_NXM;
+  return { request, usable: wider };
 }
 
 /** Seconds with as many digits as there is precision: `1.5s`, as OVS prints durations. */

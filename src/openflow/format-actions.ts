@@ -120,7 +120,7 @@ function formatEncapProps(a: EncapAction): string {
     .map((p) => {
       if (p.type === 1) return `md_type=${p.data[0] ?? 0}`;
       const tlvClass = ((p.data[0] ?? 0) << 8) | (p.data[1] ?? 0);
-      return `tlv(${hex16(tlvClass)},${p.data[2] ?? 0},0x${hexPlain(p.data.subarray(4))})`;
+      return `tlv(${hex16(tlvClass)},${p.data[2] ?? 0},0x${hexPlain(p.data.subarray(4, 4 + (p.data[3] ?? 0)))})`;
     })
     .join(',');
 }

@@ -95,7 +95,7 @@ export function putMatchFields(
   const w = new ByteWriter();
   let impliesEthernet = false;
   const put = (field: Field): void => {
-    const fieldMask = getFieldMask(mask, field);
+    const fieldMask = wireMask(mask, field);
     if (isZero(fieldMask, 0, fieldMask.length)) return;
     if (field.prereqs !== 'none') impliesEthernet = true;
     putFieldEntry(w, field, version, getFieldValue(flow, field), field.maskable ? fieldMask : null);
@@ -126,6 +126,16 @@ export function putMatchFields(
   // Without any field that implies it, "an Ethernet packet" has to be said.
   if (isDefaultType && !impliesEthernet) putFieldEntry(out, requireField('packet_type'), version, PT_ETH, null);
   out.bytes(w.finish());
+}
+
+/** A field's mask as it goes out: two fields count as exact, or not, by other rules than in text. */
+function wireMask(mask: Uint8Array, field: Field): Uint8Array {
+  if (field.name === 'ct_state') return mask.slice(K.ctState, K.ctState + 4);
+  if (field.name === 'ip_frag') {
+    const bits = (mask[K.nwFrag] ?? 0) & 3;
+    return Uint8Array.of(bits === 3 ? 0xff : bits);
+  }
+  return getFieldMask(mask, field);
 }
 
 function putVlan(w: ByteWriter, match: Match, version: number, implied: () => void): void {

@@ -69,9 +69,9 @@ export function putPacketIn2(w: ByteWriter, m: PacketIn, version: number): void 
   if (m.packet.length > 0) putProp(w, Prop.PACKET, () => w.bytes(m.packet));
   if (m.packet.length !== m.totalLen) putProp(w, Prop.FULL_LEN, () => w.u32(m.totalLen));
   if (m.bufferId !== OFP_NO_BUFFER) putProp(w, Prop.BUFFER_ID, () => w.u32(m.bufferId));
-  putProp(w, Prop.TABLE_ID, () => w.u8(m.tableId));
+  putProp(w, Prop.TABLE_ID, () => w.u8(m.tableId).zeros(3));
   if (m.cookie !== ALL_ONES) putProp(w, Prop.COOKIE, () => w.zeros(4).u64(m.cookie));
-  putProp(w, Prop.REASON, () => w.u8(reasonNumber(m.reason, version)));
+  putProp(w, Prop.REASON, () => w.u8(reasonNumber(m.reason, version)).zeros(3));
   putProp(w, Prop.METADATA, () => {
     putMatchFields(w, m.metadata, version);
   });

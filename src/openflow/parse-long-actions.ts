@@ -187,7 +187,7 @@ function parseProp(key: string, value: string): EncapProperty {
   if (key === 'md_type') {
     const type = Number(parseInteger(value) ?? -1n);
     if (type !== 1 && type !== 2) fail('invalid md_type');
-    return { class: NSH_CLASS, type: 1, data: Uint8Array.of(type, 0, 0, 0) };
+    return { class: NSH_CLASS, type: 1, data: Uint8Array.of(type) };
   }
   if (key !== 'tlv') fail(`Invalid property: ${key}`);
   const [tlvClass = '', tlvType = '', data = ''] = value.split(',').map((x) => x.trim());
@@ -199,7 +199,9 @@ function parseProp(key: string, value: string): EncapProperty {
     return fail('Invalid NSH TLV header: ' + value);
   }
   const head = Uint8Array.of(Number(c) >> 8, Number(c) & 0xff, Number(t), bytes.length);
-  return { class: NSH_CLASS, type: 2, data: Uint8Array.from([...head, ...bytes]) };
+  // The property is as long as its padding makes it.
+  const padding = (8 - (bytes.length % 8)) % 8;
+  return { class: NSH_CLASS, type: 2, data: Uint8Array.from([...head, ...bytes, ...new Uint8Array(padding)]) };
 }
 
 export function parseEncap(arg: string): Action {

@@ -68,14 +68,14 @@ export function hexDump(bytes: Uint8Array, withText = true): string {
     s += `${at.toString(16).padStart(8, '0')} `;
     for (let i = 0; i < 16; i++) {
       const b = line[i];
-      const separator = i === 8 && line.length > 8 ? '-' : ' ';
-      s += b === undefined ? '   ' : `${separator}${b.toString(16).padStart(2, '0')}`;
+      const separator = i === 8 && line.length >= 8 ? '-' : ' ';
+      s += b === undefined ? `${separator}  ` : `${separator}${b.toString(16).padStart(2, '0')}`;
     }
     if (withText) {
       const text = Array.from(line, (b) => (b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : '.')).join('');
       s += ` |${text.padEnd(16)}|`;
     }
-    s = `${s.trimEnd()}\n`;
+    s = `${withText ? s : s.replace(/[ -]+$/, '')}\n`;
   }
   return s;
 }
@@ -88,7 +88,7 @@ const commandTexts: Readonly<Record<FlowModCommand, string>> = {
   delete_strict: 'DEL_STRICT',
 };
 
-function formatFlowMod(m: FlowMod, ports: PortMap): string {
+function formatFlowMod(m: FlowMod, version: number, ports: PortMap): string {
   let s = ` ${commandTexts[m.command]}`;
   if (m.tableId !== 0) s += ` table:${m.tableId}`;
   const match = formatFlowMatch(m.match, m.priority, ports);
@@ -102,7 +102,8 @@ function formatFlowMod(m: FlowMod, ports: PortMap): string {
   if (m.outPort !== OFPP_NONE && m.outPort !== 0) s += `out_port:${formatOfpPort(m.outPort, ports)} `;
   if (m.flags.sendFlowRem) s += 'send_flow_rem ';
   if (m.flags.checkOverlap) s += 'check_overlap ';
-  if (m.flags.resetCounts) s += 'reset_counts ';
+  // Old versions reset the counters of an added flow without saying so.
+  if (m.flags.resetCounts && version >= 3) s += 'reset_counts ';
   if (m.flags.noPacketCounts) s += 'no_packet_counts ';
   if (m.flags.noByteCounts) s += 'no_byte_counts ';
   if (m.flags.emergency) s += 'emerg ';
@@ -183,7 +184,7 @@ function formatBody(d: DecodedMessage, ports: PortMap, verbosity: number, showSt
     case 'port_mod':
       return formatPortMod(m, ports);
     case 'flow_mod':
-      return formatFlowMod(m, ports);
+      return formatFlowMod(m, d.version, ports);
     case 'flow_removed':
       return formatFlowRemoved(m, ports);
     case 'packet_in':
@@ -275,7 +276,7 @@ export function formatMessage(bytes: Uint8Array, options: PrintOptions = {}): st
     const { raw, version, xid, body } = decodeHeader(bytes);
     head = `${rawText(raw.name)}${versionText(version)} (xid=0x${xid.toString(16)}):`;
     if (raw.name === 'OFPT_ERROR') return head + formatErrorBody(body.rest(), version, options);
-    const decoded = decodeMessage(bytes, { tableIdExtension: true, debugActions: true });
+    const decoded = decodeMessage(bytes, { tableIdExtension: true });
     const text = head + formatBody(decoded, ports, verbosity, showStats);
     return verbosity >= 3 ? text + hexDump(bytes) : text;
   } catch (e) {
