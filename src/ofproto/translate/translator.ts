@@ -1,6 +1,7 @@
 import type { Core } from '../../arena/core.ts';
 import { KEY_SIZE } from '../../flow/key.layout.ts';
 import { KeyLayout as K } from '../../flow/generated/key.ts';
+import { isZero } from '../../flow/numbers-text.ts';
 import { formatMatch } from '../../flow/match-format.ts';
 import { OFPP_UNSET } from '../../openflow/ports.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
@@ -129,6 +130,10 @@ function finishWildcards(ctx: XlateContext): void {
   if (dv.getUint16(wc + K.vlanTci0) !== 0) ctx.mask16(K.vlanTci0, CFI);
   if (dv.getUint16(wc + K.vlanTci1) !== 0) ctx.mask16(K.vlanTci1, CFI);
   if (((u8[ctx.flow + K.nwFrag] ?? 0) & FRAG_LATER) !== 0) dv.setUint32(wc + K.tpSrc, 0);
+  if (dv.getUint32(upcall + K.tunDst) === 0 && isZero(u8, upcall + K.tunIpv6Dst, 16)) {
+    // A packet of no tunnel has no tunnel fields to match.
+    u8.fill(0, wc + K.tunDst, wc + K.regs);
+  }
   const dlType = dv.getUint16(upcall + K.dlType);
   if (dlType !== 0x8847 && dlType !== 0x8848) u8.fill(0, wc + K.mplsLse0, wc + K.igmpGroupIp4);
   const tpid = dv.getUint16(upcall + K.vlanTpid0);
@@ -242,7 +247,10 @@ function enterTable(ctx: XlateContext, found: number, tableId: number): void {
   if (ctx.trace === null) return;
   const number = `${String(tableId).padStart(2)}. `;
   let text: string;
-  if (found === MISS) text = 'No match, and a "packet-in" is called for.';
+  if (found <= DROP_FRAGS && ctx.bridge !== ctx.input.bridge) {
+    // Behind a patch port OVS shows the hidden rule itself.
+    text = `reg0=0x${found}, priority 0`;
+  } else if (found === MISS) text = 'No match, and a "packet-in" is called for.';
   else if (found === NO_PACKET_IN) text = 'No match.';
   else if (found === DROP_FRAGS) text = 'Packets are IP fragments and the fragment handling mode is "drop".';
   else {
