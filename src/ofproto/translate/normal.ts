@@ -294,7 +294,7 @@ function normal(ctx: XlateContext, inVlans: Vlans, vlans: Vlans): void {
 /** Learns the source address, or notes that later packets will. */
 function learn(ctx: XlateContext, bundle: XBundle, vlan: number, isGratArp: boolean): void {
   const { bridge, flow, input, u32, dv } = ctx;
-  if (input.allowSideEffects) {
+  if (input.allowSideEffects && dv.getUint32(flow + K.packetType) === 0) {
     const table = bridge.config.macTable;
     if (table !== 0 && ctx.x.macLearn(table, vlan, flow + K.dlSrc, ctx.inPort, isGratArp, input.usedMs)) {
       requestRevalidation(ctx.core);

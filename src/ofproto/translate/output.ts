@@ -111,14 +111,14 @@ export function outputToPort(ctx: XlateContext, ofp: number, isLast: boolean, tr
     ctx.report('warn', 'Flow is between protected ports, skipping output.');
     return;
   }
-  if (ctx.dv.getUint32(ctx.flow + K.packetType) !== 0) {
-    ctx.report('warn', 'Trying to send non-Ethernet packet through legacy L2 port. Dropping packet');
-    return;
-  }
   if (port.isPatch) {
     if (port.peer === null) return;
     if (truncate) ctx.reportError('Cannot truncate output to patch port');
     patchOutput(ctx, port, port.peer, isLast);
+    return;
+  }
+  if (ctx.dv.getUint32(ctx.flow + K.packetType) !== 0) {
+    ctx.report('warn', 'Trying to send non-Ethernet packet through legacy L2 port. Dropping packet.');
     return;
   }
   commitActions(ctx);

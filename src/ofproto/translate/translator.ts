@@ -122,6 +122,7 @@ function finishWildcards(ctx: XlateContext): void {
   const { dv, u8, wc } = ctx;
   const upcall = ctx.input.flow;
   u8.fill(0, wc + K.regs, wc + KEY_SIZE);
+  if (dv.getUint32(upcall + K.packetType) !== 0) u8.fill(0, wc + K.dlDst, wc + K.dlType);
   const proto = u8[ctx.flow + K.nwProto];
   if ((ctx.dlType === 0x0800 && proto === 1) || (ctx.dlType === 0x86dd && proto === 58)) {
     u8[wc + K.tpSrc] = 0;
