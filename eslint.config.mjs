@@ -16,6 +16,7 @@ export default tseslint.config(
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/no-namespace': ['error', { allowDeclarations: true }],
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       'jsdoc/no-bad-blocks': 'error',
       'jsdoc/check-tag-names': ['error', { definedTags: ['supports'] }],
     },

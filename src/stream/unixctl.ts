@@ -142,7 +142,7 @@ export class UnixctlServer {
     params: readonly Json[],
     isJsonFormat: boolean,
   ): Promise<void> {
-    log.dbg(`received request ${method}, id=${String(id)}`);
+    log.dbg(`received request ${method}, id=${JSON.stringify(id)}`);
     try {
       const bad = params.findIndex((p) => typeof p !== 'string');
       if (bad >= 0) throw new OvsError('EINVAL', `"${method}" command has non-string argument`);

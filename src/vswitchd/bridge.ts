@@ -388,7 +388,7 @@ function bundleFor(port: PortConfig): SnapshotBundle {
   const tags = port.otherConfig.get('priority-tags');
   const carriesTrunks = vlanMode !== 'access' && port.trunks.length > 0;
   const trunks =
-    carriesTrunks && hasTag && vlanMode.startsWith('native') ? [...port.trunks, port.tag ?? 0] : port.trunks;
+    carriesTrunks && hasTag && vlanMode.startsWith('native') ? [...port.trunks, port.tag] : port.trunks;
   return {
     name: port.name,
     vlanMode,

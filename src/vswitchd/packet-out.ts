@@ -1,5 +1,6 @@
 import type { ArenaClock } from '../arena/clock.ts';
 import type { Core } from '../arena/core.ts';
+import { setPmdNowMs } from '../datapath/generated/pmd.ts';
 import type { PmdLoop } from '../datapath/providers/userspace/pmd-loop.ts';
 import { KEY_SIZE } from '../flow/key.layout.ts';
 import { KeyLayout } from '../flow/generated/key.ts';
@@ -72,6 +73,7 @@ export class PacketOutPath {
     });
     dv.setUint32(this.#key + KeyLayout.inPort, dv.getUint32(packet + PacketLayout.inPort, true));
     if (result.actionsLength > 0) {
+      setPmdNowMs(dv, this.#loop.pmd, nowMs);
       x.pmdExecute(this.#loop.pmd, packet, result.actions, result.actionsLength);
       this.#loop.finishBurst(nowMs);
     }

@@ -1,7 +1,8 @@
 /**
  * The database server in process, for `megaflow up` and tests; the ovsdb-server program uses it too.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readlinkSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { registerDaemonCommands, UnixctlCommands, UnixctlServer } from '../../stream/index.ts';
 import type { Timers } from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
@@ -86,6 +87,14 @@ export async function startOvsdbServer(options: {
   readonly remotes: readonly string[];
   readonly unixctlPath: string | null;
 }): Promise<RunningOvsdbServer> {
-  if (!existsSync(options.file)) createDatabase(options.file, readSchemaFile(defaultSchemaFile()));
-  return await runOvsdbServer({ files: [options.file], remotes: options.remotes, unixctlPath: options.unixctlPath });
+  const file = linkTarget(options.file);
+  mkdirSync(dirname(file), { recursive: true });
+  if (!existsSync(file)) createDatabase(file, readSchemaFile(defaultSchemaFile()));
+  return await runOvsdbServer({ files: [file], remotes: options.remotes, unixctlPath: options.unixctlPath });
+}
+
+/** Debian's /etc/openvswitch/conf.db is a link whose target need not exist yet: a file is made there. */
+function linkTarget(file: string): string {
+  const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+  return isLink ? resolve(dirname(file), readlinkSync(file)) : file;
 }

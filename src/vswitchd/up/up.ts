@@ -27,7 +27,9 @@ const labTickMs = 20;
 
 /** `megaflow up`: database server, switch and lab in one process, in the foreground. */
 export async function up(options: UpOptions): Promise<number> {
-  const dirs = ovsDirs();
+  const rundir = process.env['OVS_RUNDIR'];
+  // One variable gives a second switch a place for everything of its own.
+  const dirs = ovsDirs(rundir === undefined ? process.env : { OVS_LOGDIR: rundir, OVS_DBDIR: rundir, ...process.env });
   for (const dir of [dirs.rundir, dirs.logdir, dirs.dbdir]) mkdirSync(dir, { recursive: true });
   initVlog(program);
   // The view owns the terminal; warnings go there too, the rest to the log file.

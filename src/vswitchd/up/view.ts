@@ -1,6 +1,7 @@
 import { PmdLayout } from '../../datapath/generated/pmd.ts';
 import type { LabNetwork } from '../../lab/lab-network.ts';
 import type { HostCounters } from '../../lab/virtual-host.ts';
+import { shownPort } from '../status.ts';
 import type { Switchd } from '../switchd.ts';
 
 /** One reading of the counters that the view shows. */
@@ -10,6 +11,13 @@ interface Reading {
   readonly emc: number;
   readonly megaflow: number;
   readonly missed: number;
+}
+
+const OFPP_LOCAL = 65534;
+
+function portText(ofport: number | null): string {
+  if (ofport === null) return '-';
+  return shownPort(ofport) === OFPP_LOCAL ? 'LOCAL' : String(ofport);
 }
 
 /** The text of `megaflow up`: what the switch does now, and what to try next. */
@@ -59,7 +67,7 @@ export class LiveView {
         }
         const s = i.netdev.statistics();
         lines.push(
-          `  ${i.config.name.padEnd(10)} port ${String(i.ofport ?? '-').padEnd(6)} ${i.netdev.type.padEnd(9)}` +
+          `  ${i.config.name.padEnd(10)} port ${portText(i.ofport).padEnd(6)} ${i.netdev.type.padEnd(9)}` +
             ` rx ${String(s['rx_packets'] ?? 0).padStart(10)}  tx ${String(s['tx_packets'] ?? 0).padStart(10)}`,
         );
       }
