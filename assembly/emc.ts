@@ -108,7 +108,6 @@ export function emcInsert(pmd: usize, key: usize, present: u32, hash: u32, mf: u
   const old: usize = load<u32>(header);
   if (old == mf) return;
   if (!megaflowTryRef(mf)) return;
-  if (old != 0) megaflowUnref(old);
   store<u32>(header, <u32>mf);
   store<u32>(header, present, 4);
   store<u32>(header, hash, 8);
@@ -119,6 +118,7 @@ export function emcInsert(pmd: usize, key: usize, present: u32, hash: u32, mf: u
     stored += 64;
     rest &= rest - 1;
   }
+  if (old != 0) megaflowUnref(old);
 }
 
 /** Looks at some entries and lets go of dead megaflows. */

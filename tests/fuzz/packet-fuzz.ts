@@ -145,7 +145,7 @@ export class PacketFuzzer {
   }
 
   /** Half of all packets come from a small set of mutants, so that caches hit. */
-  #recent: Uint8Array[] = [];
+  readonly #recent: Uint8Array[] = [];
 
   #frame(corpus: readonly Uint8Array[]): Uint8Array {
     const pick = this.#random.u32();
@@ -154,8 +154,7 @@ export class PacketFuzzer {
     }
     const base = corpus[(pick >>> 1) % corpus.length] ?? new Uint8Array(0);
     const frame = (pick >>> 28) === 0 ? base : mutate(base, this.#random).subarray(0, MAX_FRAME);
-    this.#recent[this.#random.u32() % 256] = frame;
-    this.#recent = this.#recent.filter((f) => f !== undefined);
+    this.#recent[this.#random.u32() % Math.min(256, this.#recent.length + 1)] = frame;
     return frame;
   }
 
