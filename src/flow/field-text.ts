@@ -3,7 +3,7 @@ import { tcpFlagNames } from '../wire/ether-types.ts';
 import { UsageError } from '../util/errors.ts';
 import type { Field } from './fields.ts';
 import { ctStateFlagNames, tunFlagNames } from './match-format.ts';
-import { maskIsValid, valueIsValid } from './match-set.ts';
+import { maskIsValid } from './match-set.ts';
 import { be16, be32, formatFlags, formatFlagsMasked, hexBytes, hexNumber, hexPadded, putBe16, putBe32 } from './numbers-text.ts';
 import type { FlagNames } from './numbers-text.ts';
 import { formatOfpPort, parseOfpPort } from './ofp-port-text.ts';
@@ -37,11 +37,6 @@ export function parseFieldValueText(field: Field, text: string, ports: PortMap =
   const { value, mask } = parseFieldText(field, text, ports);
   if (!mask.every((b) => b === 0xff)) throw new UsageError(`${text}: wildcards not allowed here`);
   return value;
-}
-
-/** Whether `parseFieldText`'s value is one that the field takes; else ovs-ofctl says "bad value". */
-export function checkFieldValue(field: Field, value: Uint8Array, text: string): void {
-  if (!valueIsValid(field, value)) throw new UsageError(`${text}: bad value for ${field.name}`);
 }
 
 function exact(value: Uint8Array): FieldValue {
@@ -102,16 +97,16 @@ export function parseUnsigned(text: string): bigint | undefined {
 
 function parseInteger(field: Field, text: string): FieldValue {
   const slash = text.indexOf('/');
-  const read = (part: string): Uint8Array => {
+  const read = (part: string, what: string): Uint8Array => {
     const v = part.startsWith('-') && integerText.test(part.slice(1)) ? 1n << 1024n : parseUnsigned(part);
-    if (v === undefined) throw new UsageError(`${part}: bad syntax for ${field.name} value`);
+    if (v === undefined) throw new UsageError(`${text}: bad syntax for ${field.name} ${what}`);
     if (v >> BigInt(8 * field.bytes) !== 0n) {
       throw new UsageError(`${text}: value too large for ${field.bytes}-byte field ${field.name}`);
     }
     return bigintBytes(v, field.bytes);
   };
-  if (slash < 0) return exact(read(text));
-  return { value: read(text.slice(0, slash)), mask: read(text.slice(slash + 1)) };
+  if (slash < 0) return exact(read(text, 'value'));
+  return { value: read(text.slice(0, slash), 'value'), mask: read(text.slice(slash + 1), 'mask') };
 }
 
 export function bigintBytes(v: bigint, length: number): Uint8Array {
@@ -156,7 +151,7 @@ function parseNetwork(
   const rest = text.slice(slash + 1);
   const mask = read(rest);
   if (mask) return { value, mask };
-  if (!/^\d+$/.test(rest)) throw new UsageError(`${text}: ${badAddress}`);
+  if (!/^\d+$/.test(rest)) throw new UsageError(`${text}: ${bits === 128 && /^[0-9a-fA-F:.]+$/.test(rest) ? 'Invalid IPv6 mask' : badAddress}`);
   if (Number(rest) > bits) throw new UsageError(`${text}: ${badPrefix}`);
   return { value, mask: prefixMask(Number(rest), bits / 8) };
 }

@@ -1,5 +1,3 @@
-import { UsageError } from '../util/errors.ts';
-
 /** One `key`, `key=value`, `key:value` or `key(value)` of a flow or action text. */
 export interface KeyValue {
   readonly key: string;
@@ -14,8 +12,6 @@ const separators = ', \t\r\n';
 /**
  * Splits text into keys and values as ovs-ofctl does: items are divided by commas and blanks; a value
  * in parentheses runs to the matching one; parentheses and brackets nest inside other values.
- *
- * @throws UsageError for unbalanced parentheses.
  */
 export function splitKeyValues(text: string): KeyValue[] {
   const out: KeyValue[] = [];
@@ -40,8 +36,8 @@ export function splitKeyValues(text: string): KeyValue[] {
         else if (text[i] === ')') depth--;
         i++;
       }
-      if (depth !== 0) throw new UsageError(`${text.slice(start)}: missing parenthesis`);
-      out.push({ key, value: text.slice(from, i - 1), delimiter });
+      // An unclosed one takes all that is left.
+      out.push({ key, value: text.slice(from, depth === 0 ? i - 1 : i), delimiter });
       continue;
     }
     while (i < text.length && (depth > 0 || !separators.includes(text[i] ?? ''))) {

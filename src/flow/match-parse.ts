@@ -1,6 +1,6 @@
 import { EthType, IpProto } from '../wire/ether-types.ts';
 import { UsageError } from '../util/errors.ts';
-import { checkFieldValue, parseFieldText, parseFieldValueText } from './field-text.ts';
+import { parseFieldText, parseFieldValueText } from './field-text.ts';
 import { fieldByName } from './fields.ts';
 import type { Field } from './fields.ts';
 import { KeyLayout as K } from './generated/key.ts';
@@ -36,29 +36,29 @@ export const protocolWords: ReadonlyMap<string, readonly [dlType: number, nwProt
 ] as const);
 
 /**
- * Adds one condition of flow text to a match: a protocol word (`tcp`) or `field=value[/mask]`.
+ * Adds one condition of flow text to a match: a protocol word (`tcp`) or `field=value[/mask]`; a field
+ * without a value is a wildcard. Bits that the field does not have are dropped, as ovs-ofctl does.
  *
  * @param value Text after the `=`, empty for a word alone.
  * @returns False when the key is no match keyword (`priority`, `table`, ...): it is the caller's.
  * @throws UsageError with ovs-ofctl's text.
  */
 export function parseMatchPart(match: Match, key: string, value: string, ports: PortMap = noPorts): boolean {
-  if (value === '') {
-    const words = protocolWords.get(key);
-    if (words) {
-      setDlType(match, words[0]);
-      if (words[1] !== 0) setNwProto(match, words[1]);
-      return true;
-    }
-    if (key === 'eth') {
-      setDefaultPacketType(match);
-      return true;
-    }
+  const words = protocolWords.get(key);
+  if (words) {
+    setDlType(match, words[0]);
+    if (words[1] !== 0) setNwProto(match, words[1]);
+    return true;
+  }
+  if (key === 'eth') {
+    setDefaultPacketType(match);
+    return true;
   }
   const field = fieldByName(key);
   if (!field) return false;
-  const { value: v, mask } = parseFieldText(field, value, ports);
-  if (field.name !== 'ip_frag') checkFieldValue(field, v, value);
+  // The place of a tunnel option depends on the switch's TLV table, which text does not know.
+  if (key.startsWith('tun_metadata')) throw new UsageError(`${key}: tunnel options are not supported`);
+  const { value: v, mask } = parseFieldText(field, value === '' ? '*' : value, ports);
   setMatchField(match, field, v, mask);
   if (field.prereqs !== 'none') setDefaultPacketType(match);
   return true;
@@ -82,8 +82,9 @@ function setNwProto(match: Match, proto: number): void {
  */
 export function parseMatchText(text: string, ports: PortMap = noPorts): Match {
   const match = new Match();
-  for (const { key, value } of splitKeyValues(text)) {
-    if (!parseMatchPart(match, key, value, ports)) throw new UsageError(`${key}: unknown field ${key}`);
+  for (const { key, value, delimiter } of splitKeyValues(text)) {
+    if (parseMatchPart(match, key, value, ports)) continue;
+    throw new UsageError(delimiter === '' ? `field ${key} missing value` : `unknown keyword ${key}`);
   }
   return match;
 }
@@ -107,7 +108,7 @@ export function parseExactFlow(text: string, ports: PortMap = noPorts): Uint8Arr
   const flow = new Uint8Array(KEY_SIZE);
   putBe32(flow, K.actsetOutput, 0xfffffff7);
   for (const { key, value } of splitKeyValues(text)) {
-    const words = value === '' ? protocolWords.get(key) : undefined;
+    const words = protocolWords.get(key);
     if (words) {
       if (!isZero(flow, K.dlType, 2)) throw new UsageError(`${text}: Ethernet type set multiple times`);
       putBe16(flow, K.dlType, words[0]);
