@@ -10,3 +10,4 @@ export * from './unixctl.ts';
 export * from './reconnect.ts';
 export * from './session.ts';
 export * from './daemon-commands.ts';
+export * from './unixctl-client.ts';

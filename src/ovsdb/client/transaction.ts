@@ -6,6 +6,7 @@
  * transaction; after the commit `realUuid` gives the lasting one. `verify` adds the condition that a
  * column still has the contents that the replica has: if not, the commit answers `try again`.
  */
+import { rateLimit, vlog } from '../../util/log.ts';
 import { SystemRandom, randomUuid } from '../../util/random.ts';
 import { formatJson, isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
@@ -32,6 +33,8 @@ interface Pending {
   readonly mutations: Json[];
 }
 
+const log = vlog('ovsdb_idl');
+const transactErrors = rateLimit(5, 5);
 const $random = new SystemRandom();
 
 export class IdlTransaction {
@@ -169,7 +172,7 @@ export class IdlTransaction {
   readonly #toJson = (type: Parameters<typeof atomToJson>[0], atom: Atom): Json =>
     type === 'uuid' && typeof atom === 'string' && this.isInserted(atom) ? ['named-uuid', rowName(atom)] : atomToJson(type, atom);
 
-  /** The operations as they would be sent. */
+  /** The operations as they would be sent; none if nothing would change. */
   operations(): Json[] {
     const waits: Json[] = [];
     const changes: Json[] = [];
@@ -201,14 +204,15 @@ export class IdlTransaction {
         changes.push({ op: 'mutate', table, where: self, mutations: pending.mutations });
       }
     }
+    if (changes.length === 0) return [];
     const operations = [...waits, ...changes];
-    if (changes.length > 0 && this.#increment !== undefined) {
+    if (this.#increment !== undefined) {
       const { table, uuid, column } = this.#increment;
       const where: Json = [['_uuid', '==', this.#toJson('uuid', uuid)]];
       operations.push({ op: 'mutate', table, where, mutations: [[column, '+=', 1]] });
       operations.push({ op: 'select', table, where, columns: [column] });
     }
-    return changes.length === 0 && this.#increment === undefined && waits.length === 0 ? [] : operations;
+    return operations;
   }
 
   /**
@@ -219,8 +223,7 @@ export class IdlTransaction {
    */
   async commit(): Promise<CommitStatus> {
     const operations = this.operations();
-    const isIdle = operations.every((op) => isJsonObject(op) && op['op'] === 'wait');
-    if (isIdle && this.#increment === undefined) return 'unchanged';
+    if (operations.length === 0) return 'unchanged';
     const { lockName } = this.#idl;
     const params: Json[] = [this.#idl.databaseName];
     if (lockName !== undefined) {
@@ -255,6 +258,7 @@ export class IdlTransaction {
       if (error === 'not owner') return 'not locked';
       if (error === 'aborted') continue;
       this.#error = errorFromJson(result);
+      log.warn(`transaction error: ${formatJson(this.#error.toJson(), true)}`, transactErrors);
       return 'error';
     }
     operations.forEach((operation, i) => {

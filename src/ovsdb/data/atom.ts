@@ -153,7 +153,7 @@ export function atomFromText(type: AtomicType, text: string, symbols?: SymbolTab
         const wide = BigInt(text.replace(/^\+/, ''));
         if (wide >= INT64_MIN && wide <= INT64_MAX) return normalInteger(wide);
       }
-      throw new OvsdbError(`"${text}" is not a valid integer`);
+      throw new OvsdbError(`"${text}" is not a valid integer or range`);
     }
     case 'real': {
       const value = Number(text);

@@ -1,0 +1,42 @@
+/** `COLUMN[:KEY][OPERATOR VALUE]`, the argument form of set, find, get and others. */
+import type { Atom, SymbolTable } from '../../ovsdb/data/atom.ts';
+import { checkedAtomFromText, readToken } from '../../ovsdb/data/text.ts';
+import type { ColumnType } from '../../ovsdb/data/type.ts';
+import type { ColumnSchema, TableSchema } from '../../ovsdb/schema.ts';
+import { UsageError } from '../../util/errors.ts';
+import { findColumn } from './names.ts';
+
+export interface ColumnKeyValue {
+  readonly column: ColumnSchema;
+  readonly key: string | null;
+  readonly operator: string | null;
+  readonly value: string | null;
+}
+
+/** @param operators Those allowed; what follows the column without being one is returned as operator if none are. */
+export function parseColumnKeyValue(table: TableSchema, text: string, operators: readonly string[]): ColumnKeyValue {
+  const name = readToken(text, 0);
+  if (name.token === '') throw new UsageError(`${text}: missing column name`);
+  const column = findColumn(table, name.token);
+  let at = name.end;
+  let key: string | null = null;
+  if (text.charAt(at) === ':') {
+    const read = readToken(text, at + 1);
+    if (read.token === '') throw new UsageError(`${text}: missing key`);
+    key = read.token;
+    at = read.end;
+  }
+  const rest = text.slice(at);
+  if (rest === '') return { column, key, operator: null, value: null };
+  if (operators.length === 0) return { column, key, operator: rest, value: null };
+  const operator = [...operators].sort((a, b) => b.length - a.length).find((o) => rest.startsWith(o));
+  if (operator === undefined) {
+    throw new UsageError(`${text}: argument does not end in "=" followed by a value.`);
+  }
+  return { column, key, operator, value: rest.slice(operator.length) };
+}
+
+/** The key part as an atom of the column's key type. */
+export function parseKeyText(type: ColumnType, text: string, symbols: SymbolTable): Atom {
+  return checkedAtomFromText(type.key, text, symbols);
+}

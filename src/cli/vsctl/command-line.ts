@@ -1,0 +1,122 @@
+/** The command line of ovs-vsctl: global options, then commands set apart by `--`, each with its own options. */
+import { getopt } from '../../sys/getopt.ts';
+import type { OptionSpec, ParsedOption } from '../../sys/getopt.ts';
+import { UsageError } from '../../util/errors.ts';
+import { tableOptions } from '../table.ts';
+import { bridgeCommands } from './bridge-commands.ts';
+import type { Command, Invocation } from './context.ts';
+import { databaseCommands } from './database-commands.ts';
+import { switchCommands } from './switch-commands.ts';
+
+export const commands: Readonly<Record<string, Command>> = { ...switchCommands, ...bridgeCommands, ...databaseCommands };
+
+export const globalOptions: readonly OptionSpec[] = [
+  { name: 'db', arg: 'required' },
+  { name: 'no-syslog' },
+  { name: 'no-wait' },
+  { name: 'dry-run' },
+  { name: 'oneline' },
+  { name: 'timeout', short: 't', arg: 'required' },
+  { name: 'retry' },
+  { name: 'commands' },
+  { name: 'options' },
+  { name: 'verbose', short: 'v', arg: 'optional' },
+  { name: 'log-file', arg: 'optional' },
+  { name: 'syslog-target', arg: 'required' },
+  { name: 'syslog-method', arg: 'required' },
+  { name: 'private-key', short: 'p', arg: 'required' },
+  { name: 'certificate', short: 'c', arg: 'required' },
+  { name: 'ca-cert', short: 'C', arg: 'required' },
+  { name: 'help', short: 'h' },
+  { name: 'version', short: 'V' },
+  ...tableOptions,
+];
+
+/** Options of commands may stand among the global ones, before the first command. */
+const commandOptions: readonly OptionSpec[] = [
+  ...new Map(
+    Object.values(commands)
+      .flatMap((command) => command.options)
+      .map((name) => name.replace(/=$/, ''))
+      .filter((name) => !globalOptions.some((o) => o.name === name))
+      .map((name): [string, OptionSpec] => {
+        const takesValue = Object.values(commands).some((c) => c.options.includes(`${name}=`));
+        return [name, takesValue ? { name, arg: 'required' } : { name }];
+      }),
+  ).values(),
+];
+
+export interface CommandLine {
+  readonly options: readonly ParsedOption[];
+  readonly invocations: readonly Invocation[];
+}
+
+/** @throws UsageError */
+export function parseCommandLine(argv: readonly string[]): CommandLine {
+  const start = endOfOptions(argv);
+  const parsed = getopt(argv.slice(0, start), [...globalOptions, ...commandOptions]);
+  const local = new Map<string, string | null>();
+  const options: ParsedOption[] = [];
+  for (const option of parsed.options) {
+    if (globalOptions.some((o) => o.name === option.name)) options.push(option);
+    else local.set(option.name, option.value);
+  }
+  const words = argv.slice(start);
+  const invocations: Invocation[] = [];
+  let from = 0;
+  for (let at = 0; at <= words.length; at++) {
+    if (at < words.length && words[at] !== '--') continue;
+    if (at > from) invocations.push(parseInvocation(words.slice(from, at), invocations.length === 0 ? local : new Map()));
+    from = at + 1;
+  }
+  return { options, invocations };
+}
+
+/** Index of the first word that is neither an option nor the value of one; a `--` before commands is dropped. */
+function endOfOptions(argv: readonly string[]): number {
+  const specs = [...globalOptions, ...commandOptions];
+  let at = 0;
+  for (; at < argv.length; at++) {
+    const word = argv[at] ?? '';
+    if (word === '--' || word === '-' || !word.startsWith('-')) break;
+    const takesNext = word.startsWith('--')
+      ? !word.includes('=') && specs.some((s) => s.arg === 'required' && s.name === word.slice(2))
+      : specs.some((s) => s.arg === 'required' && s.short === word.at(-1)) && word.length === 2;
+    if (takesNext) at++;
+  }
+  return at;
+}
+
+function parseInvocation(words: readonly string[], before: ReadonlyMap<string, string | null>): Invocation {
+  const options = new Map(before);
+  let at = 0;
+  for (; at < words.length; at++) {
+    const word = words[at] ?? '';
+    if (!word.startsWith('-')) break;
+    if (!word.startsWith('--')) throw new UsageError(`unknown option '${word}'`);
+    const equals = word.indexOf('=');
+    const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
+    if (options.has(name)) throw new UsageError(`'${word}' option specified multiple times`);
+    options.set(name, equals < 0 ? null : word.slice(equals + 1));
+  }
+  const name = words[at];
+  if (name === undefined) throw new UsageError('missing command name (use --help for help)');
+  const command = commands[name];
+  if (command === undefined) throw new UsageError(`unknown command '${name}'; use --help for help`);
+  for (const [option, value] of options) {
+    const spec = command.options.find((o) => o.replace(/=$/, '') === option);
+    if (spec === undefined) throw new UsageError(`'${name}' command has no '--${option}' option`);
+    if (spec.endsWith('=') && value === null) throw new UsageError(`missing argument to '--${option}' option on '${name}' command`);
+    if (!spec.endsWith('=') && value !== null) {
+      throw new UsageError(`'--${option}' option on '${name}' does not accept an argument`);
+    }
+  }
+  const args = words.slice(at + 1);
+  if (args.length < command.minArgs) throw new UsageError(`'${name}' command requires at least ${command.minArgs} arguments`);
+  if (args.length > command.maxArgs) {
+    const hasOption = args.some((arg) => arg.startsWith('--'));
+    const note = hasOption ? ' (note that options must precede command names and follow a "--" argument)' : '';
+    throw new UsageError(`'${name}' command takes at most ${command.maxArgs} arguments${note}`);
+  }
+  return { name, args, options };
+}
