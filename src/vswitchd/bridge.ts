@@ -10,6 +10,7 @@ import { formatMac, parseMac } from '../wire/address.ts';
 import type { DatapathId, OfpPort } from '../util/brand.ts';
 import { vlog } from '../util/log.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from './config/model.ts';
+import { shownPort } from './port-text.ts';
 
 const log = vlog('bridge');
 
@@ -224,7 +225,7 @@ export class Bridge {
       iface.ofport = this.ofproto.addPort(describe(iface.netdev), requested);
       iface.describedSeq = iface.netdev.changeSeq;
       iface.error = null;
-      log.info(`bridge ${this.name}: added interface ${config.name} on port ${iface.ofport}`);
+      log.info(`bridge ${this.name}: added interface ${config.name} on port ${shownPort(iface.ofport)}`);
     } catch (error) {
       await this.#closeInterface(iface, `could not add network device ${config.name} to ofproto (${messageOf(error)})`);
       log.warn(iface.error ?? '');
@@ -233,7 +234,7 @@ export class Bridge {
 
   async #closeInterface(iface: BridgeInterface, error: string | null): Promise<void> {
     if (iface.ofport !== null) {
-      log.info(`bridge ${this.name}: deleted interface ${iface.config.name} on port ${iface.ofport}`);
+      log.info(`bridge ${this.name}: deleted interface ${iface.config.name} on port ${shownPort(iface.ofport)}`);
       flushMacPort(this.#core, this.macTable, iface.ofport);
       this.ofproto.delPort(iface.ofport);
     }

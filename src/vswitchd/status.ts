@@ -3,6 +3,7 @@ import { formatMac } from '../wire/address.ts';
 import type { Bridge, BridgeInterface } from './bridge.ts';
 import type { SwitchConfig } from './config/model.ts';
 import type { ColumnValue, RowUpdate } from './config/store.ts';
+import { shownPort } from './port-text.ts';
 
 /**
  * What the database should say of the running switch: status columns of Interface, Bridge,
@@ -62,11 +63,6 @@ export function statusUpdates(
     },
   });
   return updates;
-}
-
-/** Reserved port numbers are 32 bits wide inside, and shown in OpenFlow 1.0's 16 bits. */
-export function shownPort(ofport: number): number {
-  return ofport >= 0xffff_ff00 ? ofport & 0xffff : ofport;
 }
 
 function interfaceStatus(iface: BridgeInterface): Record<string, ColumnValue> {

@@ -3,7 +3,7 @@ import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError } from '../../util/errors.ts';
 import { formatMac } from '../../wire/address.ts';
 import type { Bridge } from '../bridge.ts';
-import { shownPort } from '../status.ts';
+import { shownPort } from '../port-text.ts';
 import type { Switchd } from '../switchd.ts';
 
 const OFPP_LOCAL = 65534;

@@ -7,7 +7,7 @@ import type { OdpPortNames } from '../../odp/key-format.ts';
 import { formatOdpKey } from '../../odp/key-text.ts';
 import type { UnixctlCommands } from '../../stream/unixctl.ts';
 import { OvsError } from '../../util/errors.ts';
-import { shownPort } from '../status.ts';
+import { shownPort } from '../port-text.ts';
 import type { Switchd } from '../switchd.ts';
 import type { PmdView } from '../threads/pmd-pool.ts';
 

@@ -1,7 +1,7 @@
 import { PmdLayout } from '../../datapath/generated/pmd.ts';
 import type { LabNetwork } from '../../lab/lab-network.ts';
 import type { HostCounters } from '../../lab/virtual-host.ts';
-import { shownPort } from '../status.ts';
+import { shownPort } from '../port-text.ts';
 import type { Switchd } from '../switchd.ts';
 
 /** One reading of the counters that the view shows. */
