@@ -12,6 +12,8 @@ const lib = koffi.load('libc.so.6');
 
 export type Pointer = NodeJS.ArrayBufferView | bigint | null;
 
+/** The C declaration says what `F` must say. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- a cast with the type in front reads best here
 function fn<F>(definition: string): F {
   return lib.func(definition) as F;
 }

@@ -14,6 +14,7 @@ import { packetData, packetLength } from '../generated/packet.ts';
 import type { Netdev } from '../provider.ts';
 import { openNetdev, openPortIo } from '../registry.ts';
 import { testNetdevProvider } from '../testing/contract.ts';
+import type { DeviceUnderTest } from '../testing/contract.ts';
 import { openRawSocket } from './system.ts';
 
 const prefix = `nd${process.pid % 100_000}`;
@@ -35,7 +36,7 @@ const unavailable = reason();
  * The far end of a cable or of a tap. Frames go in by a plain raw socket, and come out by a system
  * port, which puts VLAN tags back that the kernel takes off.
  */
-function farEnd(core: Core, name: string): { inject(frame: Uint8Array): void; collect(): Uint8Array[]; close(): void } {
+function farEnd(core: Core, name: string): Pick<DeviceUnderTest, 'inject' | 'collect' | 'close'> {
   const netdev = openNetdev('system', name, new Map());
   const fd = openRawSocket(netdev.ifindex);
   const io = openPortIo(netdev.attach(1), core, true);
@@ -72,8 +73,10 @@ testNetdevProvider({
     const end = farEnd(core, far);
     return {
       netdev,
-      inject: end.inject,
-      collect: end.collect,
+      inject: (frame) => {
+        end.inject(frame);
+      },
+      collect: () => end.collect(),
       close: () => {
         end.close();
         netdev.close();
@@ -94,8 +97,10 @@ testNetdevProvider({
     const end = farEnd(core, name);
     return {
       netdev,
-      inject: end.inject,
-      collect: end.collect,
+      inject: (frame) => {
+        end.inject(frame);
+      },
+      collect: () => end.collect(),
       close: () => {
         end.close();
         netdev.close();
