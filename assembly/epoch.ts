@@ -2,7 +2,7 @@ import { ArenaRoot } from './generated/arena-root';
 import { BlockHeader } from './generated/block-header';
 import { ThreadBlock } from './generated/thread-block';
 import { BLOCK_DEFERRED, BLOCK_DEFERRED_RULE, BLOCK_LIVE, blockState, cachesFlushOf, countBadFree, free, setBlockState } from './memory';
-import { ARENA_ROOT, me, myIndex, threadBlock, threadMarkDead, threadRelease } from './thread';
+import { ARENA_ROOT, me, myIndex, THREAD_DEAD, threadBlock, threadMarkDead, threadRelease } from './thread';
 import { breakLocks } from './lock';
 import { clsSettle } from './classifier';
 import { ruleReclaim } from './rule';
@@ -32,6 +32,7 @@ export function threadOffline(): void {
 
 /** Top of a step: no address from before is used after. Returns blocks still in limbo. */
 export function quiesce(): u32 {
+  if (myIndex == 0 && load<u32>(ARENA_ROOT, ArenaRoot.orphans) != 0) reapOrphans();
   if (load<u32>(me, ThreadBlock.limboHead) == 0) {
     const now = atomic.load<u64>(ARENA_ROOT + ArenaRoot.epoch);
     if (load<u64>(me, ThreadBlock.epoch) != now) atomic.store<u64>(me + ThreadBlock.epoch, now);
@@ -111,13 +112,28 @@ function defer(block: usize, state: u32): void {
   store<u32>(me, load<u32>(me, ThreadBlock.limboCount) + 1, ThreadBlock.limboCount);
 }
 
-/** The calling thread ends in order: what it still holds in limbo goes to the free list or stays for main. */
+/** The calling thread ends in order; blocks that it has in limbo are left to main. */
 export function threadDetach(): void {
   threadOffline();
   cachesFlushOf(me);
   atomic.store<u32>(me + ThreadBlock.stopped, 1);
-  if (load<u32>(me, ThreadBlock.limboHead) == 0) threadRelease(myIndex);
-  else threadMarkDead(myIndex);
+  if (load<u32>(me, ThreadBlock.limboHead) == 0) {
+    threadRelease(myIndex);
+    return;
+  }
+  threadMarkDead(myIndex);
+  atomic.add<u32>(ARENA_ROOT + ArenaRoot.orphans, 1);
+}
+
+/** Main takes over threads that ended in order with blocks in limbo. */
+function reapOrphans(): void {
+  const n = atomic.load<u32>(ARENA_ROOT + ArenaRoot.threadCount);
+  for (let i: u32 = 1; i < n; i++) {
+    const block = threadBlock(i);
+    if (atomic.load<u32>(block + ThreadBlock.state) != THREAD_DEAD || atomic.load<u32>(block + ThreadBlock.stopped) == 0) continue;
+    atomic.sub<u32>(ARENA_ROOT + ArenaRoot.orphans, 1);
+    threadReap(i);
+  }
 }
 
 /**

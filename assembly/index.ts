@@ -29,7 +29,7 @@ export {
   ruleUnref,
   ruleVisible,
 } from './rule';
-export { maskBits, ruleExpand, ruleMatchesLoose, ruleMatchesLooseBits } from './rule-match';
+export { keyClear, keyCopy, maskBits, ruleExpand, ruleMatchesLoose, ruleMatchesLooseBits } from './rule-match';
 export {
   clsCreate,
   clsDestroy,

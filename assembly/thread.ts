@@ -12,7 +12,7 @@ import { ThreadBlock } from './generated/thread-block';
 // @ts-ignore: decorator
 @inline const THREAD_LIVE: u32 = 1;
 // @ts-ignore: decorator
-@inline const THREAD_DEAD: u32 = 2;
+@inline export const THREAD_DEAD: u32 = 2;
 
 /** This thread's block, and its index (per instance: see globals.md). */
 export let me: usize = 0;

@@ -12,6 +12,22 @@ import { TrieNode } from './generated/trie-node';
  */
 // @ts-ignore: decorator
 @inline const EDGE_BITS: u32 = 32;
+// @ts-ignore: decorator
+@inline const ONE_RULE: u32 = 1 << 8;
+
+/** Bits of the edge to the node. */
+// @ts-ignore: decorator
+@inline
+function nodeBits(node: usize): u32 {
+  return load<u32>(node, TrieNode.bitsRules) & 0xff;
+}
+
+/** Distinct matches with exactly the node's prefix. */
+// @ts-ignore: decorator
+@inline
+function nodeRules(node: usize): u32 {
+  return load<u32>(node, TrieNode.bitsRules) >> 8;
+}
 
 /** Up to 32 bits of the value from bit `ofs` on, left-aligned; bits past `end` are not read. */
 // @ts-ignore: decorator
@@ -41,7 +57,7 @@ function edgeAddr(node: usize, bit: u32): usize {
 @inline
 function equalBits(node: usize, value: usize, ofs: u32, end: u32): u32 {
   const diff = load<u32>(node, TrieNode.prefix) ^ bitsAt(value, ofs, end);
-  return min<u32>(clz<u32>(diff), min<u32>(load<u32>(node, TrieNode.bits), end - ofs));
+  return min<u32>(clz<u32>(diff), min<u32>(nodeBits(node), end - ofs));
 }
 
 /**
@@ -55,8 +71,8 @@ export function trieLookup(root: usize, value: usize, bits: u32, plens: usize): 
   while (node != 0) {
     const equal = equalBits(node, value, length, bits);
     length += equal;
-    if (equal < load<u32>(node, TrieNode.bits)) return length + 1;
-    if (plens != 0 && length != 0 && load<u32>(node, TrieNode.rules) != 0) {
+    if (equal < nodeBits(node)) return length + 1;
+    if (plens != 0 && length != 0 && nodeRules(node) != 0) {
       const at = plens + (<usize>((length - 1) >> 5) << 2);
       store<u32>(at, load<u32>(at) | (1 << ((length - 1) & 31)));
     }
@@ -73,8 +89,7 @@ function nodeNew(prefix: u32, bits: u32, rules: u32): usize {
   const node = alloc(<u32>TrieNode.SIZE);
   if (node == 0) return 0;
   store<u32>(node, prefix, TrieNode.prefix);
-  store<u32>(node, bits, TrieNode.bits);
-  store<u32>(node, rules, TrieNode.rules);
+  store<u32>(node, bits | (rules << 8), TrieNode.bitsRules);
   return node;
 }
 
@@ -121,9 +136,9 @@ export function trieInsert(root: usize, value: usize, plen: u32): bool {
     }
     const equal = equalBits(node, value, ofs, plen);
     ofs += equal;
-    if (equal < load<u32>(node, TrieNode.bits)) return splitNode(edge, node, equal, value, ofs, plen);
+    if (equal < nodeBits(node)) return splitNode(edge, node, equal, value, ofs, plen);
     if (ofs == plen) {
-      store<u32>(node, load<u32>(node, TrieNode.rules) + 1, TrieNode.rules);
+      store<u32>(node, load<u32>(node, TrieNode.bitsRules) + ONE_RULE, TrieNode.bitsRules);
       return true;
     }
     edge = edgeAddr(node, bitAt(value, ofs));
@@ -134,7 +149,7 @@ export function trieInsert(root: usize, value: usize, plen: u32): bool {
 function splitNode(edge: usize, node: usize, equal: u32, value: usize, ofs: u32, plen: u32): bool {
   const prefix = load<u32>(node, TrieNode.prefix);
   const parent = nodeNew(prefix & topBits(equal), equal, ofs == plen ? 1 : 0);
-  const lower = nodeNew(prefix << equal, load<u32>(node, TrieNode.bits) - equal, load<u32>(node, TrieNode.rules));
+  const lower = nodeNew(prefix << equal, nodeBits(node) - equal, nodeRules(node));
   const branch = ofs < plen ? branchNew(value, ofs, plen) : 0;
   if (parent == 0 || lower == 0 || (ofs < plen && branch == 0)) {
     free(parent);
@@ -161,12 +176,11 @@ export function trieRemove(root: usize, value: usize, plen: u32): void {
 /** Returns false when the prefix is not in the trie. The edges above are tidied on the way back. */
 function removeBelow(edge: usize, node: usize, value: usize, at: u32, plen: u32): bool {
   const equal = equalBits(node, value, at, plen);
-  if (equal < load<u32>(node, TrieNode.bits)) return false;
+  if (equal < nodeBits(node)) return false;
   const ofs = at + equal;
   if (ofs == plen) {
-    const rules = load<u32>(node, TrieNode.rules);
-    if (rules == 0) return false;
-    store<u32>(node, rules - 1, TrieNode.rules);
+    if (nodeRules(node) == 0) return false;
+    store<u32>(node, load<u32>(node, TrieNode.bitsRules) - ONE_RULE, TrieNode.bitsRules);
   } else {
     const below = edgeAddr(node, bitAt(value, ofs));
     const next = <usize>load<u32>(below);
@@ -178,7 +192,7 @@ function removeBelow(edge: usize, node: usize, value: usize, at: u32, plen: u32)
 
 /** Drops a node without rules and branches, joins one without rules and with one branch to it. */
 function tidy(edge: usize, node: usize): void {
-  if (load<u32>(node, TrieNode.rules) != 0) return;
+  if (nodeRules(node) != 0) return;
   const edge0 = <usize>load<u32>(node, TrieNode.edge0);
   const edge1 = <usize>load<u32>(node, TrieNode.edge1);
   if (edge0 != 0 && edge1 != 0) return;
@@ -188,15 +202,15 @@ function tidy(edge: usize, node: usize): void {
     deferFree(node);
     return;
   }
-  const bits = load<u32>(node, TrieNode.bits);
-  const onlyBits = load<u32>(only, TrieNode.bits);
+  const bits = nodeBits(node);
+  const onlyBits = nodeBits(only);
   if (bits + onlyBits > EDGE_BITS) return;
   const onlyPrefix = load<u32>(only, TrieNode.prefix);
   // Without memory the two nodes stay apart, which is the same trie.
   const joined = nodeNew(
     load<u32>(node, TrieNode.prefix) | (bits == 32 ? 0 : onlyPrefix >> bits),
     bits + onlyBits,
-    load<u32>(only, TrieNode.rules),
+    nodeRules(only),
   );
   if (joined == 0) return;
   store<u32>(joined, load<u32>(only, TrieNode.edge0), TrieNode.edge0);

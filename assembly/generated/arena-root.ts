@@ -49,6 +49,9 @@ export namespace ArenaRoot {
   /** u32: Guards the states of thread blocks. */
   // @ts-ignore: decorator
   @inline export const threadLock: usize = 76;
+  /** u32: Threads that ended with blocks in limbo; main takes these over when quiescent. */
+  // @ts-ignore: decorator
+  @inline export const orphans: usize = 80;
   /** u32: Guards the page heap. */
   // @ts-ignore: decorator
   @inline export const pageLock: usize = 128;

@@ -3,20 +3,17 @@
 /** Offsets of trie-node (OVS trie_node). Use as `load<u32>(p, TrieNode.field)`. */
 export namespace TrieNode {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 32;
+  @inline export const SIZE: usize = 16;
   /** u32: Bits of the edge to this node, from the top, in host order. */
   // @ts-ignore: decorator
   @inline export const prefix: usize = 0;
-  /** u32: How many, 0 to 32. */
+  /** u32: How many bits, 0 to 32; from bit 8 on: distinct matches with exactly this prefix. */
   // @ts-ignore: decorator
-  @inline export const bits: usize = 4;
-  /** u32: Distinct matches with exactly this prefix. */
-  // @ts-ignore: decorator
-  @inline export const rules: usize = 8;
+  @inline export const bitsRules: usize = 4;
   /** ptr: Continues with a 0 bit. */
   // @ts-ignore: decorator
-  @inline export const edge0: usize = 12;
+  @inline export const edge0: usize = 8;
   /** ptr: Continues with a 1 bit. */
   // @ts-ignore: decorator
-  @inline export const edge1: usize = 16;
+  @inline export const edge1: usize = 12;
 }

@@ -26,6 +26,7 @@ export const arenaRootLayout = {
     epoch: { at: 64, type: 'u64', doc: 'Global epoch, from 1 (epoch.ts).' },
     threadCount: { at: 72, type: 'u32', doc: 'Thread blocks ever used: no block above is in use.' },
     threadLock: { at: 76, type: 'u32', doc: 'Guards the states of thread blocks.' },
+    orphans: { at: 80, type: 'u32', doc: 'Threads that ended with blocks in limbo; main takes these over when quiescent.' },
     pageLock: { at: 128, type: 'u32', doc: 'Guards the page heap.' },
     pageTable: { at: 132, type: 'ptr', doc: 'First page descriptor.' },
     pageFirst: { at: 136, type: 'u32', doc: 'First page of the heap.' },

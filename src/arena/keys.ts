@@ -21,5 +21,5 @@ export function readKey(core: Core, at: number, out: Uint8Array = new Uint8Array
 }
 
 export function clearKey(core: Core, at: number): void {
-  core.u8.fill(0, at, at + KEY_BYTES);
+  core.x.keyClear(at);
 }

@@ -82,14 +82,13 @@ export const clsTriesLayout = {
 /** A node of a prefix trie. */
 export const trieNodeLayout = {
   name: 'trie-node',
-  size: 32,
+  size: 16,
   source: 'OVS trie_node',
   fields: {
     prefix: { at: 0, type: 'u32', doc: 'Bits of the edge to this node, from the top, in host order.' },
-    bits: { at: 4, type: 'u32', doc: 'How many, 0 to 32.' },
-    rules: { at: 8, type: 'u32', doc: 'Distinct matches with exactly this prefix.' },
-    edge0: { at: 12, type: 'ptr', doc: 'Continues with a 0 bit.' },
-    edge1: { at: 16, type: 'ptr', doc: 'Continues with a 1 bit.' },
+    bitsRules: { at: 4, type: 'u32', doc: 'How many bits, 0 to 32; from bit 8 on: distinct matches with exactly this prefix.' },
+    edge0: { at: 8, type: 'ptr', doc: 'Continues with a 0 bit.' },
+    edge1: { at: 12, type: 'ptr', doc: 'Continues with a 1 bit.' },
   },
 } as const satisfies LayoutSpec;
 

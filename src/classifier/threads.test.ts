@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { listThreads, memoryStats } from '../arena/memory-stats.ts';
+import { memoryStats } from '../arena/memory-stats.ts';
 import { settle, testCore } from '../arena/testing/test-core.ts';
 
 interface Report {
@@ -54,7 +54,6 @@ describe('threads', () => {
     expect(reports.map((r) => r.errors)).toEqual([0, 0, 0, 0]);
     expect(reports.map((r) => r.lookups > 0)).toEqual([true, true, true, true]);
     expect(x.clsRuleCount(cls)).toBe(kept.length);
-    for (const t of listThreads(core)) if (t.index > 0) x.threadReap(t.index);
     settle(core);
     expect(memoryStats(core)).toMatchObject({ blocksInUse: before.blocksInUse, limboBlocks: 0, badFrees: 0 });
     for (const rule of kept) x.clsRemove(cls, rule, 0);

@@ -33,6 +33,8 @@ export const ArenaRootLayout = {
   threadCount: 72,
   /** Guards the states of thread blocks. */
   threadLock: 76,
+  /** Threads that ended with blocks in limbo; main takes these over when quiescent. */
+  orphans: 80,
   /** Guards the page heap. */
   pageLock: 128,
   /** First page descriptor. */
@@ -172,6 +174,13 @@ export function arenaRootThreadLock(v: DataView, p: number): number {
 }
 export function setArenaRootThreadLock(v: DataView, p: number, value: number): void {
   v.setUint32(p + 76, value, true);
+}
+
+export function arenaRootOrphans(v: DataView, p: number): number {
+  return v.getUint32(p + 80, true);
+}
+export function setArenaRootOrphans(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 80, value, true);
 }
 
 export function arenaRootPageLock(v: DataView, p: number): number {

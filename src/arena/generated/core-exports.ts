@@ -45,6 +45,8 @@ export interface CoreExports {
   ruleTryRef(rule: number): number;
   ruleUnref(rule: number): void;
   ruleVisible(rule: number, version: number): number;
+  keyClear(key: number): void;
+  keyCopy(to: number, from: number): void;
   maskBits(mask: number): number;
   ruleExpand(rule: number, flowOut: number, maskOut: number): void;
   ruleMatchesLoose(rule: number, flow: number, mask: number): number;

@@ -2,17 +2,15 @@
 
 /** Offsets of trie-node (OVS trie_node). */
 export const TrieNodeLayout = {
-  size: 32,
+  size: 16,
   /** Bits of the edge to this node, from the top, in host order. */
   prefix: 0,
-  /** How many, 0 to 32. */
-  bits: 4,
-  /** Distinct matches with exactly this prefix. */
-  rules: 8,
+  /** How many bits, 0 to 32; from bit 8 on: distinct matches with exactly this prefix. */
+  bitsRules: 4,
   /** Continues with a 0 bit. */
-  edge0: 12,
+  edge0: 8,
   /** Continues with a 1 bit. */
-  edge1: 16,
+  edge1: 12,
 } as const;
 
 export function trieNodePrefix(v: DataView, p: number): number {
@@ -22,30 +20,23 @@ export function setTrieNodePrefix(v: DataView, p: number, value: number): void {
   v.setUint32(p + 0, value, true);
 }
 
-export function trieNodeBits(v: DataView, p: number): number {
+export function trieNodeBitsRules(v: DataView, p: number): number {
   return v.getUint32(p + 4, true);
 }
-export function setTrieNodeBits(v: DataView, p: number, value: number): void {
+export function setTrieNodeBitsRules(v: DataView, p: number, value: number): void {
   v.setUint32(p + 4, value, true);
 }
 
-export function trieNodeRules(v: DataView, p: number): number {
+export function trieNodeEdge0(v: DataView, p: number): number {
   return v.getUint32(p + 8, true);
 }
-export function setTrieNodeRules(v: DataView, p: number, value: number): void {
+export function setTrieNodeEdge0(v: DataView, p: number, value: number): void {
   v.setUint32(p + 8, value, true);
 }
 
-export function trieNodeEdge0(v: DataView, p: number): number {
+export function trieNodeEdge1(v: DataView, p: number): number {
   return v.getUint32(p + 12, true);
 }
-export function setTrieNodeEdge0(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 12, value, true);
-}
-
-export function trieNodeEdge1(v: DataView, p: number): number {
-  return v.getUint32(p + 16, true);
-}
 export function setTrieNodeEdge1(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 16, value, true);
+  v.setUint32(p + 12, value, true);
 }
