@@ -13,7 +13,7 @@ import type { ConfigStore } from './config/store.ts';
 import type { DummyMode } from './dummy-mode.ts';
 import { SocketConnections } from './openflow-connections.ts';
 import { Switchd } from './switchd.ts';
-import { OVS_VERSION, versionText } from './version.ts';
+import { OVS_VERSION, versionText } from '../util/version.ts';
 
 const log = vlog('vswitchd');
 

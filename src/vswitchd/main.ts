@@ -4,7 +4,7 @@ import { ovsRundir } from '../sys/dirs.ts';
 import { UsageError } from '../util/errors.ts';
 import { Daemon } from './daemon.ts';
 import { OvsdbStore } from './config/ovsdb-store.ts';
-import { versionText } from './version.ts';
+import { versionText } from '../util/version.ts';
 import { parseDummyMode, type DummyMode } from './dummy-mode.ts';
 
 const program = 'ovs-vswitchd';

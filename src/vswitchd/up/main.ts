@@ -1,5 +1,5 @@
 import { UsageError } from '../../util/errors.ts';
-import { versionText } from '../version.ts';
+import { versionText } from '../../util/version.ts';
 import { up, type UpOptions } from './up.ts';
 
 const usage = `megaflow: an Open vSwitch in TypeScript

@@ -1,0 +1,85 @@
+/**
+ * ovs-dpctl: administers datapaths (ovs-dpctl(8)).
+ *
+ * The stock program opens kernel datapaths by itself. Userspace datapaths live in ovs-vswitchd, which
+ * has the same commands under dpctl/: they are sent there.
+ */
+import { UnixctlClient, controlSocketPath } from '../stream/index.ts';
+import { ovsRundir } from '../sys/dirs.ts';
+import { getopt } from '../sys/getopt.ts';
+import { initVlog, vlogSet, vlogSetVerbosity } from '../sys/vlog-sink.ts';
+import { OvsError, UsageError } from '../util/errors.ts';
+import { versionText } from '../util/version.ts';
+
+const program = 'ovs-dpctl';
+
+const help = `${program}: Open vSwitch datapath management utility
+usage: ${program} [OPTIONS] COMMAND [ARG...]
+  dump-dps                    display names of all datapaths
+  show                        show basic info on all datapaths
+  show DP...                  show basic info on each DP
+  dump-flows [DP]             display flows in DP
+  del-flows [DP]              delete all flows from DP
+
+Options:
+  -s, --statistics            print statistics for port or flow
+  -m, --more                  increase verbosity of output
+  --names, --no-names         show port names or numbers
+  -h, --help                  display this help message
+  -V, --version               display version information
+
+The commands are carried out by ovs-vswitchd, which must be running.
+`;
+
+const commands: readonly string[] = ['dump-dps', 'show', 'dump-flows', 'del-flows'];
+
+export async function main(argv: readonly string[]): Promise<number> {
+  initVlog(program);
+  vlogSet('console:warn');
+  try {
+    return await run(argv);
+  } catch (error) {
+    if (!(error instanceof OvsError)) throw error;
+    process.stderr.write(`${program}: ${error.message}\n`);
+    return 1;
+  }
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { options, rest } = getopt(argv, [
+    { name: 'statistics', short: 's' },
+    { name: 'more', short: 'm' },
+    { name: 'names' },
+    { name: 'no-names' },
+    { name: 'verbose', short: 'v', arg: 'optional' },
+    { name: 'help', short: 'h' },
+    { name: 'version', short: 'V' },
+  ]);
+  const flags: string[] = [];
+  for (const { name, value } of options) {
+    if (name === 'help' || name === 'version') {
+      process.stdout.write(name === 'help' ? help : `${versionText(program)}\n`);
+      return 0;
+    }
+    if (name === 'verbose') vlogSetVerbosity(value);
+    else if (name === 'statistics') flags.push('-s');
+    else if (name === 'more') flags.push('-m');
+    else flags.push(`--${name}`);
+  }
+  const [command, ...args] = rest;
+  if (command === undefined) throw new UsageError('missing command name; use --help for help');
+  if (!commands.includes(command)) throw new UsageError(`unknown command '${command}'; use --help for help`);
+  const client = await UnixctlClient.connect(controlSocketPath('ovs-vswitchd', ovsRundir()));
+  try {
+    const { isError, result } = await client.call(`dpctl/${command}`, [...flags, ...args]);
+    const text = typeof result === 'string' ? result : '';
+    if (isError) {
+      process.stderr.write(`${program}: ${text}`);
+      return 1;
+    }
+    process.stdout.write(text);
+    return 0;
+  } finally {
+    client.close();
+  }
+}

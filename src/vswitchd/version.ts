@@ -1,1 +1,0 @@
-export { OVS_VERSION, versionText } from '../util/version.ts';
