@@ -135,8 +135,11 @@ function triesExclude(tries: usize, plens: u32, stages: u32, stage: u32, flow: u
   return false;
 }
 
-/** Like findMatch, gathering the bits that decided in `wc`. */
-function findMatchWc(subtable: usize, version: u64, flow: usize, tries: usize, wc: usize): usize {
+/**
+ * Adds to `wc` the bits that tell that no rule of the subtable matches: those of the stages up to the
+ * first that fails.
+ */
+function foldMiss(subtable: usize, flow: usize, tries: usize, wc: usize): void {
   const generationPlens = load<u32>(subtable, ClsSubtable.triePlens);
   const isCurrent = generationPlens >> 24 == load<u32>(tries, ClsTries.generation);
   const plens = isCurrent ? generationPlens & 0xff_ffff : 0;
@@ -147,36 +150,33 @@ function findMatchWc(subtable: usize, version: u64, flow: usize, tries: usize, w
   for (let i: u32 = 0; i < n; i++) {
     if (plens != 0 && triesExclude(tries, plens, stages, i, flow, wc)) {
       foldMask(subtable, from, wc);
-      return 0;
+      return;
     }
     const to = stageEnd(subtable, i);
     sum = hashRange(subtable, flow, from, to, sum);
     from = to;
     if (!countHas(<usize>load<u32>(indexAddr(subtable, i)), <u32>(sum >> 32))) {
       foldMask(subtable, to, wc);
-      return 0;
+      return;
     }
   }
   if (plens != 0 && triesExclude(tries, plens, stages, n, flow, wc)) {
     foldMask(subtable, from, wc);
-    return 0;
+    return;
   }
   const words = load<u32>(subtable, ClsSubtable.words);
-  const rule = findMatch(subtable, version, flow, <u32>(hashRange(subtable, flow, from, words, sum) >> 32));
-  const portsPlen = load<u32>(subtable, ClsSubtable.portsPlen);
-  if (rule == 0 && portsPlen != 0) {
-    const mask = load<u32>(subtable, ClsSubtable.portsMask);
-    const value = me + ThreadBlock.scratch;
-    store<u32>(value, load<u32>(flow, Key.tpSrc) & mask);
-    const bits = trieLookup(subtable + ClsSubtable.portsTrie, value, 32, 0);
-    const prefix = bits >= 32 ? 0xffff_ffff : bswap<u32>(~(0xffff_ffff >> bits));
-    const ports = load<u32>(wc, Key.tpSrc) | (mask & prefix);
+  if (load<u32>(subtable, ClsSubtable.portsPlen) == 0) {
     foldMask(subtable, words, wc);
-    store<u32>(wc, ports, Key.tpSrc);
-    return 0;
+    return;
   }
+  const mask = load<u32>(subtable, ClsSubtable.portsMask);
+  const value = me + ThreadBlock.scratch;
+  store<u32>(value, load<u32>(flow, Key.tpSrc) & mask);
+  const bits = trieLookup(subtable + ClsSubtable.portsTrie, value, 32, 0);
+  const prefix = bits >= 32 ? 0xffff_ffff : bswap<u32>(~(0xffff_ffff >> bits));
+  const ports = load<u32>(wc, Key.tpSrc) | (mask & prefix);
   foldMask(subtable, words, wc);
-  return rule;
+  store<u32>(wc, ports, Key.tpSrc);
 }
 
 /**
@@ -197,12 +197,12 @@ export function clsLookup(cls: usize, version: f64, flow: usize, wc: usize): usi
     const entry = vectorEntry(vector, i);
     if (best != 0 && load<i32>(entry, 4) <= bestPriority) break;
     const subtable = <usize>load<u32>(entry);
-    let rule: usize;
+    const words = load<u32>(subtable, ClsSubtable.words);
+    const rule = findMatch(subtable, at, flow, <u32>(hashRange(subtable, flow, 0, words, 0) >> 32));
     if (wc != 0) {
-      rule = findMatchWc(subtable, at, flow, tries, wc);
-    } else {
-      const sum = hashRange(subtable, flow, 0, load<u32>(subtable, ClsSubtable.words), 0);
-      rule = findMatch(subtable, at, flow, <u32>(sum >> 32));
+      // A rule that matches passes all stages and tries: they need asking for a miss only.
+      if (rule != 0) foldMask(subtable, words, wc);
+      else foldMiss(subtable, flow, tries, wc);
     }
     if (rule == 0) continue;
     const priority = load<i32>(rule, Rule.priority);
