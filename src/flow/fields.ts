@@ -162,6 +162,3 @@ export function fieldHeader(field: Field, version: number): FieldHeader | undefi
   return best ?? field.headers[0];
 }
 
-export function isRegister(field: Field): boolean {
-  return /^x{0,2}reg\d/.test(field.name);
-}

@@ -10,7 +10,7 @@ const widths: Record<string, number> = {
 }; // prettier-ignore
 
 /** Bytes of a slot of the key. */
-export function keySlotSize(field: KeyField): number {
+function keySlotSize(field: KeyField): number {
   const f = keyLayout.fields[field];
   return f.type === 'bytes' ? f.length : (widths[f.type] ?? 0);
 }

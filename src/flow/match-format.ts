@@ -178,7 +178,7 @@ function formatTypes(
   return { text, dlType, skipType: name !== undefined, skipProto: false };
 }
 
-export function formatPacketType(value: number, mask: number): string {
+function formatPacketType(value: number, mask: number): string {
   const ns = value >>> 16;
   if (mask === 0xffffffff) return `packet_type=(${ns},${ns === 1 ? hexNumber(value & 0xffff) : value & 0xffff}),`;
   if (mask === 0xffff0000) return `packet_type=(${ns},*),`;

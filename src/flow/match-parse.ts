@@ -15,7 +15,7 @@ import { prereqsMet } from './prereqs.ts';
 import { wholeField, writeSubfield } from './subfield.ts';
 
 /** Protocol words of flow text: dl_type and nw_proto (0 = not set). */
-export const protocolWords: ReadonlyMap<string, readonly [dlType: number, nwProto: number]> = new Map([
+const protocolWords: ReadonlyMap<string, readonly [dlType: number, nwProto: number]> = new Map([
   ['ip', [EthType.ipv4, 0]],
   ['ipv4', [EthType.ipv4, 0]],
   ['ip4', [EthType.ipv4, 0]],
@@ -139,7 +139,7 @@ export function parseExactFlow(text: string, ports: PortMap = noPorts): Uint8Arr
  * Writes a whole value into a flow, with what the field's own meaning adds (the CFI bit of a VLAN). Bits
  * that the field does not have are dropped.
  */
-export function setFlowField(flow: Uint8Array, field: Field, value: Uint8Array): void {
+function setFlowField(flow: Uint8Array, field: Field, value: Uint8Array): void {
   if (field.name === 'dl_vlan' || field.name === 'dl_vlan_pcp' || field.name === 'vlan_pcp') {
     const one = new Match(flow, new Uint8Array(KEY_SIZE));
     setMatchField(one, field, value);

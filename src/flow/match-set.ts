@@ -93,7 +93,7 @@ function maskWholeSlot(mask: Uint8Array, field: Field): void {
 }
 
 /** Makes a match ignore a field. */
-export function wildcardMatchField(match: Match, field: Field): void {
+function wildcardMatchField(match: Match, field: Field): void {
   const zero = new Uint8Array(field.bytes);
   const whole = wholeValue(field);
   if (field.format === 'ofp port' || field.format === 'ofp port oxm') {

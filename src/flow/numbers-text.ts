@@ -49,15 +49,11 @@ export function hexBytes(bytes: Uint8Array): string {
   return digits === '' ? '0' : `0x${digits}`;
 }
 
-export function u16Hex(name: string, f: Uint8Array, m: Uint8Array, at: number): string {
-  return hexMasked(name, be16(f, at), be16(m, at), 0xffff);
-}
-
 export function u32Hex(name: string, f: Uint8Array, m: Uint8Array, at: number): string {
   return hexMasked(name, be32(f, at), be32(m, at), 0xffffffff);
 }
 
-export function hexMasked(name: string, value: number, mask: number, full: number): string {
+function hexMasked(name: string, value: number, mask: number, full: number): string {
   if (mask === 0) return '';
   return mask === full ? `${name}=${hexNumber(value)},` : `${name}=${hexNumber(value)}/${hexNumber(mask)},`;
 }
@@ -89,7 +85,7 @@ export function macMasked(name: string, f: Uint8Array, m: Uint8Array, at: number
   return `${name}=${macWithMask(f, m, at)},`;
 }
 
-export function macWithMask(f: Uint8Array, m: Uint8Array, at: number): string {
+function macWithMask(f: Uint8Array, m: Uint8Array, at: number): string {
   return isOnes(m, at, 6) ? formatMac(f, at) : `${formatMac(f, at)}/${formatMac(m, at)}`;
 }
 
@@ -99,7 +95,7 @@ export function ipv4Masked(name: string, f: Uint8Array, m: Uint8Array, at: numbe
 }
 
 /** `1.2.3.4`, `1.2.3.0/24` or `1.2.0.4/255.255.0.255`. */
-export function ipv4WithMask(f: Uint8Array, m: Uint8Array, at: number): string {
+function ipv4WithMask(f: Uint8Array, m: Uint8Array, at: number): string {
   const n = prefixLength(m, at, 4);
   const ip = formatIpv4(f, at);
   return n === 32 ? ip : n < 0 ? `${ip}/${formatIpv4(m, at)}` : `${ip}/${n}`;
@@ -110,7 +106,7 @@ export function ipv6Masked(name: string, f: Uint8Array, m: Uint8Array, at: numbe
   return `${name}=${ipv6WithMask(f, m, at)},`;
 }
 
-export function ipv6WithMask(f: Uint8Array, m: Uint8Array, at: number): string {
+function ipv6WithMask(f: Uint8Array, m: Uint8Array, at: number): string {
   const n = prefixLength(m, at, 16);
   const ip = formatIpv6(f, at);
   return n === 128 ? ip : n < 0 ? `${ip}/${formatIpv6(m, at)}` : `${ip}/${n}`;

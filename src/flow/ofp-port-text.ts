@@ -1,9 +1,8 @@
-import { UsageError } from '../util/errors.ts';
 import type { PortMap } from './port-map.ts';
 import { noPorts } from './port-map.ts';
 
 /** Reserved ports, 32-bit numbers, with the names that text uses. */
-export const reservedPorts: readonly (readonly [name: string, port: number])[] = [
+const reservedPorts: readonly (readonly [name: string, port: number])[] = [
   ['IN_PORT', 0xfffffff8],
   ['TABLE', 0xfffffff9],
   ['NORMAL', 0xfffffffa],
@@ -41,13 +40,6 @@ export function parseOfpPort(text: string, ports: PortMap = noPorts): number | u
   for (const [name, number] of reservedPorts) if (name === upper) return number;
   if (upper === 'NONE') return 0xffffffff;
   return ports.byName(unquote(text));
-}
-
-/** @throws UsageError in ovs-ofctl's words. */
-export function requireOfpPort(text: string, ports: PortMap = noPorts): number {
-  const port = parseOfpPort(text, ports);
-  if (port === undefined) throw new UsageError(`${text}: invalid or unknown port`);
-  return port;
 }
 
 function unquote(text: string): string {

@@ -50,11 +50,6 @@ export function readSubfieldPart(u8: Uint8Array, base: number, sf: Subfield, fro
   return (readBits(u8, base + sf.field.end - (bit >>> 3), bit & 7, hi - lo) << up) >>> 0;
 }
 
-/** A subfield of up to 64 bits as a bigint, for control code. */
-export function readSubfield64(u8: Uint8Array, base: number, sf: Subfield): bigint {
-  return (BigInt(readSubfieldPart(u8, base, sf, 32)) << 32n) | BigInt(readSubfieldPart(u8, base, sf, 0));
-}
-
 /** Writes the low 32 bits of a subfield; its higher bits become zero. */
 export function writeSubfield32(u8: Uint8Array, base: number, sf: Subfield, value: number): void {
   const lo = firstBit(sf);

@@ -1,4 +1,4 @@
-import { internetChecksum } from './checksum.ts';
+import { checksum } from '../wire/checksum.ts';
 
 /**
  * A host on a virtual wire: answers ARP, ICMP echo and UDP echo, and asks others on demand.
@@ -56,7 +56,7 @@ export class VirtualHost {
     const sequence = (this.#sequence = (this.#sequence + 1) & 0xffff);
     body.set([8, 0, 0, 0, 0, 1, sequence >> 8, sequence & 0xff]);
     body.set($probes, 8);
-    putU16(body, 2, internetChecksum(body));
+    putU16(body, 2, checksum(body, 0, body.length));
     if (this.#sendIp(ip, PROTO_ICMP, body)) this.counters.echoRequests++;
   }
 
@@ -96,7 +96,7 @@ export class VirtualHost {
     if (protocol === PROTO_ICMP && body[0] === 8) {
       body[0] = 0;
       putU16(body, 2, 0);
-      putU16(body, 2, internetChecksum(body));
+      putU16(body, 2, checksum(body, 0, body.length));
       this.#reply(frame, source, PROTO_ICMP, body);
     } else if (protocol === PROTO_ICMP && body[0] === 0) this.counters.echoReplies++;
     else if (protocol === PROTO_UDP && u16(body, 2) === ECHO_PORT) {
@@ -143,7 +143,7 @@ export class VirtualHost {
     frame[23] = protocol;
     frame.set(this.ip, 26);
     frame.set(ip, 30);
-    putU16(frame, 24, internetChecksum(frame.subarray(14, 34)));
+    putU16(frame, 24, checksum(frame, 14, 34));
     frame.set(body, 34);
     return frame;
   }
@@ -165,7 +165,7 @@ function udpSegment(source: Uint8Array, target: Uint8Array, sourcePort: number, 
   putU16(pseudo, 14, targetPort);
   putU16(pseudo, 16, length);
   pseudo.set(data, 20);
-  putU16(pseudo, 18, internetChecksum(pseudo) || 0xffff);
+  putU16(pseudo, 18, checksum(pseudo, 0, pseudo.length) || 0xffff);
   return pseudo.subarray(12);
 }
 

@@ -4,7 +4,7 @@ import { KEY_SIZE } from '../flow/key.layout.ts';
 import { be16, be32, isZero, putBe16, putBe32 } from '../flow/numbers-text.ts';
 import { dlTypeNone, EthType, IpProto, isMplsType, isVlanType } from '../wire/ether-types.ts';
 import { OdpActionWriter } from './action-writer.ts';
-import { attributeMap, le16, le32, putLe32 } from './attributes.ts';
+import { attributeMap, le16, le32 } from './attributes.ts';
 import { OvsKeyAttr as A, OvsNshKeyAttr } from './attrs.ts';
 import { readTunnelKey, writeTunnelKey } from './tunnel-key.ts';
 
@@ -290,9 +290,3 @@ function readHeaders(attrs: ReadonlyMap<number, Uint8Array>, key: Uint8Array, is
   }
 }
 
-/** A u32 in host order as an attribute payload. */
-export function hostWord(value: number): Uint8Array {
-  const b = new Uint8Array(4);
-  putLe32(b, 0, value);
-  return b;
-}

@@ -7,7 +7,7 @@ import { OvsKeyAttr as A } from './attrs.ts';
  * Kinds: `u8`, `be16`, `be32` print decimal, with an `x` hexadecimal; `u32x` and `u16x` are in host
  * (little-endian) order.
  */
-export type PartKind = 'u8' | 'u8x' | 'be16' | 'be16x' | 'be32' | 'be32x' | 'u16x' | 'u32x' | 'mac' | 'ipv4' | 'ipv6' | 'frag';
+type PartKind = 'u8' | 'u8x' | 'be16' | 'be16x' | 'be32' | 'be32x' | 'u16x' | 'u32x' | 'mac' | 'ipv4' | 'ipv6' | 'frag';
 
 export interface PartSpec {
   readonly name: string;
@@ -17,7 +17,7 @@ export interface PartSpec {
   readonly bits?: number;
 }
 
-export interface KeySpec {
+interface KeySpec {
   readonly attr: number;
   readonly name: string;
   readonly size: number;

@@ -9,8 +9,7 @@ import { le32 } from './attributes.ts';
  *
  * The header is a ready-made outer packet header (Ethernet, IP, UDP or GRE, tunnel).
  */
-export const TNL_PUSH_HEADER_AT = 16;
-export const TNL_PUSH_HEADER_MAX = 512;
+const TNL_PUSH_HEADER_AT = 16;
 
 export function formatTnlPush(p: Uint8Array, portName: (port: number) => string): string {
   if (p.length < TNL_PUSH_HEADER_AT) return 'tnl_push(bad length)';

@@ -13,9 +13,9 @@ import { WireError } from '../util/errors.ts';
  *       controller  24 flags u8 (1 dont_send, 2 continuation), 26 reason u16, 28 recirc_id u32,
  *                   32 rule cookie u64 (low word first), 40 controller id u16, 42 max_len u16
  */
-export const USER_COOKIE_SIZE = 48;
+const USER_COOKIE_SIZE = 48;
 
-export const UserCookieType = {
+const UserCookieType = {
   sflow: 1,
   slowPath: 2,
   flowSample: 3,

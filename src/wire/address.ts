@@ -2,7 +2,7 @@
 
 const hexDigits = '0123456789abcdef';
 
-export function hex2(byte: number): string {
+function hex2(byte: number): string {
   return (hexDigits[(byte >>> 4) & 15] ?? '') + (hexDigits[byte & 15] ?? '');
 }
 

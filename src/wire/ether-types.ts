@@ -38,8 +38,6 @@ export function isVlanType(ethertype: number): boolean {
   return ethertype === EthType.vlan8021q || ethertype === EthType.vlan8021ad;
 }
 
-export const IcmpType = { echoReply: 0, unreachable: 3, redirect: 5, echoRequest: 8, timeExceeded: 11 } as const;
-
 export const Icmpv6Type = {
   echoRequest: 128,
   echoReply: 129,

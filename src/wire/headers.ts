@@ -6,9 +6,6 @@
 /** IEEE 802.3. */
 export const EthernetHeader = { size: 14, dst: 0, src: 6, type: 12 } as const;
 
-/** IEEE 802.1Q: what follows the TPID that stands in the Ethertype's place. */
-export const VlanTag = { size: 4, tpid: 0, tci: 2 } as const;
-
 /** RFC 826, for Ethernet and IPv4. */
 export const ArpHeader = {
   size: 28,
