@@ -94,18 +94,18 @@ export interface OfPortDescription {
 
 /** Port counters; undefined = not supported (all ones on the wire, `?` in text). */
 export interface OfPortStats {
-  readonly rxPackets?: bigint;
-  readonly txPackets?: bigint;
-  readonly rxBytes?: bigint;
-  readonly txBytes?: bigint;
-  readonly rxDropped?: bigint;
-  readonly txDropped?: bigint;
-  readonly rxErrors?: bigint;
-  readonly txErrors?: bigint;
-  readonly rxFrameErr?: bigint;
-  readonly rxOverErr?: bigint;
-  readonly rxCrcErr?: bigint;
-  readonly collisions?: bigint;
+  readonly rxPackets?: bigint | undefined;
+  readonly txPackets?: bigint | undefined;
+  readonly rxBytes?: bigint | undefined;
+  readonly txBytes?: bigint | undefined;
+  readonly rxDropped?: bigint | undefined;
+  readonly txDropped?: bigint | undefined;
+  readonly rxErrors?: bigint | undefined;
+  readonly txErrors?: bigint | undefined;
+  readonly rxFrameErr?: bigint | undefined;
+  readonly rxOverErr?: bigint | undefined;
+  readonly rxCrcErr?: bigint | undefined;
+  readonly collisions?: bigint | undefined;
 }
 
 /** Why a packet goes to the controllers. */

@@ -3,6 +3,7 @@ import type { Core } from '../arena/core.ts';
 import { UserspaceDatapath } from '../datapath/providers/userspace/userspace-datapath.ts';
 import { openPortIo } from '../netdev/registry.ts';
 import type { OfConnFactory, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
+import { portStatsFrom } from '../ofproto/port-stats.ts';
 import { publishSnapshot, SnapshotReader } from '../ofproto/snapshot.ts';
 import { Translator } from '../ofproto/translate/translator.ts';
 import { decodePacketIn } from '../ofproto/upcall/packet-in-event.ts';
@@ -255,14 +256,7 @@ export class Switchd {
       portStats: (ofport) => {
         const netdev = this.bridges.get(name)?.interfaceByOfport(ofport)?.netdev;
         if (netdev == null) return {};
-        const s = netdev.statistics();
-        const big = (key: string): bigint => BigInt(Math.round(s[key] ?? 0));
-        return {
-          rxPackets: big('rx_packets'), txPackets: big('tx_packets'), rxBytes: big('rx_bytes'), txBytes: big('tx_bytes'),
-          rxDropped: big('rx_dropped'), txDropped: big('tx_dropped'), rxErrors: big('rx_errors'), txErrors: big('tx_errors'),
-          rxFrameErr: big('rx_frame_err'), rxOverErr: big('rx_over_err'), rxCrcErr: big('rx_crc_err'),
-          collisions: big('collisions'),
-        };
+        return portStatsFrom(netdev.statistics());
       },
       setPortAdminUp: (ofport, up) => {
         this.bridges.get(name)?.interfaceByOfport(ofport)?.netdev?.setAdminUp(up);

@@ -328,7 +328,7 @@ const reasonsByNumber: readonly PacketInReason[] = [
 
 /** OFPR_* of a cookie; 6 and 7 say how a table was missed. */
 function reasonOf(n: number): { reason: PacketInReason; miss: 'none' | 'implicit' | 'explicit' } {
-  if (n === 0 || n === 7) return { reason: 'no_match', miss: 'implicit' };
+  if (n === 7) return { reason: 'no_match', miss: 'implicit' };
   if (n === 6) return { reason: 'no_match', miss: 'explicit' };
   return { reason: reasonsByNumber[n] ?? 'action', miss: 'none' };
 }
