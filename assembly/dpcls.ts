@@ -358,10 +358,10 @@ export function subtableInsert(subtable: usize, mf: usize, hash: u32): bool {
   let table: usize = load<u32>(subtable, Subtable.table);
   const count = load<u32>(subtable, Subtable.count);
   const used = load<u32>(table, 4);
-  if ((used + 1) << 2 > (load<u32>(table) + 1) * 3) {
-    // Half full after it, tombstones left behind.
+  if ((used + 1) * 5 > (load<u32>(table) + 1) << 1) {
+    // At most a fifth full after it, tombstones left behind: the first slot nearly always decides.
     let slots: u32 = FIRST_SLOTS;
-    while (slots < (count + 1) << 1) slots <<= 1;
+    while (slots < (count + 1) * 5) slots <<= 1;
     const bigger = tableNew(slots);
     if (bigger == 0) return false;
     const end = table + TABLE_HEADER + ((<usize>load<u32>(table) + 1) << 3);
