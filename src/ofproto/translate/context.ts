@@ -119,9 +119,9 @@ export class XlateContext {
     this.input = input;
     this.bridge = input.bridge;
     this.trace = input.trace;
-    this.u8.copyWithin(this.flow, input.flow, input.flow + KEY_SIZE);
+    this.core.x.keyCopy(this.flow, input.flow);
     this.odp.reset(this.actionsAt, actionBytes);
-    this.u8.fill(0, this.wc, this.wc + KEY_SIZE);
+    this.core.x.keyClear(this.wc);
     this.xcacheWords = 0;
     this.xcacheOverflow = false;
     this.#saved = 0;
@@ -158,12 +158,12 @@ export class XlateContext {
   /** Keeps a copy of a key until `restoreKey`; last in, first out. */
   saveKey(key: number): number {
     const slot = this.#saveAt + this.#saved++ * KEY_SIZE;
-    this.u8.copyWithin(slot, key, key + KEY_SIZE);
+    this.core.x.keyCopy(slot, key);
     return slot;
   }
 
   restoreKey(key: number, slot: number): void {
-    this.u8.copyWithin(key, slot, slot + KEY_SIZE);
+    this.core.x.keyCopy(key, slot);
     this.#saved = (slot - this.#saveAt) / KEY_SIZE;
   }
 
