@@ -15,6 +15,7 @@ import {
 } from '../../openflow/ports.ts';
 import { portConfig, type XPort } from '../snapshot.ts';
 import type { XlateContext } from './context.ts';
+import { reasonNumbers } from '../ofpact-words.ts';
 import { floodOrder } from './flood-order.ts';
 import { xlateNormal } from './normal.ts';
 import { allocateFrozen } from './frozen.ts';
@@ -183,23 +184,23 @@ function clearConntrack(ctx: XlateContext): void {
 
 // -- controller -------------------------------------------------------------------------------
 
-export const OFPR_NO_MATCH = 0;
-export const OFPR_ACTION = 1;
-export const OFPR_INVALID_TTL = 2;
-export const OFPR_ACTION_SET = 3;
-export const OFPR_PACKET_OUT = 5;
-export const OFPR_EXPLICIT_MISS = 6;
+const OFPR_ACTION = reasonNumbers.action;
+const OFPR_ACTION_SET = reasonNumbers.action_set;
+const OFPR_PACKET_OUT = reasonNumbers.packet_out;
+const OFPR_EXPLICIT_MISS = reasonNumbers.explicit_miss;
+export const OFPR_IMPLICIT_MISS = reasonNumbers.implicit_miss;
 
 /** Writes a userspace action that sends the packet, as it is now, to the controllers. */
 export function controllerAction(
   ctx: XlateContext,
   maxLen: number,
-  reason: number,
+  givenReason: number,
   controllerId: number,
   userdata: Uint8Array | null,
 ): void {
   commitActions(ctx);
-  if (reason === OFPR_ACTION && ctx.rule !== 0 && ruleIsTableMiss(ctx.core, ctx.rule)) reason = OFPR_EXPLICIT_MISS;
+  const isMissFlow = givenReason === OFPR_ACTION && ctx.rule !== 0 && ruleIsTableMiss(ctx.core, ctx.rule);
+  const reason = isMissFlow ? OFPR_EXPLICIT_MISS : givenReason;
   const recircId = allocateFrozen(ctx, userdata);
   if (recircId === 0) {
     ctx.reportError('Failed to allocate recirculation id');

@@ -9,7 +9,7 @@ import { portConfig, type TableMiss, type XBridge } from '../snapshot.ts';
 import { cloneActions, doActions, executeActionSet, stackIsFull } from './actions.ts';
 import { MAX_DEPTH, MAX_RESUBMITS, XlateContext, type Pipeline } from './context.ts';
 import { addTableCounter } from './counters.ts';
-import { controllerAction, mayReceive, OFPR_NO_MATCH, outputToPort } from './output.ts';
+import { controllerAction, mayReceive, OFPR_IMPLICIT_MISS, outputToPort } from './output.ts';
 import { ruleActions, ruleActionWords, ruleCookieHi, ruleCookieLo, ruleMatch, rulePriority } from './rules.ts';
 import { xlateErrors, type XlateInput, type XlateResult } from './types.ts';
 import { xcacheKinds } from './xcache.ts';
@@ -283,8 +283,9 @@ function execute(ctx: XlateContext, found: number, isLast: boolean, isFirst: boo
     ctx.ruleCookieHi = 0;
     ctx.ruleCookieLo = 0;
     if (found === MISS) {
-      ctx.report('action', 'CONTROLLER:65535');
-      controllerAction(ctx, 0xffff, OFPR_NO_MATCH, 0, null);
+      // OVS has no name for this reason and prints none.
+      ctx.report('action', 'controller(reason=)');
+      controllerAction(ctx, 0xffff, OFPR_IMPLICIT_MISS, 0, null);
     } else ctx.report('action', 'drop');
   }
   if (isFirst) return;

@@ -90,7 +90,7 @@ export class Revalidator implements Stepper {
     this.waitValue = Atomics.load(this.#core.i32, this.waitAddress >>> 2);
     if (this.exited) return 0;
     if (this.#udpif.get(U.generation) !== this.#generation) {
-      this.#exit();
+      this.close();
       return 0;
     }
     switch (this.#stage) {
@@ -117,7 +117,9 @@ export class Revalidator implements Stepper {
     }
   }
 
-  #exit(): void {
+  /** Ends the thread's part: finishes the flows it has in hand. The host calls it when it stops; again does nothing. */
+  close(): void {
+    if (this.exited) return;
     this.exited = true;
     this.wakeAtMs = Infinity;
     this.#review.destroy(this.#snapshots.get());

@@ -1,6 +1,7 @@
 import { allocOrThrow, type Core } from '../../arena/core.ts';
 import { ARENA_ROOT } from '../../arena/arena.layout.ts';
 import { ArenaRootLayout } from '../../arena/generated/arena-root.ts';
+import { MegaflowLayout } from '../../datapath/generated/megaflow.ts';
 import { PmdLayout } from '../../datapath/generated/pmd.ts';
 import { UdpifLayout as U } from '../generated/udpif.ts';
 import { requestRevalidation, wakeRevalidators } from '../translate/revalidation.ts';
@@ -206,6 +207,25 @@ export class Udpif {
     return n;
   }
 
+  /** Flows by the thread that OVS would have sweep them: 512 maps by hash, dealt out in turn. */
+  #keysPerThread(n: number): number[] {
+    const { dv } = this.#core;
+    const keys = new Array<number>(n).fill(0);
+    if (n === 0) return keys;
+    for (let i = 0; i < this.nPmds; i++) {
+      const pmd = (this.pmdSlot(i) & ~1) >>> 0;
+      if (pmd === 0) continue;
+      const capacity = dv.getUint32(pmd + PmdLayout.flowCapacity, true);
+      for (let slot = 0; slot < capacity; slot++) {
+        const mf = dv.getUint32(dv.getUint32(pmd + PmdLayout.flowSlots, true) + 4 * slot, true);
+        if (mf === 0) continue;
+        const thread = (dv.getUint32(mf + MegaflowLayout.ufid0, true) % 512) % n;
+        keys[thread] = (keys[thread] ?? 0) + 1;
+      }
+    }
+    return keys;
+  }
+
   /**
    * Text of `upcall/show` for one datapath.
    *
@@ -221,7 +241,8 @@ export class Udpif {
       `  ufid enabled : ${this.ufidEnabled ? 'true' : 'false'}`,
       '',
     ];
-    for (let i = 0; i < n; i++) lines.push(`  ${threadIds?.[i] ?? i}: (keys ${this.get(U.ukeys + 4 * i)})`);
+    const keys = this.#keysPerThread(n);
+    keys.forEach((count, i) => lines.push(`  ${threadIds?.[i] ?? i}: (keys ${count})`));
     return `${lines.join('\n')}\n`;
   }
 }

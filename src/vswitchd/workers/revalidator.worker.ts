@@ -25,6 +25,6 @@ hostWorker((context) => {
     block(timeoutMs) {
       Atomics.wait(core.i32, revalidator.waitAddress >>> 2, revalidator.waitValue, timeoutMs);
     },
-    close: () => undefined,
+    close: () => revalidator.close(),
   };
 });
