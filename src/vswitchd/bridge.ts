@@ -117,6 +117,7 @@ export class Bridge {
         changed = true;
       }
     }
+    if (changed) this.#applyInternalMtu();
     return changed;
   }
 
@@ -283,10 +284,32 @@ export class Bridge {
       if (netdev === null) continue;
       try {
         if (config.mtuRequest !== undefined && netdev.mtu !== config.mtuRequest) netdev.setMtu(config.mtuRequest);
-        const mac = parseMac(config.mac);
-        if (mac !== undefined && config.name !== this.name && compareBytes(mac, netdev.mac) !== 0) netdev.setMac(mac);
+        // As in OVS, Interface.mac is for internal ports only.
+        const mac = config.type === 'internal' && config.name !== this.name ? parseMac(config.mac) : undefined;
+        if (mac !== undefined && compareBytes(mac, netdev.mac) !== 0) netdev.setMac(mac);
       } catch (error) {
         log.warn(`interface ${config.name}: ${messageOf(error)}`);
+      }
+    }
+    this.#applyInternalMtu();
+  }
+
+  /** Internal ports without mtu_request take the smallest MTU of the others, as in OVS. */
+  #applyInternalMtu(): void {
+    let smallest: number | null = null;
+    const internal: Netdev[] = [];
+    for (const { config, netdev } of this.#interfaces.values()) {
+      if (netdev === null || !netdev.present || config.type === 'patch') continue;
+      if (config.name !== this.name && config.type !== 'internal') smallest = Math.min(smallest ?? Infinity, netdev.mtu);
+      else if (config.mtuRequest === undefined) internal.push(netdev);
+    }
+    if (smallest === null) return;
+    for (const netdev of internal) {
+      if (netdev.mtu === smallest) continue;
+      try {
+        netdev.setMtu(smallest);
+      } catch (error) {
+        log.warn(`bridge ${this.name}: failed to set MTU of ${netdev.name} (${messageOf(error)})`);
       }
     }
   }

@@ -160,9 +160,9 @@ export class DummyNetdev extends NetdevBase {
   override run(nowMs: number): number {
     this.#stream?.run(nowMs);
     return this.#ring.drain((frame) => {
+      this.#answerArp(frame);
       this.#txPcap?.write(frame, netdevEnvironment().clock.wallMs());
       this.#stream?.send(frame);
-      this.#answerArp(frame);
     });
   }
 

@@ -85,5 +85,9 @@ function frameOf(word: string, length: number): Uint8Array {
   const { flow } = parseOdpKeyText(word);
   if (length === 0) return composePacket(flow);
   const bare = composePacket(flow, { payload: new Uint8Array(0) });
-  return length <= bare.length ? bare : composePacket(flow, { payload: new Uint8Array(length - bare.length) });
+  if (length <= bare.length) return bare;
+  const frame = new Uint8Array(length);
+  // What has no payload of its own is padded.
+  frame.set(composePacket(flow, { payload: new Uint8Array(length - bare.length) }));
+  return frame;
 }
