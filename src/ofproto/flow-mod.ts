@@ -25,7 +25,7 @@ export interface FlowModHost {
   /** A rule is gone for `reason`. */
   removed(rule: number, reason: FlowRemovedReason): void;
   /** The change is visible: revalidators are to wake. */
-  publish(): void;
+  readonly publish: () => void;
 }
 
 /** Which rules a request is about. */

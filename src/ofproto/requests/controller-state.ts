@@ -7,8 +7,9 @@ import type { SwitchState } from '../switch-state.ts';
 /** What a controller sets for its own connection: role, asynchronous messages, configuration. */
 export function handleRole(sw: SwitchState, conn: OfConn, request: RoleMessage): RoleMessage {
   if (request.role !== 'nochange') {
-    const isElection = request.role !== 'equal' && request.generationId !== null;
-    if (isElection && !sw.connmgr.setElectionId(request.generationId ?? 0n)) throw new OfpError('OFPRRFC_STALE');
+    const { role, generationId } = request;
+    const isStale = role !== 'equal' && generationId !== null && !sw.connmgr.setElectionId(generationId);
+    if (isStale) throw new OfpError('OFPRRFC_STALE');
     sw.connmgr.setRole(conn, request.role);
   }
   return { type: 'role_reply', role: conn.role, generationId: sw.connmgr.electionId };
