@@ -95,7 +95,7 @@ let $words = new Uint32Array(0);
 /** Most outputs follow no change of headers: told by comparing words. */
 function unchanged(u8: Uint8Array, flow: number, base: number): boolean {
   if ((u8.byteOffset & 3) !== 0 || ((flow | base) & 3) !== 0) return false;
-  if ($words.buffer !== u8.buffer) $words = new Uint32Array(u8.buffer, 0, u8.buffer.byteLength >> 2) as typeof $words;
+  if ($words.buffer !== u8.buffer) $words = new Uint32Array(u8.buffer, 0, Math.floor(u8.buffer.byteLength / 4)) as typeof $words;
   const f = (u8.byteOffset + flow) >>> 2;
   const b = (u8.byteOffset + base) >>> 2;
   for (let i = 0; i < watched.length; i += 2) {
