@@ -74,9 +74,10 @@ function fill(rules: number, subtables: number): { cls: number; addNs: number; b
 function lookups(rules: number, subtables: number): void {
   const { cls, addNs, bytes, addresses } = fill(rules, subtables);
   const ips = Uint32Array.from({ length: 65536 }, () => 0x0a00_0000 + (random.u32() % (Math.ceil(rules / subtables) << 4)));
-  const run = (gather: number) => (n: number): void => {
+  const outside = Uint32Array.from(ips, (ip) => (ip ^ 0x4000_0000) >>> 0);
+  const run = (gather: number, from: Uint32Array = ips) => (n: number): void => {
     for (let i = 0; i < n; i++) {
-      dv.setUint32(flow + K.nwDst, ips[i & 0xffff] ?? 0);
+      dv.setUint32(flow + K.nwDst, from[i & 0xffff] ?? 0);
       if (gather !== 0) x.keyClear(gather);
       x.clsLookup(cls, 0, flow, gather);
     }
@@ -86,6 +87,8 @@ function lookups(rules: number, subtables: number): void {
   const label = `${rules} rules, ${subtables} subtables`;
   row(`lookup, ${label}`, time(run(0), 50_000));
   row(`lookup with mask, ${label}`, time(run(wc), 50_000));
+  row(`miss, ${label}`, time(run(0, outside), 50_000));
+  row(`miss with mask, ${label}`, time(run(wc, outside), 50_000));
   row(`  add`, addNs);
   row(`  memory a rule with 32 bytes of actions`, bytes, 'bytes');
   const start = process.hrtime.bigint();
