@@ -29,7 +29,7 @@ export class UpcallBench extends TranslationBench {
   constructor(bridges: readonly BenchBridge[], config: Partial<UdpifConfig> = {}) {
     super(bridges);
     const { core, clock } = this;
-    this.pmd = core.x.pmdCreate(0, 1) >>> 0;
+    this.pmd = core.x.pmdCreate(0) >>> 0;
     // Every hit goes through the classifier, so that counts are plain.
     core.x.pmdSetEmcInsertInvProb(this.pmd, 0);
     this.udpif = Udpif.create(core, { ...udpifDefaults, ...config });
@@ -83,6 +83,19 @@ export class UpcallBench extends TranslationBench {
     x.pmdReset(pmd);
     x.quiesce();
     return sent.sort((a, b) => a - b);
+  }
+
+  /** A function that receives a TCP packet of this flow with any source port, for benchmarks. */
+  sender(flow: string): (tcpSrc: number) => void {
+    this.receive(flow);
+    const { core, pmd } = this;
+    const at = this.#frame + 256 + 34;
+    return (tcpSrc) => {
+      core.dv.setUint16(at, tcpSrc);
+      core.x.pmdProcess(pmd, this.#batch, 1, this.clock.nowMs());
+      this.upcaller.run(this.clock.nowMs());
+      core.x.pmdReset(pmd);
+    };
   }
 
   /** Steps all revalidators until none has anything to do now. */
