@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { createArena } from '../../src/arena/core.ts';
 import type { Core } from '../../src/arena/core.ts';
-import { allocKey, writeKey } from '../../src/arena/keys.ts';
+import { allocKey } from '../../src/arena/keys.ts';
 import { memoryStats } from '../../src/arena/memory-stats.ts';
 import { KeyLayout as K } from '../../src/flow/generated/key.ts';
 import { loadCoreModule } from '../../src/sys/core-module.ts';
@@ -53,7 +53,10 @@ function setFlow(ip: number, port: number): void {
   dv.setUint16(flow + K.tpSrc, 40_000);
 }
 
-function fill(rules: number, subtables: number): { cls: number; addNs: number; bytes: number; addresses: number[] } {
+function fill(
+  rules: number,
+  subtables: number,
+): { cls: number; addNs: number; bytes: number; addresses: number[] } {
   const cls = x.clsCreate() >>> 0;
   const before = memoryStats(core).blockBytes;
   const addresses: number[] = [];
@@ -73,15 +76,20 @@ function fill(rules: number, subtables: number): { cls: number; addNs: number; b
 
 function lookups(rules: number, subtables: number): void {
   const { cls, addNs, bytes, addresses } = fill(rules, subtables);
-  const ips = Uint32Array.from({ length: 65536 }, () => 0x0a00_0000 + (random.u32() % (Math.ceil(rules / subtables) << 4)));
+  const ips = Uint32Array.from(
+    { length: 65536 },
+    () => 0x0a00_0000 + (random.u32() % (Math.ceil(rules / subtables) << 4)),
+  );
   const outside = Uint32Array.from(ips, (ip) => (ip ^ 0x4000_0000) >>> 0);
-  const run = (gather: number, from: Uint32Array = ips) => (n: number): void => {
-    for (let i = 0; i < n; i++) {
-      dv.setUint32(flow + K.nwDst, from[i & 0xffff] ?? 0);
-      if (gather !== 0) x.keyClear(gather);
-      x.clsLookup(cls, 0, flow, gather);
-    }
-  };
+  const run =
+    (gather: number, from: Uint32Array = ips) =>
+    (n: number): void => {
+      for (let i = 0; i < n; i++) {
+        dv.setUint32(flow + K.nwDst, from[i & 0xffff] ?? 0);
+        if (gather !== 0) x.keyClear(gather);
+        x.clsLookup(cls, 0, flow, gather);
+      }
+    };
   u8.fill(0, flow, flow + 768);
   setFlow(0x0a00_0000, 80);
   const label = `${rules} rules, ${subtables} subtables`;
@@ -101,18 +109,61 @@ function lookups(rules: number, subtables: number): void {
 
 function keys(): void {
   const key = new Uint8Array(768);
-  const copy = (bytes: number) => (n: number): void => {
-    const part = key.subarray(0, bytes);
-    for (let i = 0; i < n; i++) u8.set(part, flow);
-  };
-  for (const bytes of [64, 128, 768]) row(`copy a key of ${bytes} bytes into the arena`, time(copy(bytes), 200_000));
-  row('clear a mask of 768 bytes (TypedArray.fill)', time((n) => { for (let i = 0; i < n; i++) u8.fill(0, wc, wc + 768); }, 200_000));
-  row('clear a mask of 768 bytes (keyClear)', time((n) => { for (let i = 0; i < n; i++) x.keyClear(wc); }, 200_000));
-  row('call of core.wasm that does nothing (layoutHash)', time((n) => { for (let i = 0; i < n; i++) x.layoutHash(); }, 1_000_000));
-  row('read of one rule field by generated accessor', time((n) => { let s = 0; for (let i = 0; i < n; i++) s += dv.getUint32(flow + K.nwDst, true); if (s < 0) throw new Error(); }, 1_000_000));
-  row('alloc + free, 200 bytes', time((n) => { for (let i = 0; i < n; i++) x.free(x.alloc(200)); }, 500_000));
-  row('lock + unlock, free', time((n) => { for (let i = 0; i < n; i++) { x.lock(wc); x.unlock(wc); } }, 500_000));
-  row('quiesce, nothing in limbo', time((n) => { for (let i = 0; i < n; i++) x.quiesce(); }, 500_000));
+  const copy =
+    (bytes: number) =>
+    (n: number): void => {
+      const part = key.subarray(0, bytes);
+      for (let i = 0; i < n; i++) u8.set(part, flow);
+    };
+  for (const bytes of [64, 128, 768])
+    row(`copy a key of ${bytes} bytes into the arena`, time(copy(bytes), 200_000));
+  row(
+    'clear a mask of 768 bytes (TypedArray.fill)',
+    time((n) => {
+      for (let i = 0; i < n; i++) u8.fill(0, wc, wc + 768);
+    }, 200_000),
+  );
+  row(
+    'clear a mask of 768 bytes (keyClear)',
+    time((n) => {
+      for (let i = 0; i < n; i++) x.keyClear(wc);
+    }, 200_000),
+  );
+  row(
+    'call of core.wasm that does nothing (layoutHash)',
+    time((n) => {
+      for (let i = 0; i < n; i++) x.layoutHash();
+    }, 1_000_000),
+  );
+  row(
+    'read of one rule field by generated accessor',
+    time((n) => {
+      let s = 0;
+      for (let i = 0; i < n; i++) s += dv.getUint32(flow + K.nwDst, true);
+      if (s < 0) throw new Error();
+    }, 1_000_000),
+  );
+  row(
+    'alloc + free, 200 bytes',
+    time((n) => {
+      for (let i = 0; i < n; i++) x.free(x.alloc(200));
+    }, 500_000),
+  );
+  row(
+    'lock + unlock, free',
+    time((n) => {
+      for (let i = 0; i < n; i++) {
+        x.lock(wc);
+        x.unlock(wc);
+      }
+    }, 500_000),
+  );
+  row(
+    'quiesce, nothing in limbo',
+    time((n) => {
+      for (let i = 0; i < n; i++) x.quiesce();
+    }, 500_000),
+  );
 }
 
 interface Report {
@@ -128,7 +179,9 @@ async function threads(shared: Core, writers: number): Promise<void> {
   const start = (mode: string, id: number, count: number): Promise<Report> =>
     new Promise((resolve, reject) => {
       const workerData = { module: shared.module, memory: shared.memory, cls, mode, id, count, control };
-      const worker = new Worker(new URL('../../src/classifier/testing/churn-worker.mjs', import.meta.url), { workerData });
+      const worker = new Worker(new URL('../../src/classifier/testing/churn-worker.mjs', import.meta.url), {
+        workerData,
+      });
       worker.once('message', resolve);
       worker.once('error', reject);
     });
@@ -151,4 +204,6 @@ if (sizeMb === 1024) lookups(1_000_000, 30);
 await threads(core, 1);
 await threads(core, 2);
 const stats = memoryStats(core);
-console.log(`left over: ${stats.blocksInUse} blocks, ${stats.badFrees} bad frees, peak ${stats.peakBytes >> 20} MiB`);
+console.log(
+  `left over: ${stats.blocksInUse} blocks, ${stats.badFrees} bad frees, peak ${stats.peakBytes >> 20} MiB`,
+);

@@ -74,7 +74,13 @@ export function createArena(options: CreateArenaOptions): Core {
 export function attachArena(options: AttachArenaOptions): Core {
   const { module, memory, threadName } = options;
   const instance = new WebAssembly.Instance(module, { env: { memory } });
-  return attachInstance(module, memory, instance.exports as unknown as CoreExports, threadName, options.kind ?? 0);
+  return attachInstance(
+    module,
+    memory,
+    instance.exports as unknown as CoreExports,
+    threadName,
+    options.kind ?? 0,
+  );
 }
 
 function attachInstance(

@@ -51,7 +51,8 @@ export function memoryStats(core: Core): MemoryStats {
     const block = THREAD_BLOCKS + t * ThreadBlockLayout.size;
     limboBlocks += threadBlockLimboCount(dv, block);
     // A thread's count may be negative: it freed what others allocated.
-    for (let c = 0; c <= CLASS_COUNT; c++) inUse[c] = (inUse[c] ?? 0) + dv.getInt32(block + ThreadBlockLayout.inUse + c * 4, true);
+    for (let c = 0; c <= CLASS_COUNT; c++)
+      inUse[c] = (inUse[c] ?? 0) + dv.getInt32(block + ThreadBlockLayout.inUse + c * 4, true);
   }
   const classes: SizeClassStats[] = [];
   let slabPages = 0;

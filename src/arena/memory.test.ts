@@ -45,7 +45,8 @@ describe.each([
       if (i % 1000 === 0) x.quiesce();
     }
     const ranges = [...live].map(([at, b]) => [at, at + b.size] as const).sort((a, b) => a[0] - b[0]);
-    for (let i = 1; i < ranges.length; i++) expect(ranges[i]?.[0]).toBeGreaterThanOrEqual(ranges[i - 1]?.[1] ?? 0);
+    for (let i = 1; i < ranges.length; i++)
+      expect(ranges[i]?.[0]).toBeGreaterThanOrEqual(ranges[i - 1]?.[1] ?? 0);
     for (const [at, block] of live) {
       check(at, block);
       x.free(at);
@@ -166,7 +167,9 @@ describe('attach', () => {
   it('refuses a memory of other layouts', () => {
     const main = testCore();
     setArenaRootLayoutHash(main.dv, ARENA_ROOT, 1);
-    expect(() => attachArena({ module: testModule(), memory: main.memory, threadName: 'x' })).toThrow(/layouts/);
+    expect(() => attachArena({ module: testModule(), memory: main.memory, threadName: 'x' })).toThrow(
+      /layouts/,
+    );
   });
 
   it('refuses more threads than there are blocks', () => {

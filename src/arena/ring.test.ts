@@ -11,7 +11,9 @@ describe('event ring', () => {
     const core = testCore({ sizeMb: 16 });
     fc.assert(
       fc.property(
-        fc.array(fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.constant('drain' as const)), { maxLength: 300 }),
+        fc.array(fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.constant('drain' as const)), {
+          maxLength: 300,
+        }),
         (ops) => {
           const ring = EventRing.create(core, 1024);
           const reader = new EventRing(core, ring.address);

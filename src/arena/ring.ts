@@ -33,7 +33,8 @@ export class EventRing {
 
   /** A new ring; `capacity` in bytes is a power of two. */
   static create(core: Core, capacity: number): EventRing {
-    if (capacity < 64 || (capacity & (capacity - 1)) !== 0) throw new BugError('ring capacity is no power of two');
+    if (capacity < 64 || (capacity & (capacity - 1)) !== 0)
+      throw new BugError('ring capacity is no power of two');
     const address = allocOrThrow(core, DATA + capacity);
     core.dv.setUint32(address + CAPACITY, capacity, true);
     return new EventRing(core, address);

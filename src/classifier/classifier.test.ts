@@ -125,7 +125,10 @@ class Pair {
   /** Adds as a flow_mod does: the rule with the same match and priority is replaced in the next version. */
   add(spec: Spec): void {
     const old = this.exact(spec, this.version + 1);
-    const naiveOld = this.rules.find((r) => this.alive(r) && r.priority === spec.priority && same(r.mask, spec.mask) && same(r.flow, spec.flow));
+    const naiveOld = this.rules.find(
+      (r) =>
+        this.alive(r) && r.priority === spec.priority && same(r.mask, spec.mask) && same(r.flow, spec.flow),
+    );
     expect(old).toBe(naiveOld?.address ?? 0);
     if (naiveOld !== undefined) this.remove(naiveOld);
     this.load(spec.flow, spec.mask);
@@ -184,7 +187,8 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('classifier, random rules
       core.x.quiesce();
       for (let i = 0; i < 10; i++) pair.check(u.key(), before);
       pair.publish();
-      if (round === 6 && seed % 2 === 0) core.x.clsSetPrefixes(pair.cls, K.nwSrc | (32 << 16), K.ipv6Dst | (128 << 16), K.nwDst | (32 << 16));
+      if (round === 6 && seed % 2 === 0)
+        core.x.clsSetPrefixes(pair.cls, K.nwSrc | (32 << 16), K.ipv6Dst | (128 << 16), K.nwDst | (32 << 16));
       for (let i = 0; i < 25; i++) {
         const key = u.key();
         pair.check(key, before);
@@ -200,7 +204,8 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('classifier, random rules
       pair.rules = pair.rules.filter((r) => pair.alive(r));
     }
     const walked: number[] = [];
-    for (let r = core.x.clsFirst(pair.cls) >>> 0; r !== 0; r = core.x.clsNext(pair.cls, r) >>> 0) walked.push(r);
+    for (let r = core.x.clsFirst(pair.cls) >>> 0; r !== 0; r = core.x.clsNext(pair.cls, r) >>> 0)
+      walked.push(r);
     expect(walked).toEqual(pair.rules.map((r) => r.address));
     for (const r of pair.rules) pair.remove(r);
     pair.publish();
@@ -234,11 +239,16 @@ describe('selection', () => {
       const q = u.match();
       let overlaps = false;
       for (const r of pair.rules) {
-        const isWithin = q.mask.every((m, at) => (m & ~(r.mask[at] ?? 0)) === 0 && (((r.flow[at] ?? 0) ^ (q.flow[at] ?? 0)) & m) === 0);
+        const isWithin = q.mask.every(
+          (m, at) => (m & ~(r.mask[at] ?? 0)) === 0 && (((r.flow[at] ?? 0) ^ (q.flow[at] ?? 0)) & m) === 0,
+        );
         pair.load(q.flow, q.mask);
         expect(core.x.ruleMatchesLoose(r.address, pair.f, pair.m)).toBe(isWithin ? 1 : 0);
         if (isWithin) loose++;
-        if (r.priority === 1) overlaps ||= q.mask.every((m, at) => (((r.flow[at] ?? 0) ^ (q.flow[at] ?? 0)) & m & (r.mask[at] ?? 0)) === 0);
+        if (r.priority === 1)
+          overlaps ||= q.mask.every(
+            (m, at) => (((r.flow[at] ?? 0) ^ (q.flow[at] ?? 0)) & m & (r.mask[at] ?? 0)) === 0,
+          );
       }
       pair.load(q.flow, q.mask);
       expect(core.x.ruleOverlaps(pair.cls, pair.f, pair.m, 1, pair.version)).toBe(overlaps ? 1 : 0);
@@ -308,7 +318,8 @@ describe('a full arena', () => {
       if (rule === 0 || core.x.clsInsert(pair.cls, rule, pair.version + 1) === 0) {
         refused++;
         if (rule !== 0) core.x.ruleDestroy(rule);
-      } else if (i % 97 === 0) pair.rules.push({ ...spec, priority: 1, address: rule, add: pair.version + 1, remove: Infinity });
+      } else if (i % 97 === 0)
+        pair.rules.push({ ...spec, priority: 1, address: rule, add: pair.version + 1, remove: Infinity });
     }
     pair.publish();
     for (const r of pair.rules) {

@@ -13,9 +13,12 @@ export function loadCoreModule(options: { readonly shared?: boolean } = {}): Web
   const file = options.shared === false ? 'core.unshared.wasm' : 'core.wasm';
   let module = $modules.get(file);
   if (module === undefined) {
-    const places = [`../${file}`, `../../dist/${file}`].map((p) => fileURLToPath(new URL(p, import.meta.url)));
+    const places = [`../${file}`, `../../dist/${file}`].map((p) =>
+      fileURLToPath(new URL(p, import.meta.url)),
+    );
     const path = places.find((p) => existsSync(p));
-    if (path === undefined) throw new SystemError('ENOENT', 2, 'open', `${file} is not built: run npm run build`);
+    if (path === undefined)
+      throw new SystemError('ENOENT', 2, 'open', `${file} is not built: run npm run build`);
     module = new WebAssembly.Module(readFileSync(path));
     $modules.set(file, module);
   }

@@ -42,7 +42,17 @@ class Generator {
     return this.pick([80, 81, 443, 8080, 1024 + this.below(8), 0]);
   }
   prefixed(): string {
-    const mask = this.pick(['', '', '/24', '/16', '/8', '/25', '/30', `/${1 + this.below(32)}`, '/255.0.255.0']);
+    const mask = this.pick([
+      '',
+      '',
+      '/24',
+      '/16',
+      '/8',
+      '/25',
+      '/30',
+      `/${1 + this.below(32)}`,
+      '/255.0.255.0',
+    ]);
     return `${this.ip()}${mask}`;
   }
   /** A match in the text of ovs-ofctl. */
@@ -54,7 +64,10 @@ class Generator {
     if (this.chance(15)) parts.push(`dl_dst=02:00:00:00:00:0${this.below(4)}`);
     if (this.chance(8)) parts.push('dl_dst=01:00:00:00:00:00/01:00:00:00:00:00');
     if (this.chance(10)) parts.push(`dl_src=02:00:00:00:01:0${this.below(3)}`);
-    if (this.chance(12)) parts.push(this.pick(['dl_vlan=10', 'vlan_tci=0', 'dl_vlan=10,dl_vlan_pcp=3', 'vlan_tci=0x1000/0x1000']));
+    if (this.chance(12))
+      parts.push(
+        this.pick(['dl_vlan=10', 'vlan_tci=0', 'dl_vlan=10,dl_vlan_pcp=3', 'vlan_tci=0x1000/0x1000']),
+      );
     if (this.chance(8)) parts.push(`metadata=${this.below(2)}`);
     if (this.chance(8)) parts.push(`reg0=${this.below(2)}`);
     if (this.chance(5)) parts.push('ct_state=-trk');
@@ -69,7 +82,8 @@ class Generator {
       if (this.chance(60)) parts.push(`ipv6_dst=${this.ip6()}${this.pick(['', '/64', '/48', '/96'])}`);
       if (this.chance(30)) parts.push(`ipv6_src=${this.ip6()}${this.pick(['', '/64'])}`);
     }
-    if (kind === 'ip' && this.chance(10)) parts.push(this.pick(['nw_tos=4', 'ip_frag=no', 'ip_frag=later', 'nw_ttl=64', 'nw_ecn=1']));
+    if (kind === 'ip' && this.chance(10))
+      parts.push(this.pick(['nw_tos=4', 'ip_frag=no', 'ip_frag=later', 'nw_ttl=64', 'nw_ecn=1']));
     if (kind === 'icmp' && this.chance(40)) parts.push(`icmp_type=${8 * this.below(2)}`);
     if (['tcp', 'udp', 'tcp6'].includes(kind)) {
       if (this.chance(40)) parts.push(`tp_dst=${this.port()}${this.pick(['', '', '/0xfff0', '/0xff00'])}`);
@@ -89,7 +103,10 @@ class Generator {
       this.chance(10) ? 'dl_dst=ff:ff:ff:ff:ff:ff' : `dl_dst=02:00:00:00:00:0${this.below(5)}`,
     ];
     if (this.chance(20)) parts.push(`dl_vlan=${this.pick([10, 11])},dl_vlan_pcp=${this.pick([0, 3])}`);
-    if (kind === 'arp') parts.push(`arp_spa=${this.ip()},arp_tpa=${this.ip()},arp_op=${1 + this.below(2)},arp_sha=02:00:00:00:00:0${this.below(3)}`);
+    if (kind === 'arp')
+      parts.push(
+        `arp_spa=${this.ip()},arp_tpa=${this.ip()},arp_op=${1 + this.below(2)},arp_sha=02:00:00:00:00:0${this.below(3)}`,
+      );
     else if (kind === 'tcp6') parts.push(`ipv6_src=${this.ip6()},ipv6_dst=${this.ip6()},nw_ttl=64`);
     else if (!kind.startsWith('dl')) parts.push(`nw_src=${this.ip()},nw_dst=${this.ip()},nw_ttl=64`);
     if (kind === 'ip') parts.push(this.pick(['nw_frag=first', 'nw_frag=later', 'nw_tos=4', 'nw_ecn=1']));
@@ -120,12 +137,19 @@ function finish(flow: DataView, wc: DataView, bytes: Uint8Array): void {
   else if (wc.getUint16(K.vlanTci0) !== 0) wc.setUint16(K.vlanTci0, wc.getUint16(K.vlanTci0) | 0x1000);
   const isIcmp = flow.getUint16(K.dlType) === 0x0800 && flow.getUint8(K.nwProto) === 1;
   const isLater = (flow.getUint8(K.nwFrag) & 2) !== 0;
-  for (const at of [K.tpSrc, K.tpDst]) wc.setUint16(at, isLater ? 0 : wc.getUint16(at) & (isIcmp ? 0xff : 0xffff));
+  for (const at of [K.tpSrc, K.tpDst])
+    wc.setUint16(at, isLater ? 0 : wc.getUint16(at) & (isIcmp ? 0xff : 0xffff));
 }
 
 describe.skipIf(skip !== null)('wildcards of a lookup', () => {
   it('are those of the stock switch', async () => {
-    const core = createArena({ module: loadCoreModule(), sizeMb: 64, shared: true, seed: 1, threadName: 'main' });
+    const core = createArena({
+      module: loadCoreModule(),
+      sizeMb: 64,
+      shared: true,
+      seed: 1,
+      threadName: 'main',
+    });
     core.x.threadOnline();
     const [f, m] = [allocKey(core), allocKey(core)];
     const stock = await SwitchUnderTest.start('stock', ['--enable-dummy=override']);
@@ -166,8 +190,29 @@ describe.skipIf(skip !== null)('wildcards of a lookup', () => {
         writeFileSync(join(stock.rundir, 'flows'), lines.map((l) => `${l}\n`).join(''));
         stock.stockOk('ovs-ofctl', 'add-flows', bridge, join(stock.rundir, 'flows'));
       };
-      stock.stockOk('ovs-vsctl', 'add-br', bridge, '--', 'set', 'bridge', bridge, 'datapath_type=dummy', 'fail_mode=secure',
-        ...[1, 2, 3].flatMap((n) => ['--', 'add-port', bridge, `${bridge}p${n}`, '--', 'set', 'interface', `${bridge}p${n}`, 'type=dummy', `ofport_request=${n}`]));
+      stock.stockOk(
+        'ovs-vsctl',
+        'add-br',
+        bridge,
+        '--',
+        'set',
+        'bridge',
+        bridge,
+        'datapath_type=dummy',
+        'fail_mode=secure',
+        ...[1, 2, 3].flatMap((n) => [
+          '--',
+          'add-port',
+          bridge,
+          `${bridge}p${n}`,
+          '--',
+          'set',
+          'interface',
+          `${bridge}p${n}`,
+          'type=dummy',
+          `ofport_request=${n}`,
+        ]),
+      );
       const rules = new Map<string, string>();
       const isWithRemovals = round % 2 === 1;
       const count = g.pick(isWithRemovals ? [5, 15, 30] : [5, 20, 60, 150]);
@@ -176,7 +221,10 @@ describe.skipIf(skip !== null)('wildcards of a lookup', () => {
         const text = g.match();
         const priority = g.below(levels);
         const { flow, mask } = parseMatchText(text);
-        rules.set(`${priority},${formatMegaflowMatch(flow, mask)}`, `priority=${priority}${text === '' ? '' : `,${text}`}`);
+        rules.set(
+          `${priority},${formatMegaflowMatch(flow, mask)}`,
+          `priority=${priority}${text === '' ? '' : `,${text}`}`,
+        );
       }
       flowMods([...rules.values()].map((r) => `${r},actions=drop`));
       const cls = core.x.clsCreate() >>> 0;
@@ -200,7 +248,8 @@ describe.skipIf(skip !== null)('wildcards of a lookup', () => {
         const want = wanted(bridge, packet);
         const got = ourAnswer(cls, packet);
         lengthSum += want.length;
-        if (got !== want) found.push(`round ${round} (${rules.size} rules): ${packet}\n  stock ${want}\n  ours  ${got}`);
+        if (got !== want)
+          found.push(`round ${round} (${rules.size} rules): ${packet}\n  stock ${want}\n  ours  ${got}`);
       }
       core.x.clsDestroy(cls);
       core.x.quiesce();
@@ -211,7 +260,8 @@ describe.skipIf(skip !== null)('wildcards of a lookup', () => {
       for (let round = 0; round < rounds; round++) {
         let found = compare(round, `br${round}`);
         // On a busy machine removals of the stock switch may come late, among the next ones.
-        for (let again = 0; found.length > 0 && round % 2 === 1 && again < 3; again++) found = compare(round, `br${round}x${again}`);
+        for (let again = 0; found.length > 0 && round % 2 === 1 && again < 3; again++)
+          found = compare(round, `br${round}x${again}`);
         differences.push(...found);
       }
     } finally {

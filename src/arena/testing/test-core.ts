@@ -7,7 +7,10 @@ import { createArena } from '../core.ts';
 /** For tests: core.wasm as `npm run build` left it, from sources or from dist/. */
 export function testModule(shared = true): WebAssembly.Module {
   const file = shared ? 'core.wasm' : 'core.unshared.wasm';
-  const path = fileURLToPath(new URL(import.meta.url)).replace(/\/(src|dist)\/arena\/testing\/.*$/, `/dist/${file}`);
+  const path = fileURLToPath(new URL(import.meta.url)).replace(
+    /\/(src|dist)\/arena\/testing\/.*$/,
+    `/dist/${file}`,
+  );
   return new WebAssembly.Module(readFileSync(path));
 }
 

@@ -14,7 +14,11 @@ const version = new BigUint64Array(memory.buffer, 65536 + 32, 1);
 const flow = x.alloc(768) >>> 0;
 const mask = x.alloc(768) >>> 0;
 const wc = x.alloc(768) >>> 0;
-const METADATA = 704, NW_DST = 40, TP_DST = 46, DL_TYPE = 20, COOKIE = 64;
+const METADATA = 704,
+  NW_DST = 40,
+  TP_DST = 46,
+  DL_TYPE = 20,
+  COOKIE = 64;
 let seed = 12345 + id;
 const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 8;
 
