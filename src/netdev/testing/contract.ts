@@ -89,7 +89,9 @@ export function testNetdevProvider(contract: NetdevContract): void {
     };
 
     beforeAll(() => {
-      core = createArena({ module: loadCoreModule(), sizeMb: 64, shared: true, seed: 1, threadName: 'main' });
+      core = createArena({ module: loadCoreModule(), sizeMb: 2560, shared: true, seed: 1, threadName: 'main' });
+      // From here on addresses are above 2 GiB, where a forgotten `>>> 0` shows.
+      expect(core.x.alloc(2100 << 20) >>> 0).not.toBe(0);
       core.x.threadOnline();
       setNetdevEnvironment({
         core,
