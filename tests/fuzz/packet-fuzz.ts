@@ -100,10 +100,13 @@ export class PacketFuzzer {
   readonly #mismatches: FuzzMismatch[] = [];
   readonly #maskBytes = new Uint8Array(KeyLayout.size);
   #misses = 0;
+  /** Which tree decides; another one after each flush, so that a dead megaflow's verdict is wrong. */
+  #salt: number;
 
   constructor(options: FuzzOptions) {
     this.#options = options;
     this.#random = new SeededRandom(options.seed);
+    this.#salt = options.seed;
     this.#core = createArena({
       module: loadCoreModule({ shared: false }),
       sizeMb: 256,
@@ -172,7 +175,7 @@ export class PacketFuzzer {
       const packet = this.#packets[i]?.load(frame, IN_PORT) ?? 0;
       dv.setUint32(this.#batch + 4 * i, packet, true);
       const slow = extractFlow(frame, { inPort: IN_PORT, vlanLimit });
-      const port = frame.length < 14 ? 0 : decide(slow.flow, this.#maskBytes, this.#options.seed);
+      const port = frame.length < 14 ? 0 : decide(slow.flow, this.#maskBytes, this.#salt);
       expected.set(packet, { frame, port });
     });
     x.pmdProcess(pmd, this.#batch, frames.length, 1);
@@ -182,7 +185,7 @@ export class PacketFuzzer {
       this.#misses++;
       if (x.pmdRetry(pmd, packet) !== 0) continue;
       const key = dv.getUint32(packet + PacketLayout.key, true);
-      const port = decide(core.u8.subarray(key, key + KeyLayout.size), this.#maskBytes, this.#options.seed);
+      const port = decide(core.u8.subarray(key, key + KeyLayout.size), this.#maskBytes, this.#salt);
       core.u8.set(this.#maskBytes, this.#mask);
       this.#writer.reset(this.#actions, 64);
       if (port !== 0) this.#writer.output(port);
@@ -222,7 +225,10 @@ export class PacketFuzzer {
     const { x, dv } = this.#core;
     const pick = this.#random.u32();
     if (pick % 64 === 0) x.pmdSetEmcInsertInvProb(this.#pmd, [0, 1, 1, 2, 100][(pick >>> 8) % 5] ?? 1);
-    if (pick % 4096 === 1) x.megaflowFlush(this.#pmd);
+    if (pick % 512 === 1) {
+      x.megaflowFlush(this.#pmd);
+      this.#salt++;
+    }
     if (pick % 4 !== 1) return;
     const slots = dv.getUint32(this.#pmd + pmdAt.flowSlots, true);
     const capacity = dv.getUint32(this.#pmd + pmdAt.flowCapacity, true);
