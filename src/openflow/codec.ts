@@ -12,7 +12,7 @@ import { encodeErrorMessage } from './errors.ts';
 import { decodeHeader } from './header.ts';
 import type { RawMessage } from './header.ts';
 import { encodeBody } from './encoders.ts';
-import type { OfpMessage, OfpVersion, PacketInFormat } from './messages.ts';
+import type { FlowStats, OfpMessage, OfpVersion, PacketInFormat } from './messages.ts';
 
 export interface CodecContext extends DecodeActionsOptions {
   readonly version: number;
@@ -25,6 +25,8 @@ export interface CodecContext extends DecodeActionsOptions {
   /** Ports of the switch are below this; for checks of actions. */
   readonly maxPorts?: number;
   readonly nTables?: number;
+  /** Decoding a flow_stats_reply puts each flow here too: what was read before an error. */
+  readonly flowsRead?: FlowStats[];
 }
 
 /** Versions that the codecs speak, newest last. */

@@ -405,7 +405,7 @@ export function pullFlowStatsReply(
   c: CodecContext,
   more: boolean,
 ): FlowStatsReply {
-  const flows: FlowStats[] = [];
+  const flows = c.flowsRead ?? [];
   while (r.left > 0) flows.push(pullFlowStatsEntry(r, form, c));
   return { type: 'flow_stats_reply', flows, more };
 }

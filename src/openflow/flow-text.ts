@@ -325,17 +325,14 @@ export function parseFlowStatsRequest(
   return { request, usable: wider };
 }
 
-/** Seconds with as many digits as there is precision: `1.5s`, as OVS prints durations. */
+/** Seconds: whole, or with milliseconds, or with nanoseconds, as exact as need be. */
 export function formatDuration(durationMs: number | null): string {
   if (durationMs === null) return '?';
   const sec = Math.floor(durationMs / 1000);
   const nsec = Math.round((durationMs % 1000) * 1e6);
-  let s = `${sec}`;
-  if (nsec > 0) {
-    // No trailing zeros.
-    s += `.${String(nsec).padStart(9, '0').replace(/0+$/, '')}`;
-  }
-  return `${s}s`;
+  if (nsec === 0) return `${sec}s`;
+  if (nsec % 1e6 === 0) return `${sec}.${String(nsec / 1e6).padStart(3, '0')}s`;
+  return `${sec}.${String(nsec).padStart(9, '0')}s`;
 }
 
 function formatFlags(flags: FlowModFlags): string {

@@ -34,7 +34,9 @@ function formatController(a: ControllerAction): string {
     a.reason === 'action' && a.controllerId === 0 && a.userdata.length === 0 && !a.pause && a.meterId === 0;
   if (isPlain) return `CONTROLLER:${a.maxLen}`;
   const parts: string[] = [];
-  if (a.reason !== 'action') parts.push(`reason=${a.reason}`);
+  // The switch's own flows have reasons that no controller is told.
+  const isInternal = a.reason === 'explicit_miss' || a.reason === 'implicit_miss';
+  if (a.reason !== 'action') parts.push(`reason=${isInternal ? '' : a.reason}`);
   if (a.maxLen !== MAX_LEN_ALL) parts.push(`max_len=${a.maxLen}`);
   if (a.controllerId !== 0) parts.push(`id=${a.controllerId}`);
   if (a.userdata.length > 0) parts.push(`userdata=${hexArg(a.userdata)}`);

@@ -9,7 +9,6 @@ import { fieldByHeaderName, fieldByName } from '../flow/fields.ts';
 import type { Subfield } from '../flow/fields.ts';
 import { splitKeyValues } from '../flow/key-values.ts';
 import { Match } from '../flow/match.ts';
-import { prereqsMet } from '../flow/prereqs.ts';
 import { setMatchField } from '../flow/match-set.ts';
 import type { PortMap } from '../flow/port-map.ts';
 import { noPorts } from '../flow/port-map.ts';
@@ -82,13 +81,13 @@ function shortImmediate(value: Uint8Array, nBits: number): Uint8Array {
 /** `load:VALUE->DST` or `load:SRC->DST` inside learn. */
 function parseLoad(value: string): LearnSpec {
   const arrow = value.indexOf('->');
-  if (arrow < 0) throw new UsageError(`${value}: missing \`->' in \`load' action`);
+  if (arrow < 0) throw new UsageError(`load: missing \`->' in \`${value}'`);
   const left = value.slice(0, arrow);
   const dst = parseSubfieldText(value.slice(arrow + 2));
   const number = /^(0[xX][0-9a-fA-F]+|\d+)$/.test(left) ? BigInt(left) : undefined;
   if (number !== undefined) {
     if (number >> BigInt(dst.nBits) !== 0n) {
-      throw new UsageError(`${value}: value 0x${number.toString(16)} does not fit into ${dst.nBits} bits`);
+      throw new UsageError(`${value}: value does not fit into ${dst.nBits} bits`);
     }
     const immediate = bigintToBytes(number, Math.ceil(dst.nBits / 8));
     return { dstType: 'load', nBits: dst.nBits, source: { type: 'immediate', value: immediate }, dst };
@@ -120,6 +119,10 @@ function parseMatchSpec(name: string, value: string, learned: Match, ports: Port
       return { dstType: 'match', nBits: whole.bits, source: { type: 'immediate', value: immediate }, dst };
     }
   }
+  const known = /^[A-Za-z0-9_.-]+/.exec(name)?.[0] ?? '';
+  if (!fieldByName(known) && !fieldByHeaderName(known)) {
+    throw new UsageError(`${name}${value === '' ? '' : `=${value}`}: unknown keyword ${name}`);
+  }
   const { subfield: dst, rest } = parseSubfieldPrefix(name);
   if (rest !== '') throw new UsageError(`${name}: unknown keyword ${name}`);
   if (value === '') return { dstType: 'match', nBits: dst.nBits, source: { type: 'field', src: dst }, dst };
@@ -135,7 +138,7 @@ function parseMatchSpec(name: string, value: string, learned: Match, ports: Port
   const src = parseSubfieldText(value);
   if (src.nBits !== dst.nBits) {
     throw new UsageError(
-      `${name}: bit widths of ${name} (${dst.nBits}) and ${value} (${src.nBits}) differ`,
+      `${name}=${value}: bit widths of ${name} (${src.nBits}) and ${value} (${dst.nBits}) differ`,
     );
   }
   return { dstType: 'match', nBits: dst.nBits, source: { type: 'field', src }, dst };
@@ -184,11 +187,7 @@ export function parseLearn(arg: string, ports: PortMap = noPorts): LearnAction {
     } else if (key === 'load') specs.push(parseLoad(value));
     else if (key === 'output') specs.push(parseOutput(value));
     else {
-      const spec = parseMatchSpec(key, value, learned, ports);
-      if (spec.dstType === 'match' && !prereqsMet(spec.dst.field, learned.flow, 0) && spec.source.type === 'field') {
-        failed(`${arg}: cannot match on dest subfield ${formatSubfield(spec.dst)} due to missing prerequisite`);
-      }
-      specs.push(spec);
+      specs.push(parseMatchSpec(key, value, learned, ports));
     }
   }
   return {

@@ -167,7 +167,7 @@ function parseMove(arg: string): Action {
   const { subfield: src, rest } = parseSubfieldPrefix(arg);
   if (!rest.startsWith('->')) fail(`${arg}: missing \`->' following source`);
   const { subfield: dst, rest: tail } = parseSubfieldPrefix(rest.slice(2));
-  if (tail !== '') fail(`${arg}: trailing garbage following destination`);
+  if (tail !== '') fail('unexpected input following field syntax');
   if (src.nBits !== dst.nBits) {
     fail(`${arg}: source field is ${src.nBits} bits wide but destination is ${dst.nBits} bits wide`);
   }
@@ -176,7 +176,7 @@ function parseMove(arg: string): Action {
 
 function parseStack(kind: 'stack_push' | 'stack_pop', arg: string): Action {
   const { subfield, rest } = parseSubfieldPrefix(arg);
-  if (rest !== '') fail(`${arg}: trailing garbage following push or pop`);
+  if (rest !== '') fail(`${rest}: trailing garbage following push or pop`);
   return { kind, subfield };
 }
 
@@ -277,7 +277,7 @@ function parseCheckLarger(arg: string): Action {
   const { value, key } = splitArrow(arg);
   const dst = parseSubfieldText(key);
   if (dst.nBits !== 1) fail('Only 1-bit destination field is allowed');
-  return { kind: 'check_pkt_larger', pktLen: parseU16(value.replace(/\)$/, ''), 'value'), dst };
+  return { kind: 'check_pkt_larger', pktLen: parseU16(value.replace(/\)$/, ''), '(null)'), dst };
 }
 
 function parseCt(arg: string, c: ParseContext): Action {
@@ -375,7 +375,7 @@ const parsers: Readonly<Record<string, (arg: string, c: ParseContext) => Action>
   multipath: parseMultipath,
   note: parseNote,
   exit: () => ({ kind: 'exit' }),
-  unroll: () => fail("UNROLL is an internal action that shouldn't be used via OpenFlow"),
+  unroll_xlate: () => fail("UNROLL is an internal action that shouldn't be used via OpenFlow"),
   sample: (arg, c) => parseSample(arg, c.ports),
   debug_recirc: () => ({ kind: 'debug_recirc' }),
   debug_slow: () => ({ kind: 'debug_slow' }),

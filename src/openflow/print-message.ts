@@ -15,7 +15,7 @@ import { decodeErrorBody } from './errors.ts';
 import { DEFAULT_PRIORITY, formatDuration, formatFlowMatch, formatFlowStats } from './flow-text.ts';
 import { formatActions } from './format-actions.ts';
 import { decodeHeader, messageLength } from './header.ts';
-import type { FlowMod, FlowModCommand, FlowRemoved, FlowStatsRequest, OfpMessage, PacketIn, PacketOut } from './messages.ts';
+import type { FlowMod, FlowModCommand, FlowRemoved, FlowStats, FlowStatsRequest, OfpMessage, PacketIn, PacketOut } from './messages.ts';
 import { metadataInPort } from './packet-messages.ts';
 import { OFPP_NONE, OFPTT_ALL, OFP_NO_BUFFER } from './ports.ts';
 import {
@@ -65,17 +65,14 @@ export function hexDump(bytes: Uint8Array, withText = true): string {
   let s = '';
   for (let at = 0; at < bytes.length; at += 16) {
     const line = bytes.subarray(at, at + 16);
-    s += `${at.toString(16).padStart(8, '0')} `;
-    for (let i = 0; i < 16; i++) {
-      const b = line[i];
-      const separator = i === 8 && line.length >= 8 ? '-' : ' ';
-      s += b === undefined ? `${separator}  ` : `${separator}${b.toString(16).padStart(2, '0')}`;
+    let hex = '';
+    for (const [i, b] of line.entries()) hex += `${b.toString(16).padStart(2, '0')}${i === 7 ? '-' : ' '}`;
+    if (!withText) {
+      s += `${at.toString(16).padStart(8, '0')}  ${hex.replace(/ $/, '')}\n`;
+      continue;
     }
-    if (withText) {
-      const text = Array.from(line, (b) => (b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : '.')).join('');
-      s += ` |${text.padEnd(16)}|`;
-    }
-    s = `${withText ? s : s.replace(/[ -]+$/, '')}\n`;
+    const text = Array.from(line, (b) => (b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : '.')).join('');
+    s += `${at.toString(16).padStart(8, '0')}  ${hex.padEnd(48)}|${text.padEnd(16)}|\n`;
   }
   return s;
 }
@@ -272,16 +269,20 @@ export function formatMessage(bytes: Uint8Array, options: PrintOptions = {}): st
     );
   }
   let head = '';
+  const flowsRead: FlowStats[] = [];
   try {
     const { raw, version, xid, body } = decodeHeader(bytes);
     head = `${rawText(raw.name)}${versionText(version)} (xid=0x${xid.toString(16)}):`;
     if (raw.name === 'OFPT_ERROR') return head + formatErrorBody(body.rest(), version, options);
-    const decoded = decodeMessage(bytes, { tableIdExtension: true });
+    const decoded = decodeMessage(bytes, { tableIdExtension: true, flowsRead });
     const text = head + formatBody(decoded, ports, verbosity, showStats);
     return verbosity >= 3 ? text + hexDump(bytes) : text;
   } catch (e) {
     if (!(e instanceof OfpError) && !(e instanceof WireError)) throw e;
-    return `${head}${head === '' ? '' : ' '}***decode error: ${e.code}***\n${hexDump(bytes)}`;
+    const partial = flowsRead.reduce((text, f) => `${text} ${formatFlowStats(f, { ports, showStats })}\n`, '\n');
+    if (flowsRead.length > 0) head += partial;
+    const separator = head === '' || head.endsWith('\n') ? '' : ' ';
+    return `${head}${separator}***decode error: ${e.code}***\n${hexDump(bytes)}`;
   }
 }
 

@@ -12,15 +12,16 @@ import type { ParsedFlow } from '../../openflow/flow-text.ts';
 import { formatActions } from '../../openflow/format-actions.ts';
 import { formatMatch } from '../../flow/match-format.ts';
 import { getMatchField } from '../../flow/match-set.ts';
+import { prereqsMet } from '../../flow/prereqs.ts';
 import { fieldByHeaderName, fieldByName } from '../../flow/fields.ts';
 import { noFlowModFlags } from '../../openflow/messages.ts';
-import type { FlowMod, FlowModCommand, FlowStats } from '../../openflow/messages.ts';
+import type { FlowMod, FlowModCommand, FlowStats, OfpMessage } from '../../openflow/messages.ts';
 import { P_ANY, P_TID, protocolsOfVersion } from '../../openflow/protocols.ts';
 import { OFPG_ANY, OFPP_NONE, OFPTT_ALL, OFP_NO_BUFFER } from '../../openflow/ports.ts';
 import { Match } from '../../flow/match.ts';
 import { noPorts } from '../../flow/port-map.ts';
 import type { PortMap } from '../../flow/port-map.ts';
-import { SystemError, UsageError } from '../../util/errors.ts';
+import { OfpError, SystemError, UsageError } from '../../util/errors.ts';
 import { vlog } from '../../util/log.ts';
 import { errnoOf, strerror } from '../../stream/errno.ts';
 import { ExitError } from './session.ts';
@@ -28,6 +29,7 @@ import type { Session } from './session.ts';
 import type { Vconn } from './vconn.ts';
 
 const log = vlog('ofp_match');
+const vconnLog = vlog('vconn');
 
 /** Lines of a flow file with comments and blank lines taken out, with their numbers. */
 export function readFlowLines(path: string): readonly (readonly [line: number, text: string])[] {
@@ -108,10 +110,20 @@ async function fetchFlows(s: Session, vconn: Vconn, text: string, ports: PortMap
   return await s.replies(vconn, request);
 }
 
+function decoded(part: Uint8Array): OfpMessage {
+  try {
+    return decodeMessage(part).message;
+  } catch (e) {
+    if (!(e instanceof OfpError)) throw e;
+    vconnLog.warn(`parse error in reply (${e.code})`);
+    throw new UsageError('dump flows (Protocol error)');
+  }
+}
+
 function flowsOf(parts: readonly Uint8Array[], s: Session): FlowStats[] {
   const flows: FlowStats[] = [];
   for (const part of parts) {
-    const { message } = decodeMessage(part);
+    const message = decoded(part);
     if (message.type === 'flow_stats_reply') flows.push(...message.flows);
     else {
       s.print(part);
@@ -131,10 +143,12 @@ function compareFlows(a: FlowStats, b: FlowStats, s: Session): number {
       if (!field) throw new UsageError(`${name}: unknown field name`);
       const x = getMatchField(a.match, field);
       const y = getMatchField(b.match, field);
-      const isWild = (m: Uint8Array): boolean => m.every((v) => v === 0);
-      if (isWild(x.mask) || isWild(y.mask)) {
-        const only = Number(isWild(x.mask)) - Number(isWild(y.mask));
-        if (only !== 0) return only;
+      const isWild = (f: FlowStats, mask: Uint8Array): boolean =>
+        !prereqsMet(field, f.match.flow, 0) || mask.every((v) => v === 0);
+      const isWildA = isWild(a, x.mask);
+      const isWildB = isWild(b, y.mask);
+      if (isWildA || isWildB) {
+        if (isWildA !== isWildB) return isWildA ? 1 : -1;
       } else {
         for (let i = 0; i < x.value.length && order === 0; i++) order = (x.value[i] ?? 0) - (y.value[i] ?? 0);
       }
@@ -152,14 +166,16 @@ export async function dumpFlows(s: Session, args: readonly string[]): Promise<vo
   const shown = await s.portsToShow(name);
   await s.with(name, async (vconn) => {
     const parts = await fetchFlows(s, vconn, text, accepted);
-    if (s.options.sort.length === 0 && s.options.showStats) {
+    if (s.options.sort.length === 0 && s.options.showStats && shown === noPorts) {
       for (const part of parts) s.print(part, shown);
       return;
     }
     const flows = flowsOf(parts, s);
     if (s.options.sort.length > 0) flows.sort((a, b) => compareFlows(a, b, s));
     for (const f of flows) {
-      s.output.out(` ${formatFlowStats(f, { ports: shown, showStats: s.options.showStats })}\n`);
+      // Ages are only shown in the switch's own words.
+      const ageless = { ...f, idleAgeSec: -1, hardAgeSec: -1 };
+      s.output.out(` ${formatFlowStats(ageless, { ports: shown, showStats: s.options.showStats })}\n`);
     }
   });
 }

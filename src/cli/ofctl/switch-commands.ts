@@ -179,7 +179,7 @@ interface Packet {
 function hexPacket(text: string): Uint8Array {
   const bytes = parseHex(text);
   if (!bytes) throw new UsageError('Trailing garbage in packet data');
-  if (bytes.length < 14) throw new UsageError('Packet data too short');
+  if (bytes.length < 14) throw new UsageError('Packet data too short for Ethernet');
   return bytes;
 }
 
@@ -194,12 +194,11 @@ function oldPacketOuts(args: Args, ports: PortMap): Packet[] {
 
 function newPacketOut(text: string, ports: PortMap): Packet {
   const at = text.search(/actions?=/);
-  if (at < 0) throw new UsageError('must specify an action');
   const context = parseContext(ports);
-  const actions = parseActions(text.slice(text.indexOf('=', at) + 1), context);
+  const actions = at < 0 ? [] : parseActions(text.slice(text.indexOf('=', at) + 1), context);
   let inPort: number = OFPP_NONE;
   let packet: Uint8Array | undefined;
-  for (const { key, value } of splitKeyValues(text.slice(0, at))) {
+  for (const { key, value } of splitKeyValues(at < 0 ? text : text.slice(0, at))) {
     if (key === 'in_port') {
       const number = parseOfpPort(value, ports);
       if (number === undefined) throw new UsageError(`${value} is not a valid port`);
