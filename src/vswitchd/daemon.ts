@@ -5,6 +5,7 @@ import { setNetdevEnvironment } from '../netdev/environment.ts';
 import { UnixctlCommands, UnixctlServer } from '../stream/unixctl.ts';
 import { loadCoreModule } from '../sys/core-module.ts';
 import { unlinkAtExit } from '../sys/exit-hooks.ts';
+import { setThreadName } from '../sys/threads.ts';
 import { initVlog } from '../sys/vlog-sink.ts';
 import { vlog } from '../util/log.ts';
 import { SeededRandom, SystemRandom } from '../util/random.ts';
@@ -71,6 +72,7 @@ export class Daemon {
       threadName: options.program,
     });
     core.x.threadOnline();
+    setThreadName(options.program);
     this.clock = new ArenaClock(core);
     initVlog(options.program, this.clock);
     setNetdevEnvironment({
