@@ -1,4 +1,6 @@
+import { ARENA_ROOT } from '../arena/arena.layout.ts';
 import type { ArenaClock } from '../arena/clock.ts';
+import { setArenaRootVlanLimit } from '../arena/generated/arena-root.ts';
 import type { Core } from '../arena/core.ts';
 import { UserspaceDatapath } from '../datapath/providers/userspace/userspace-datapath.ts';
 import { openPortIo } from '../netdev/registry.ts';
@@ -188,6 +190,8 @@ export class Switchd {
     });
     this.revalidators.configure(number('n-handler-threads', 0), number('n-revalidator-threads', 0));
     this.pmds.setEmcInsertInvProb(number('emc-insert-inv-prob', 100));
+    // 0 is "no limit": keys have two slots.
+    setArenaRootVlanLimit(this.core.dv, ARENA_ROOT, number('vlan-limit', 1) === 1 ? 1 : 2);
     this.pmds.setCpuMask(config.otherConfig.get('pmd-cpu-mask') ?? '');
   }
 
