@@ -111,9 +111,16 @@ export class OfConn {
     try {
       handle(this, request);
     } catch (e) {
-      if (!(e instanceof OfpError)) throw e;
-      this.sendError(e.code, request);
+      if (e instanceof OfpError) this.sendError(e.code, request);
+      else this.#giveUp(e, request);
     }
+  }
+
+  /** A fault of our own ends this connection, not the switch. */
+  #giveUp(fault: unknown, request: Uint8Array): void {
+    const text = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
+    log.err(`${this.name}: dropping connection: message type ${request[1] ?? 0} failed: ${text}`);
+    this.rconn.reconnect();
   }
 
   /** A message in answer to a request; owned by the connection afterwards. */
