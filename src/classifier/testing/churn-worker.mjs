@@ -72,7 +72,9 @@ if (mode === 'write') {
     Atomics.add(version, 0, 1n);
   }
 } else {
+  const held = [];
   while (Atomics.load(control, 0) === 0) {
+    held.length = 0;
     for (let i = 0; i < 500; i++) {
       // Writer 0's rules stay all the time; the others come and go.
       const w = i % 3;
@@ -80,9 +82,14 @@ if (mode === 'write') {
       load(w, n);
       const got = x.clsLookup(cls, Number(Atomics.load(version, 0)), flow, wc) >>> 0;
       if (got === 0 ? w === 0 : cookie(got) !== cookieOf(w, n)) result.errors++;
-      if (got !== 0) result.found++;
+      if (got !== 0) {
+        result.found++;
+        held.push([got, cookieOf(w, n)]);
+      }
       result.lookups++;
     }
+    // All of them are good until the quiescent point.
+    for (const [rule, expected] of held) if (cookie(rule) !== expected) result.errors++;
     x.quiesce();
   }
 }
