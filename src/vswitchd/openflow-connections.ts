@@ -1,6 +1,7 @@
 import type { OfConnFactory, OfConnTransport, OfListener } from '../ofproto/ofproto-types.ts';
 import { connectStream, listenStream, type ByteStream } from '../stream/byte-stream.ts';
 import { OPENFLOW_PORT, parseTarget } from '../stream/target.ts';
+import { unlinkAtExit } from '../sys/exit-hooks.ts';
 import { UsageError } from '../util/errors.ts';
 import { rateLimit, vlog } from '../util/log.ts';
 
@@ -98,6 +99,7 @@ export class SocketConnections implements OfConnFactory {
   listen(target: string, onAccept: (transport: OfConnTransport) => void): OfListener {
     const parsed = parseTarget(target, OPENFLOW_PORT, this.#runDir);
     if (!parsed.isPassive) throw new UsageError(`${target}: not a passive connection method`);
+    if (parsed.kind === 'unix') unlinkAtExit(parsed.path);
     let isClosed = false;
     const listening = listenStream(parsed, (stream) => {
       const transport = new SocketTransport(stream.name);

@@ -176,13 +176,16 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
         for (const i of rows.sort((a, b) => (a.config.name < b.config.name ? -1 : 1))) {
           const options = [...i.config.options].sort().map(([k, v]) => `${k}=${v}`);
           const detail = options.length > 0 && i.config.type === 'patch' ? `: ${options.join(', ')}` : '';
-          text += `    ${i.config.name} ${shownPort(i.ofport ?? 0)}/${i.dpPort?.odpPort ?? 'none'}: (${i.netdev?.type ?? ''}${detail})\n`;
+          text += `    ${i.config.name} ${shownPort(i.ofport ?? 0)}/${i.dpPort?.odpPort ?? 'none'}: (${shownType(i.netdev?.type ?? '')}${detail})\n`;
         }
       }
     }
     return text;
   });
 }
+
+/** OVS opens internal ports of userspace datapaths as taps and says so. */
+const shownType = (type: string): string => (type === 'internal' ? 'tap' : type);
 
 function showDatapath(datapath: UserspaceDatapath, stats: DpStats, withPortStats: boolean): string {
   let text =
@@ -191,7 +194,7 @@ function showDatapath(datapath: UserspaceDatapath, stats: DpStats, withPortStats
     `  flows: ${stats.flows}\n` +
     `  port 0: ${datapath.name} (${datapath.type === 'dummy' ? 'dummy-internal' : 'tap'})\n`;
   for (const { odpPort, netdev } of datapath.ports()) {
-    text += `  port ${odpPort}: ${netdev.name} (${netdev.type})\n`;
+    text += `  port ${odpPort}: ${netdev.name} (${shownType(netdev.type)})\n`;
     if (!withPortStats) continue;
     const s = netdev.statistics();
     const n = (key: string): string => String(s[key] ?? '?');
