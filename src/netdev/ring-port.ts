@@ -19,7 +19,7 @@ import type { PortAttachment, PortIo } from './provider.ts';
  * Main has one eventfd for all its rings.
  */
 const heldBytes = 4 * 33;
-const fromSwitchSlots = 512;
+const fromSwitchSlots = 2048;
 const txBatch = 32;
 
 let $mainEventFd = -1;

@@ -11,14 +11,10 @@ import { WireError } from '../util/errors.ts';
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_MULTI = 0x2;
 export const NLM_F_ACK = 0x4;
-export const NLM_F_ECHO = 0x8;
 export const NLM_F_DUMP = 0x300;
-export const NLM_F_EXCL = 0x200;
-export const NLM_F_CREATE = 0x400;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
-export const NLMSG_OVERRUN = 4;
-export const headerBytes = 16;
+const headerBytes = 16;
 const attributeHeaderBytes = 4;
 const typeMask = 0x3fff;
 

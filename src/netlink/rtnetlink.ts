@@ -21,7 +21,6 @@ const IFLA_CARRIER_CHANGES = 35;
 const IFLA_INFO_KIND = 1;
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
-export const IFF_RUNNING = 0x40;
 export const IFF_LOWER_UP = 0x1_0000;
 const ARPHRD_ETHER = 1;
 

@@ -2,11 +2,10 @@ import { unlinkSync } from 'node:fs';
 import { vlog } from '../util/log.ts';
 
 /**
- * What must happen before this process ends, whether by `exit`, by its own end or by a signal:
- * removing pid files and sockets. Main thread only; hooks are synchronous.
+ * What must go when this process ends, whether by `exit`, by its own end or by a signal: pid files and
+ * sockets. Main thread only.
  */
 const log = vlog('fatal_signal');
-const $hooks = new Set<() => void>();
 const $files = new Set<string>();
 let $installed = false;
 let $done = false;
@@ -18,21 +17,14 @@ const signals = [
   ['SIGALRM', 14, 'Alarm clock'],
 ] as const;
 
-/** Runs the hooks once and removes the files; further calls do nothing. */
+/** Removes the files, once; further calls do nothing. */
 export function runExitHooks(): void {
   if ($done) return;
   $done = true;
-  for (const hook of $hooks) {
-    try {
-      hook();
-    } catch (error) {
-      log.warn(`exit hook failed: ${String(error)}`);
-    }
-  }
   for (const path of $files) removeQuietly(path);
 }
 
-/** Handles the fatal signals (TERM, INT, HUP, ALRM): log, hooks, then death by that signal. */
+/** Handles the fatal signals (TERM, INT, HUP, ALRM): log, removal, then death by that signal. */
 export function installExitHooks(): void {
   if ($installed) return;
   $installed = true;
@@ -45,13 +37,6 @@ export function installExitHooks(): void {
       process.kill(process.pid, name);
     });
   }
-}
-
-/** @returns A function that takes the hook back. */
-export function addExitHook(hook: () => void): () => void {
-  installExitHooks();
-  $hooks.add(hook);
-  return () => $hooks.delete(hook);
 }
 
 /** The file goes when the process does. */

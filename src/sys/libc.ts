@@ -88,11 +88,6 @@ export function addressOf(view: NodeJS.ArrayBufferView): number {
   return Number(koffi.address(view));
 }
 
-/** Makes `size` bytes of C memory at `address` readable; the caller answers for their life time. */
-export function viewMemory(address: number, size: number): ArrayBuffer {
-  return koffi.view(BigInt(address), size);
-}
-
 /** Watches a descriptor from the event loop; `stop` must be called before the descriptor is closed. */
 export function watchReadable(fd: number, onReadable: () => void): { stop(): void; unref(): void } {
   const handle = koffi.node.poll(fd, { readable: true }, onReadable);

@@ -4,13 +4,11 @@ import { check } from './errno.ts';
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 export const MAP_SHARED = 1;
-export const MAP_PRIVATE = 2;
+const MAP_PRIVATE = 2;
 export const MAP_FIXED = 0x10;
-export const MAP_ANONYMOUS = 0x20;
+const MAP_ANONYMOUS = 0x20;
 export const MAP_POPULATE = 0x8000;
-export const MADV_DONTNEED = 4;
 export const MADV_DONTFORK = 10;
-export const MADV_HUGEPAGE = 14;
 
 /** Address of byte 0 of a WebAssembly memory; the same in every thread, for it never grows. */
 export function memoryAddress(memory: { readonly buffer: ArrayBufferLike }): number {

@@ -1,9 +1,6 @@
 import { libc } from './libc.ts';
 
-export const POLLIN = 1;
-export const POLLOUT = 4;
-export const POLLERR = 8;
-export const POLLHUP = 16;
+const POLLIN = 1;
 
 /**
  * A poll(2) set that makes no garbage: `clear`, `add` for each descriptor, then `wait`.

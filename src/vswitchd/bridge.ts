@@ -2,6 +2,7 @@ import type { Core } from '../arena/core.ts';
 import { ageMacTable, configureMacTable, createMacTable, destroyMacTable, flushMacPort } from '../classifier/mac-table.ts';
 import type { Datapath, DatapathPort } from '../datapath/provider.ts';
 import type { Netdev } from '../netdev/provider.ts';
+import { PatchNetdev } from '../netdev/providers/patch.ts';
 import { openNetdev } from '../netdev/registry.ts';
 import { Ofproto } from '../ofproto/ofproto.ts';
 import type { ControllerConfig, OfPortDescription, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
@@ -173,7 +174,7 @@ export class Bridge {
         mayEnable: iface.netdev.adminUp && iface.netdev.carrier,
         mac: formatMac(iface.netdev.mac),
         bundle,
-        counters: 0,
+        counters: iface.netdev instanceof PatchNetdev ? iface.netdev.counters : 0,
         ...(peer === null ? {} : { peer }),
       });
     }

@@ -1,23 +1,27 @@
+import { allocOrThrow } from '../../arena/core.ts';
 import { UsageError } from '../../util/errors.ts';
 import { vlog } from '../../util/log.ts';
 import { NetdevBase } from '../base.ts';
+import { netdevEnvironment } from '../environment.ts';
 import type { NetdevProvider, PortAttachment } from '../provider.ts';
 
 const log = vlog('netdev_vport');
 
+const counterBytes = 32;
+
 /**
  * One end of a patch cable between two bridges. It moves no packets: translation goes on at the
- * peer, and the traffic is credited here (`addTraffic`).
+ * peer, and any thread credits the traffic to `counters`.
  */
 export class PatchNetdev extends NetdevBase {
   #peer = '';
-  #rxPackets = 0;
-  #rxBytes = 0;
-  #txPackets = 0;
-  #txBytes = 0;
+  /** Arena address of { u64 rxPackets, rxBytes, txPackets, txBytes }. */
+  readonly counters: number;
+  /** @throws UsageError for wrong options */
   constructor(name: string, mac: Uint8Array, options: ReadonlyMap<string, string>) {
     super(name, 'patch', mac);
     this.setOptions(options);
+    this.counters = allocOrThrow(netdevEnvironment().core, counterBytes);
   }
   /** Name of the port at the other end. */
   get peer(): string {
@@ -41,30 +45,18 @@ export class PatchNetdev extends NetdevBase {
       this.changed();
     }
   }
-  /** Credits packets that translation sent through the cable. */
-  addTraffic(direction: 'rx' | 'tx', packets: number, bytes: number): void {
-    if (direction === 'rx') {
-      this.#rxPackets += packets;
-      this.#rxBytes += bytes;
-    } else {
-      this.#txPackets += packets;
-      this.#txBytes += bytes;
-    }
-  }
   override statistics(): Record<string, number> {
-    return {
-      rx_bytes: this.#rxBytes,
-      rx_packets: this.#rxPackets,
-      tx_bytes: this.#txBytes,
-      tx_packets: this.#txPackets,
-    };
+    const { dv } = netdevEnvironment().core;
+    const count = (at: number): number => Number(dv.getBigUint64(this.counters + at, true));
+    return { rx_bytes: count(8), rx_packets: count(0), tx_bytes: count(24), tx_packets: count(16) };
   }
   /** A patch port is never part of a datapath. */
   attach(_odpPort: number): PortAttachment {
     throw new UsageError(`${this.name}: patch ports have no datapath port`);
   }
   close(): void {
-    // Holds nothing.
+    // A translation under way may still credit it.
+    netdevEnvironment().core.x.deferFree(this.counters);
   }
 }
 
