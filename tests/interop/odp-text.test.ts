@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { composePacket } from '../../src/flow/compose.ts';
+import { formatFlow } from '../../src/flow/match-format.ts';
+import { parseExactFlow } from '../../src/flow/match-parse.ts';
 import { formatOdpActions } from '../../src/odp/actions-format.ts';
 import { parseOdpActions } from '../../src/odp/actions-parse.ts';
 import { parseOdpKeyText } from '../../src/odp/key-parse.ts';
@@ -9,6 +11,8 @@ import { formatHex } from '../../src/wire/address.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SwitchUnderTest } from '../support/daemons.ts';
+import { SeededRandom } from '../../src/util/random.ts';
+import { randomFlowText } from '../support/random-flows.ts';
 import { missing } from '../support/tools.ts';
 
 /**
@@ -124,6 +128,19 @@ describe.skipIf(skip !== null)('datapath text, stock dpctl', () => {
   it.each(actions)('actions %s', (text) => {
     const [, , theirs] = dumped(`${eth},eth_type(0x0800),ipv4(frag=no)`, text);
     expect(formatOdpActions(parseOdpActions(text))).toBe(theirs);
+  });
+
+  it('prints 150 generated flows as ofproto/trace does', () => {
+    const random = new SeededRandom(11);
+    const differ: unknown[] = [];
+    for (let i = 0; i < 150; i++) {
+      const flow = randomFlowText(random);
+      const trace = stock.stockOk('ovs-appctl', 'ofproto/trace', 'br0', flow);
+      const theirs = /^Flow: (.*)$/m.exec(trace)?.[1];
+      const ours = formatFlow(parseExactFlow(flow));
+      if (ours !== theirs) differ.push({ flow, ours, theirs });
+    }
+    expect(differ).toEqual([]);
   });
 
   it('composes the packets that netdev-dummy/receive makes of flows', async () => {
