@@ -74,3 +74,4 @@ export {
   macTableFlush,
   macTableFlushPort,
 } from './mac-table';
+export { bytesEqual, maskHasExtra, xlateStart, zeroBytes } from './translate';

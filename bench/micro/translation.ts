@@ -52,9 +52,7 @@ function revalidation(name: string, count: number, isChanged: boolean): Benchmar
     const bench = new UpcallBench([{ name: 'br0', ports }]);
     bench.udpif.setFlowLimit(100_000);
     bench.addRule('br0', 'priority=5,tcp,actions=resubmit(,1)');
-    bench.addRule('br0', 'table=1,priority=5,tcp,tcp_src=0,actions=drop');
-    bench.addRule('br0', 'table=1,priority=4,tcp,actions=2');
-    bench.udpif.megaflowsEnabled = false;
+    bench.addRule('br0', 'table=1,priority=4,tcp,actions=move:NXM_OF_TCP_SRC[]->NXM_NX_REG0[0..15],2');
     for (let i = 1; i <= count; i++) bench.receive(packet.replace('tcp_src=1', `tcp_src=${i}`));
     if (bench.flows().length !== count) throw new Error('bench: flows are missing');
     bench.startRevalidators(1);
@@ -74,8 +72,8 @@ function upcalls(): Benchmark {
   const bench = new UpcallBench([{ name: 'br0', ports }]);
   bench.udpif.setFlowLimit(1_000_000);
   bench.addRule('br0', 'priority=5,tcp,actions=resubmit(,1)');
-  bench.addRule('br0', 'table=1,priority=4,tcp,actions=2');
-  bench.udpif.megaflowsEnabled = false;
+  // Each source port makes a megaflow of its own.
+  bench.addRule('br0', 'table=1,priority=4,tcp,actions=move:NXM_OF_TCP_SRC[]->NXM_NX_REG0[0..15],2');
   const send = bench.sender(packet);
   const operations = 1000;
   let port = 0;

@@ -110,4 +110,8 @@ export interface CoreExports {
   macTableDestroy(table: number): void;
   macTableFlush(table: number): number;
   macTableFlushPort(table: number, ofport: number): number;
+  bytesEqual(a: number, b: number, n: number): number;
+  maskHasExtra(wc: number, mask: number): number;
+  xlateStart(input: number, flow: number, base: number, wc: number): void;
+  zeroBytes(at: number, n: number): void;
 }

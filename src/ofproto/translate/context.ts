@@ -119,9 +119,8 @@ export class XlateContext {
     this.input = input;
     this.bridge = input.bridge;
     this.trace = input.trace;
-    this.core.x.keyCopy(this.flow, input.flow);
+    this.x.xlateStart(input.flow, this.flow, this.base, this.wc);
     this.odp.reset(this.actionsAt, actionBytes);
-    this.core.x.keyClear(this.wc);
     this.xcacheWords = 0;
     this.xcacheOverflow = false;
     this.#saved = 0;

@@ -68,8 +68,7 @@ export class Translator {
     const ctx = this.#ctx;
     ctx.start(input);
     ctx.dv.setUint32(ctx.flow + K.actsetOutput, OFPP_UNSET);
-    ctx.u8.copyWithin(ctx.base, ctx.flow, ctx.flow + KEY_SIZE);
-    ctx.u8.fill(0, ctx.base + K.tunDst, ctx.base + K.regs);
+    ctx.dv.setUint32(ctx.base + K.actsetOutput, OFPP_UNSET);
     startWildcards(ctx);
     ctx.trace?.enter('bridge', `bridge("${input.bridge.name}")`);
     translatePacket(ctx);
@@ -119,9 +118,8 @@ function startWildcards(ctx: XlateContext): void {
 
 /** Takes out of the mask what a datapath flow cannot have, or need not. */
 function finishWildcards(ctx: XlateContext): void {
-  const { dv, u8, wc } = ctx;
+  const { dv, u8, wc, x } = ctx;
   const upcall = ctx.input.flow;
-  u8.fill(0, wc + K.regs, wc + KEY_SIZE);
   if (dv.getUint32(upcall + K.packetType) !== 0) u8.fill(0, wc + K.dlDst, wc + K.dlType);
   const proto = u8[ctx.flow + K.nwProto];
   if ((ctx.dlType === 0x0800 && proto === 1) || (ctx.dlType === 0x86dd && proto === 58)) {
@@ -131,14 +129,19 @@ function finishWildcards(ctx: XlateContext): void {
   if (dv.getUint16(wc + K.vlanTci0) !== 0) ctx.mask16(K.vlanTci0, CFI);
   if (dv.getUint16(wc + K.vlanTci1) !== 0) ctx.mask16(K.vlanTci1, CFI);
   if (((u8[ctx.flow + K.nwFrag] ?? 0) & FRAG_LATER) !== 0) dv.setUint32(wc + K.tpSrc, 0);
-  if (dv.getUint32(upcall + K.tunDst) === 0 && isZero(u8, upcall + K.tunIpv6Dst, 16)) {
-    // A packet of no tunnel has no tunnel fields to match.
-    u8.fill(0, wc + K.tunDst, wc + K.regs);
-  }
+  // Registers and metadata are no packet fields; a packet of no tunnel has no tunnel fields to match.
+  const hasTunnel = dv.getUint32(upcall + K.tunDst) !== 0 || !isZero(u8, upcall + K.tunIpv6Dst, 16);
+  const from = hasTunnel ? K.regs : K.tunDst;
+  x.zeroBytes(wc + from, KEY_SIZE - from);
   const dlType = dv.getUint16(upcall + K.dlType);
-  if (dlType !== 0x8847 && dlType !== 0x8848) u8.fill(0, wc + K.mplsLse0, wc + K.igmpGroupIp4);
+  if (dlType !== 0x8847 && dlType !== 0x8848) {
+    for (let at = K.mplsLse0; at < K.igmpGroupIp4; at += 4) dv.setUint32(wc + at, 0);
+  }
   const tpid = dv.getUint16(upcall + K.vlanTpid0);
-  if (tpid !== 0x8100 && tpid !== 0x88a8) u8.fill(0, wc + K.vlanTpid0, wc + K.nwSrc);
+  if (tpid !== 0x8100 && tpid !== 0x88a8) {
+    dv.setUint32(wc + K.vlanTpid0, 0);
+    dv.setUint32(wc + K.vlanTpid1, 0);
+  }
 }
 
 function translatePacket(ctx: XlateContext): void {

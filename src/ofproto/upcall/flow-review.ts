@@ -203,27 +203,12 @@ export class FlowReview {
     }
     if (!this.#udpif.megaflowsEnabled) u8.set(wildcardsForPacket(u8.slice(this.#key, this.#mask)), result.wc);
     maskVlanPresence(dv, result.wc);
-    if (hasExtraBits(core, result.wc, this.#mask)) return DELETE;
+    if (x.maskHasExtra(result.wc, this.#mask) !== 0) return DELETE;
     ukeySetXcache(core, mf, result.xcache, result.xcacheWords, result.recircs);
     dv.setUint32(mf + M.slowReasons, result.slow, true);
     const old = x.megaflowActions(mf) >>> 0;
     const oldLength = x.megaflowActionsLength(mf) >>> 0;
-    if (oldLength === length && areEqual(u8, old, actions, length)) return KEEP;
+    if (oldLength === length && x.bytesEqual(old, actions, length) !== 0) return KEEP;
     return x.megaflowSetActions(mf, actions, length) === 0 ? DELETE : MODIFY;
   }
-}
-
-function areEqual(u8: Uint8Array, a: number, b: number, length: number): boolean {
-  for (let i = 0; i < length; i++) if (u8[a + i] !== u8[b + i]) return false;
-  return true;
-}
-
-/** Whether `wc` looks at a bit that the installed `mask` leaves open. */
-function hasExtraBits(core: Core, wc: number, mask: number): boolean {
-  const { u32 } = core;
-  const words = KEY_SIZE / 4;
-  for (let i = 0; i < words; i++) {
-    if (((u32[(wc >>> 2) + i] ?? 0) & ~(u32[(mask >>> 2) + i] ?? 0)) !== 0) return true;
-  }
-  return false;
 }
