@@ -136,37 +136,23 @@ function triesExclude(tries: usize, plens: u32, stages: u32, stage: u32, flow: u
 }
 
 /**
- * Adds to `wc` the bits that tell that no rule of the subtable matches: those of the stages up to the
- * first that fails.
+ * Adds to `wc` the bits that tell that no rule of the subtable matches, when stage `failed` is the
+ * first that has no such values: a trie that excludes the flow in a stage up to it spares that stage,
+ * else all stages up to it were looked at. Only ports of a failed last stage may be spared in part.
  */
-function foldMiss(subtable: usize, flow: usize, tries: usize, wc: usize): void {
-  const generationPlens = load<u32>(subtable, ClsSubtable.triePlens);
-  const isCurrent = generationPlens >> 24 == load<u32>(tries, ClsTries.generation);
-  const plens = isCurrent ? generationPlens & 0xff_ffff : 0;
-  const stages = load<u32>(subtable, ClsSubtable.trieStages);
-  const n = load<u32>(subtable, ClsSubtable.indexCount);
-  let from: u32 = 0;
-  let sum: u64 = 0;
-  for (let i: u32 = 0; i < n; i++) {
-    if (plens != 0 && triesExclude(tries, plens, stages, i, flow, wc)) {
-      foldMask(subtable, from, wc);
-      return;
-    }
-    const to = stageEnd(subtable, i);
-    sum = hashRange(subtable, flow, from, to, sum);
-    from = to;
-    if (!countHas(<usize>load<u32>(indexAddr(subtable, i)), <u32>(sum >> 32))) {
-      foldMask(subtable, to, wc);
+function foldMiss(subtable: usize, failed: u32, flow: usize, tries: usize, wc: usize): void {
+  const plens = load<u32>(subtable, ClsSubtable.triePlens);
+  if ((plens & 0xff_ffff) != 0 && plens >> 24 == load<u32>(tries, ClsTries.generation)) {
+    const stages = load<u32>(subtable, ClsSubtable.trieStages);
+    for (let i: u32 = 0; i <= failed; i++) {
+      if (!triesExclude(tries, plens, stages, i, flow, wc)) continue;
+      if (i != 0) foldMask(subtable, stageEnd(subtable, i - 1), wc);
       return;
     }
   }
-  if (plens != 0 && triesExclude(tries, plens, stages, n, flow, wc)) {
-    foldMask(subtable, from, wc);
-    return;
-  }
-  const words = load<u32>(subtable, ClsSubtable.words);
-  if (load<u32>(subtable, ClsSubtable.portsPlen) == 0) {
-    foldMask(subtable, words, wc);
+  const portsPlen = load<u32>(subtable, ClsSubtable.portsPlen);
+  if (portsPlen == 0 || failed != load<u32>(subtable, ClsSubtable.indexCount)) {
+    foldMask(subtable, stageEnd(subtable, failed), wc);
     return;
   }
   const mask = load<u32>(subtable, ClsSubtable.portsMask);
@@ -175,8 +161,32 @@ function foldMiss(subtable: usize, flow: usize, tries: usize, wc: usize): void {
   const bits = trieLookup(subtable + ClsSubtable.portsTrie, value, 32, 0);
   const prefix = bits >= 32 ? 0xffff_ffff : bswap<u32>(~(0xffff_ffff >> bits));
   const ports = load<u32>(wc, Key.tpSrc) | (mask & prefix);
-  foldMask(subtable, words, wc);
+  foldMask(subtable, stageEnd(subtable, failed), wc);
   store<u32>(wc, ports, Key.tpSrc);
+}
+
+/**
+ * Like findMatch, gathering the bits that decided in `wc`. A rule that matches passes all tries by
+ * construction (they have its prefix), so they are asked for a miss only.
+ */
+function findMatchWc(subtable: usize, version: u64, flow: usize, tries: usize, wc: usize): usize {
+  const n = load<u32>(subtable, ClsSubtable.indexCount);
+  let from: u32 = 0;
+  let sum: u64 = 0;
+  for (let i: u32 = 0; i < n; i++) {
+    const to = stageEnd(subtable, i);
+    sum = hashRange(subtable, flow, from, to, sum);
+    from = to;
+    if (!countHas(<usize>load<u32>(indexAddr(subtable, i)), <u32>(sum >> 32))) {
+      foldMiss(subtable, i, flow, tries, wc);
+      return 0;
+    }
+  }
+  const words = load<u32>(subtable, ClsSubtable.words);
+  const rule = findMatch(subtable, version, flow, <u32>(hashRange(subtable, flow, from, words, sum) >> 32));
+  if (rule != 0) foldMask(subtable, words, wc);
+  else foldMiss(subtable, n, flow, tries, wc);
+  return rule;
 }
 
 /**
@@ -197,12 +207,12 @@ export function clsLookup(cls: usize, version: f64, flow: usize, wc: usize): usi
     const entry = vectorEntry(vector, i);
     if (best != 0 && load<i32>(entry, 4) <= bestPriority) break;
     const subtable = <usize>load<u32>(entry);
-    const words = load<u32>(subtable, ClsSubtable.words);
-    const rule = findMatch(subtable, at, flow, <u32>(hashRange(subtable, flow, 0, words, 0) >> 32));
+    let rule: usize;
     if (wc != 0) {
-      // A rule that matches passes all stages and tries: they need asking for a miss only.
-      if (rule != 0) foldMask(subtable, words, wc);
-      else foldMiss(subtable, flow, tries, wc);
+      rule = findMatchWc(subtable, at, flow, tries, wc);
+    } else {
+      const sum = hashRange(subtable, flow, 0, load<u32>(subtable, ClsSubtable.words), 0);
+      rule = findMatch(subtable, at, flow, <u32>(sum >> 32));
     }
     if (rule == 0) continue;
     const priority = load<i32>(rule, Rule.priority);
