@@ -184,7 +184,7 @@ describe('requests', () => {
 describe('controllers', () => {
   test('status rows follow the connection', () => {
     ofproto.setControllers([{ target: 'tcp:1.1.1.1:6653' }]);
-    expect(ofproto.controllerStatus()).toMatchObject([{ isConnected: false, role: 'other', status: { state: 'CONNECTING' } }]);
+    expect(ofproto.controllerStatus()).toMatchObject([{ isConnected: false, role: null, status: { state: 'CONNECTING' } }]);
     const c = TestController.answer(ofproto, deps, 4);
     expect(ofproto.controllerStatus()).toMatchObject([
       { isConnected: true, status: { state: 'ACTIVE', sec_since_connect: '0' } },
@@ -205,7 +205,7 @@ describe('controllers', () => {
     expect(b.request({ type: 'role_request', role: 'master', generationId: 6n })).toMatchObject([
       { type: 'role_reply', role: 'master', generationId: 6n },
     ]);
-    expect(errorsOf(a.request(flowMod('')))).toEqual(['OFPBRC_IS_SLAVE']);
+    expect(errorsOf(a.request(flowMod('')))).toEqual(['OFPBRC_IS_SECONDARY']);
     expect(errorsOf(a.request({ type: 'role_request', role: 'master', generationId: 5n }))).toEqual(['OFPRRFC_STALE']);
     expect(flows(a)).toEqual([]);
     b.take();

@@ -25,6 +25,8 @@ export interface CodecContext extends DecodeActionsOptions {
   /** Ports of the switch are below this; for checks of actions. */
   readonly maxPorts?: number;
   readonly nTables?: number;
+  /** False: tun_metadata fields have no meaning (NXFMFC_INVALID_TLV_FIELD). Default true. */
+  readonly hasTunnelOptions?: boolean;
   /** Decoding a flow_stats_reply puts each flow here too: what was read before an error. */
   readonly flowsRead?: FlowStats[];
 }

@@ -412,9 +412,12 @@ function decodeOne(p: PulledAction, version: number, depth: number, o: DecodeAct
       return { kind: 'ct_clear' };
     case 'NXAST_ENCAP':
       return decodeEncap(r);
-    case 'NXAST_DECAP':
+    case 'NXAST_DECAP': {
       r.skip(2);
-      return { kind: 'decap', newPacketType: r.u32() };
+      const newPacketType = r.u32();
+      if (r.left > 0) bad('NXBAC_UNKNOWN_ED_PROP');
+      return { kind: 'decap', newPacketType };
+    }
     case 'NXAST_DEC_NSH_TTL':
       return { kind: 'dec_nsh_ttl' };
     case 'NXAST_CHECK_PKT_LARGER': {

@@ -209,7 +209,7 @@ export function decodeEncap(r: ByteReader): Action {
   const hdrSize = r.u16();
   const packetType = r.u32();
   if (packetType !== PT_ETH && packetType !== PT_NSH) {
-    bad('OFPBAC_BAD_ARGUMENT');
+    bad('NXBAC_BAD_HEADER_TYPE');
   }
   const props: EncapProperty[] = [];
   while (r.left > 0) {

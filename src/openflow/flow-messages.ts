@@ -8,6 +8,7 @@ import type { OfpPort } from '../util/brand.ts';
 import { ByteWriter } from './byte-io.ts';
 import type { ByteReader } from './byte-io.ts';
 import type { CodecContext } from './codec.ts';
+import { refuseTunnelOptions } from './tunnel-options.ts';
 import { checkActionsFor } from './check-actions.ts';
 import { decodeInstructions } from './decode-actions.ts';
 import { encodeInstructions } from './encode-actions.ts';
@@ -116,6 +117,7 @@ export function putFlowMod(w: ByteWriter, m: FlowMod, c: CodecContext): void {
 function finishFlowMod(r: ByteReader, m: Omit<FlowMod, 'type' | 'actions'>, c: CodecContext): FlowMod {
   const { version } = c;
   const list = decodeInstructions(r, r.left, version, c);
+  if (c.hasTunnelOptions === false) refuseTunnelOptions(m.match, list);
   const actions = checkActionsFor(list, version, {
     match: m.match,
     maxPorts: c.maxPorts ?? OFPP_MAX,

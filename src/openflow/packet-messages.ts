@@ -8,6 +8,7 @@ import type { PacketInReason } from './actions.ts';
 import type { ByteReader, ByteWriter } from './byte-io.ts';
 import type { CodecContext } from './codec.ts';
 import { decodeActions } from './decode-actions.ts';
+import { refuseTunnelOptions } from './tunnel-options.ts';
 import { pullProperty } from './decode-long-actions.ts';
 import { encodeActions } from './encode-actions.ts';
 import { pullMatchFields, pullNxMatch, pullOxmMatch, putMatchFields, putNxMatch, putOxmMatch } from './match-nxm.ts';
@@ -238,6 +239,7 @@ export function pullPacketOut(r: ByteReader, c: CodecContext): PacketOut {
   const isSpecial = port === OFPP_LOCAL || port === OFPP_NONE || port === OFPP_CONTROLLER;
   if (port >= OFPP_MAX && !isSpecial) throw new OfpError('OFPBRC_BAD_PORT');
   const actions = decodeActions(r, length, version, c);
+  if (c.hasTunnelOptions === false) refuseTunnelOptions(metadata, actions);
   const packet = bufferId === OFP_NO_BUFFER ? r.rest() : new Uint8Array(0);
   return { type: 'packet_out', bufferId, metadata, actions, packet };
 }

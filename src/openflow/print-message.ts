@@ -242,7 +242,7 @@ function formatBody(d: DecodedMessage, ports: PortMap, verbosity: number, showSt
 
 function formatErrorBody(bytes: Uint8Array, version: number, options: PrintOptions): string {
   const { error, known, data } = decodeErrorBody(version, bytes);
-  if (!known) return `***decode error***\n${hexDump(data)}\n`;
+  if (!known) throw new OfpError('OFPBRC_BAD_LEN');
   let s = ` ${error}\n`;
   if (error.startsWith('OFPHFC_')) {
     const text = Array.from(data, (b) => (b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : `\\x${b.toString(16).padStart(2, '0')}`));

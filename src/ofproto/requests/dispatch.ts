@@ -57,6 +57,7 @@ export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array):
       return;
     case 'flow_mod':
       refuseSlave(conn);
+      conn.flowMods.count(message.command, sw.deps.clock.nowMs());
       handleFlowMod(sw, message, request.version);
       return;
     case 'packet_out':
@@ -168,5 +169,5 @@ function checkMeter(meterId: number): void {
 }
 
 function refuseSlave(conn: OfConn): void {
-  if (conn.role === 'slave') throw new OfpError('OFPBRC_IS_SLAVE');
+  if (conn.role === 'slave') throw new OfpError('OFPBRC_IS_SECONDARY');
 }
