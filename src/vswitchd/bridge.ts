@@ -166,6 +166,10 @@ export class Bridge {
       }
       const view = this.ofproto.port(iface.ofport);
       const peer = this.#patchPeer(iface, bridges);
+      if (iface.config.type === 'patch') {
+        const wanted = iface.config.options.get('peer') ?? '';
+        iface.error = peer === null ? `No usable peer '${wanted}' exists in '${this.datapath.type}' datapath.` : null;
+      }
       ports.push({
         name: iface.config.name,
         ofp: iface.ofport,
@@ -258,21 +262,24 @@ export class Bridge {
     }
   }
 
-  /** The LOCAL device takes other_config:hwaddr, or the lowest MAC of the other ports, as in OVS. */
+  /**
+   * The LOCAL device takes other_config:hwaddr, else the lowest globally administered MAC of the other
+   * ports, else one derived from the bridge's UUID, which stays the same over restarts. As in OVS.
+   */
   #applyLocalMac(): void {
     const local = this.#interfaces.get(this.name)?.netdev;
     if (local == null) return;
-    const configured = parseMac(this.#config.otherConfig.get('hwaddr') ?? '');
-    let best = configured;
-    if (best === undefined) {
+    let best = parseMac(this.#config.otherConfig.get('hwaddr') ?? '') ?? null;
+    if (best === null) {
       for (const iface of this.#interfaces.values()) {
         if (iface.netdev === null || iface.netdev === local || iface.config.type === 'patch') continue;
         const mac = iface.netdev.mac;
-        const isUsable = (mac[0] ?? 1) % 2 === 0 && mac.some((b) => b !== 0);
-        if (isUsable && (best === undefined || compareBytes(mac, best) < 0)) best = mac;
+        const isUsable = ((mac[0] ?? 3) & 3) === 0 && mac.some((b) => b !== 0);
+        if (isUsable && (best === null || compareBytes(mac, best) < 0)) best = mac;
       }
     }
-    if (best === undefined || compareBytes(best, local.mac) === 0) return;
+    best ??= macOfUuid(this.#config.uuid);
+    if (compareBytes(best, local.mac) === 0) return;
     try {
       local.setMac(best);
     } catch (error) {
@@ -386,6 +393,14 @@ function desiredInterfaces(config: BridgeConfig): Map<string, { port: PortConfig
 }
 
 /** As OVS: whatever the row says, the bridge's own port is internal. */
+/** A private unicast address from the first six bytes of a UUID, taken as OVS holds it in memory. */
+function macOfUuid(uuid: string): Uint8Array {
+  const hex = uuid.replaceAll('-', '');
+  const mac = Uint8Array.from([6, 4, 2, 0, 14, 12], (at) => parseInt(hex.slice(at, at + 2), 16) || 0);
+  mac[0] = ((mac[0] ?? 0) & 0xfe) | 2;
+  return mac;
+}
+
 function deviceType(iface: InterfaceConfig, bridgeName: string, datapathType: string): string {
   const isInternal = iface.name === bridgeName || iface.type === 'internal';
   if (isInternal) return datapathType === 'dummy' ? 'dummy-internal' : 'internal';

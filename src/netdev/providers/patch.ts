@@ -27,6 +27,10 @@ export class PatchNetdev extends NetdevBase {
   get peer(): string {
     return this.#peer;
   }
+  /** 0: it carries whatever its bridges do. */
+  override get mtu(): number {
+    return 0;
+  }
   /** vports are always up. */
   override get carrier(): boolean {
     return true;
