@@ -106,7 +106,7 @@ export function formatJson(value: Json, isSorted = false): string {
   }
 }
 
-/** Indented by two, as ovsdb-tool and ovs-appctl --pretty print. */
+/** Indented by two with closing brackets at the end of lines, as OVS's tools print with --pretty. */
 export function formatJsonPretty(value: Json, isSorted = true, indent = ''): string {
   if (typeof value !== 'object' || value === null) return formatJson(value);
   const inner = `${indent}  `;

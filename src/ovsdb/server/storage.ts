@@ -141,6 +141,17 @@ export class OpenDatabase implements Storage {
     this.#compactedBytes = this.log.sizeBytes;
   }
 
+  /** Writes the compacted contents to a new file at `path`. @throws OvsdbError if it exists */
+  writeCompacted(path: string, comment: string, wallMs: number): void {
+    const copy = new LogFile(path, 'create');
+    try {
+      for (const record of snapshotRecords(this.database, comment, wallMs)) copy.append(record);
+      copy.syncNow();
+    } finally {
+      copy.close();
+    }
+  }
+
   close(): void {
     this.log.close();
     this.#lock?.release();

@@ -1,0 +1,82 @@
+/** `ovsdb-tool show-log`: the records of a database file in words. */
+import { isJsonObject } from '../stream/index.ts';
+import type { Json } from '../stream/index.ts';
+import { datumFromJson } from '../ovsdb/data/datum.ts';
+import { formatDatum } from '../ovsdb/data/text.ts';
+import { OvsdbError } from '../ovsdb/errors.ts';
+import { schemaFromJson } from '../ovsdb/schema.ts';
+import type { DatabaseSchema, TableSchema } from '../ovsdb/schema.ts';
+import { LogFile } from '../ovsdb/server/log-file.ts';
+
+/**
+ * @param verbosity 0: dates and comments; 1: also the rows changed; 2: also the columns.
+ * @throws OvsdbError
+ */
+export function showLog(path: string, verbosity: number): string {
+  const log = new LogFile(path, 'read');
+  try {
+    let out = '';
+    let schema: DatabaseSchema | undefined;
+    const names = new Map<string, string>();
+    let number = 0;
+    for (let record = log.read(); record !== undefined; record = log.read()) {
+      out += `record ${number}:`;
+      if (number++ === 0) {
+        schema = schemaFromJson(record);
+        out += ` "${schema.name}" schema, version="${schema.version}", cksum="${schema.cksum}"\n\n`;
+      } else out += `${recordText(schema, record, verbosity, names)}\n`;
+    }
+    return out;
+  } finally {
+    log.close();
+  }
+}
+
+function recordText(schema: DatabaseSchema | undefined, record: Json, verbosity: number, names: Map<string, string>): string {
+  if (!isJsonObject(record) || schema === undefined) throw new OvsdbError('syntax error', 'object expected', record);
+  let out = '';
+  const { _date: date, _comment: comment, _is_diff: isDiff } = record;
+  if (typeof date === 'number') out += ` ${dateText(date)}`;
+  if (typeof comment === 'string') out += ` "${comment}"`;
+  if (verbosity === 0) return out;
+  out += '\n';
+  for (const [tableName, rows] of Object.entries(record)) {
+    const table = schema.tables.get(tableName);
+    if (tableName.startsWith('_') || table === undefined || !isJsonObject(rows)) continue;
+    for (const [uuid, row] of Object.entries(rows)) out += rowText(table, uuid, row, isDiff === true, verbosity, names);
+  }
+  return out;
+}
+
+function rowText(
+  table: TableSchema,
+  uuid: string,
+  row: Json,
+  isDiff: boolean,
+  verbosity: number,
+  names: Map<string, string>,
+): string {
+  const short = uuid.slice(0, 8);
+  const old = names.get(uuid);
+  const name = isJsonObject(row) && typeof row['name'] === 'string' ? `"${row['name']}"` : undefined;
+  let out = `  table ${table.name}`;
+  if (old === undefined) out += ` insert row${name === undefined ? '' : ` ${name}`} ${name === undefined ? short : `(${short})`}:\n`;
+  else out += ` row ${old} (${short})${isDiff ? ' diff' : ''}:\n`;
+  if (row === null) {
+    names.delete(uuid);
+    return `${out}    delete row\n`;
+  }
+  if (old === undefined || name !== undefined) names.set(uuid, name ?? short);
+  if (verbosity < 2 || !isJsonObject(row)) return out;
+  for (const [columnName, value] of Object.entries(row)) {
+    const column = table.columns.get(columnName);
+    if (column === undefined) continue;
+    const datum = datumFromJson(column.type, value, { isUnbounded: true, isUnchecked: true });
+    out += `    ${columnName}=${formatDatum(column.type, datum)}\n`;
+  }
+  return out;
+}
+
+function dateText(ms: number): string {
+  return new Date(ms).toISOString().replace('T', ' ').replace('Z', '');
+}
