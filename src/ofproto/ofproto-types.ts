@@ -68,7 +68,8 @@ export interface ControllerConfig {
 export interface ControllerStatus {
   readonly target: string;
   readonly isConnected: boolean;
-  readonly role: 'other' | 'master' | 'slave';
+  /** null before the first connection. */
+  readonly role: 'other' | 'master' | 'slave' | null;
   /** Keys of Controller.status: last_error, state, sec_since_connect, sec_since_disconnect. */
   readonly status: Record<string, string>;
 }

@@ -36,7 +36,7 @@ export function statusUpdates(
         uuid: row.uuid,
         columns: {
           is_connected: status?.isConnected ?? false,
-          role: status === undefined ? [] : [status.role],
+          role: status?.role == null ? [] : [status.role],
           status: new Map(Object.entries(status?.status ?? {})),
         },
       });

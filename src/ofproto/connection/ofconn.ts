@@ -6,6 +6,7 @@ import { encodeErrorReply } from '../../openflow/errors.ts';
 import type { ControllerRole, PacketInFormat } from '../../openflow/messages.ts';
 import type { AsyncKind, AsyncMasks } from './async-config.ts';
 import { defaultAsyncMasks, noAsyncMasks } from './async-config.ts';
+import { FlowModReport } from './flow-mod-report.ts';
 import { OutCounter } from './rconn.ts';
 import type { Rconn } from './rconn.ts';
 
@@ -93,10 +94,23 @@ export class OfConn {
     return ((this.role === 'slave' ? slave : master) & (1 << reason)) !== 0;
   }
 
+  /** Notes a flow_mod for the log. */
+  readonly flowMods = new FlowModReport();
+
+  get wakeAtMs(): number {
+    return Math.min(this.rconn.wakeAtMs, this.flowMods.dueMs);
+  }
+
+  #reportFlowMods(nowMs: number): void {
+    const line = this.flowMods.take(nowMs);
+    if (line !== null) log.info(`${this.name}: ${line}`);
+  }
+
   /** Requests handled; 0 when there was nothing to do. */
   run(nowMs: number, handle: RequestHandler): number {
     this.rconn.run(nowMs);
     if (this.rconn.connectionSeq !== this.#seq) this.#reset();
+    if (nowMs >= this.flowMods.dueMs) this.#reportFlowMods(nowMs);
     let n = 0;
     while (n < batch && this.#replies.packets < maxReplies) {
       const request = this.rconn.receive();
@@ -147,15 +161,23 @@ export class OfConn {
     this.rconn.send(message, this.#monitor);
   }
 
-  /** Role columns of the database. */
-  get databaseRole(): 'other' | 'master' | 'slave' {
+  /** Role column of the database; null before the first connection. */
+  get databaseRole(): 'other' | 'master' | 'slave' | null {
+    if (this.rconn.lastConnectedMs === null) return null;
     return this.role === 'equal' ? 'other' : this.role;
   }
   get sinceMs(): number {
     return this.rconn.lastConnectedMs ?? this.#clock.nowMs();
   }
 
+  /** The connection is over for good. */
+  destroy(): void {
+    this.#reportFlowMods(this.#clock.nowMs());
+    this.rconn.destroy();
+  }
+
   #reset(): void {
+    this.#reportFlowMods(this.#clock.nowMs());
     this.#seq = this.rconn.connectionSeq;
     this.role = 'equal';
     this.flowFormat = 'openflow10';

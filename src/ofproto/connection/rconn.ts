@@ -297,7 +297,7 @@ export class Rconn {
   }
 
   #reconnect(): void {
-    if (this.#maxBackoffSec > 0) log.info(`${this.name}: connecting...`);
+    if (this.#backoffSec < this.#maxBackoffSec) log.info(`${this.name}: connecting...`);
     this.#backoffDeadlineMs = this.#options.clock.nowMs() + this.#backoffSec * 1000;
     this.#enter('CONNECTING');
     let transport: OfConnTransport;

@@ -68,20 +68,22 @@ export class Service {
   run(nowMs: number): void {
     if (this.#listener === null && isPassiveTarget(this.target) && nowMs >= this.#retryMs) this.#listen();
     for (let i = this.conns.length - 1; i >= 0; i--) {
-      if (this.conns[i]?.rconn.isAlive === false) this.conns.splice(i, 1);
+      if (this.conns[i]?.rconn.isAlive !== false) continue;
+      this.conns[i]?.destroy();
+      this.conns.splice(i, 1);
     }
   }
 
   get wakeAtMs(): number {
     let at = this.#listener === null && isPassiveTarget(this.target) ? this.#retryMs : Infinity;
-    for (const conn of this.conns) at = Math.min(at, conn.rconn.wakeAtMs);
+    for (const conn of this.conns) at = Math.min(at, conn.wakeAtMs);
     return at;
   }
 
   destroy(): void {
     this.#listener?.close();
     this.#listener = null;
-    for (const conn of this.conns) conn.rconn.destroy();
+    for (const conn of this.conns) conn.destroy();
     this.conns.length = 0;
   }
 
