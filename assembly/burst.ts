@@ -86,6 +86,14 @@ export function extractFresh(pmd: usize, packet: usize): bool {
   const slot = load<u32>(pmd, Pmd.keysUsed);
   if (slot >= KEY_SLOTS) return false;
   store<u32>(pmd, slot + 1, Pmd.keysUsed);
+  extractInto(pmd, packet, slot);
+  return true;
+}
+
+/** Extracts into a scratch key that is the caller's: sets key and present. */
+// @ts-ignore: decorator
+@inline
+export function extractInto(pmd: usize, packet: usize, slot: u32): void {
   const key = <usize>load<u32>(pmd, Pmd.keys) + <usize>slot * KEY_SIZE;
   const staleAt = <usize>load<u32>(pmd, Pmd.keyStale) + (<usize>slot << 2);
   let stale = load<u32>(staleAt) & ~1;
@@ -97,7 +105,6 @@ export function extractFresh(pmd: usize, packet: usize): bool {
   store<u32>(staleAt, present);
   store<u32>(packet, <u32>key, Packet.key);
   store<u32>(packet, present, Packet.present);
-  return true;
 }
 
 /** The port's record in this burst, with room for one more; 0 when memory is used up. */

@@ -82,6 +82,8 @@ export function extractMany(batch: usize, n: u32, keys: usize): u32 {
 }
 
 /** Extraction into a key whose blocks from 1 on are zero. Returns the bitmap of present blocks. */
+// @ts-ignore: decorator
+@inline
 export function extractKey(packet: usize, key: usize): u32 {
   const frame: usize = load<u32>(packet, Packet.data);
   let end: usize = frame + load<u32>(packet, Packet.length);

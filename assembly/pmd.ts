@@ -1,7 +1,7 @@
 import { alloc, free } from './memory';
 import { lock, tryLock, unlock } from './lock';
 import { execute, executeDrop } from './actions';
-import { count, extractFresh, KEY_SIZE, KEY_SLOTS, LIST_CAPACITY, missAdd, pmdReset, txAddMany } from './burst';
+import { count, extractFresh, extractInto, KEY_SIZE, KEY_SLOTS, LIST_CAPACITY, missAdd, pmdReset, txAddMany } from './burst';
 import { directoryFree, directoryInit } from './directory';
 import { dpclsLookup, dpclsPortFind, dpclsRank } from './dpcls';
 import { EMC_ENTRIES, emcFlush, emcLookup, emcMaybeInsert, emcSweep } from './emc';
@@ -137,6 +137,7 @@ export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
   store<f64>(pmd, nowMs, Pmd.nowMs);
   emcSweep(pmd, SWEEP_PER_BURST);
   const recircs: usize = load<u32>(pmd, Pmd.recircs);
+  const firstKey = load<u32>(pmd, Pmd.keysUsed);
   let bytes: u32 = 0;
   let good: u32 = 0;
   n = min<u32>(n, BURST);
@@ -154,13 +155,15 @@ export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
       count(pmd, Pmd.dropRxInvalidPacket);
       continue;
     }
-    if (!extractFresh(pmd, packet)) {
+    if (firstKey + good >= KEY_SLOTS) {
       count(pmd, Pmd.dropNoBuffer);
       continue;
     }
+    extractInto(pmd, packet, firstKey + good);
     store<u32>(recircs + (<usize>good << 2), <u32>packet);
     good++;
   }
+  store<u32>(pmd, firstKey + good, Pmd.keysUsed);
   store<f64>(pmd, load<f64>(pmd, Pmd.rxPackets) + <f64>n, Pmd.rxPackets);
   store<f64>(pmd, load<f64>(pmd, Pmd.rxBytes) + <f64>bytes, Pmd.rxBytes);
   store<u32>(pmd, good, Pmd.recircCount);
@@ -290,9 +293,13 @@ function batchRun(pmd: usize, batch: usize): void {
   const block = <usize>(word & 0xffff_ffff);
   const actions = block + ACTIONS_HEADER;
   const length = load<u32>(block);
+  if (length == 0) {
+    store<f64>(pmd, load<f64>(pmd, Pmd.dropAction) + <f64>packets, Pmd.dropAction);
+    return;
+  }
   for (let i: u32 = 0; i < packets; i++) {
     const packet: usize = load<u32>(batch + BATCH_PACKETS + (<usize>i << 2));
-    runActions(pmd, packet, actions, length, mf);
+    execute(pmd, packet, actions, actions + <usize>length, mf, 0);
   }
 }
 

@@ -179,6 +179,23 @@ describe('a megaflow', () => {
     expect(path.core.x.megaflowActionsLength(mf)).toBe(length);
   });
 
+  it('is found sooner when its subtable is hit most', () => {
+    const { core, pmd } = path;
+    core.x.pmdSetEmcInsertInvProb(pmd, 0);
+    const lookups = (): number => {
+      const before = path.counter(PmdLayout.subtableLookups);
+      path.process([udpFrame]);
+      path.reset();
+      return path.counter(PmdLayout.subtableLookups) - before;
+    };
+    path.install(tcpFrame, [[KeyLayout.nwProto, 1]], (w) => { w.output(1); });
+    path.install(tcpFrame, [[KeyLayout.tcpFlags, 2]], (w) => { w.output(1); });
+    path.install(udpFrame, [[KeyLayout.nwProto, 1], [KeyLayout.nwDst, 4]], (w) => { w.output(2); });
+    expect(lookups()).toBe(3);
+    core.x.pmdRank(pmd);
+    expect(lookups()).toBe(1);
+  });
+
   it('belongs to its input port', () => {
     path.install(udpFrame, l2, (w) => { w.output(7); });
     const packet = new ArenaPacket(path.core);
