@@ -97,7 +97,7 @@ export interface SnapshotBundle {
   /** other_config:priority-tags. */
   readonly priorityTags: 'no' | 'always' | 'if-nonzero';
   readonly protected: boolean;
-  /** False for a bundle with a port set to no-flood by STP or output-only mirrors. */
+  /** False for a bundle that only mirrors go to. */
   readonly floodable: boolean;
 }
 
@@ -162,7 +162,8 @@ export class XBundle {
   readonly qinqEthtype: number;
   readonly priorityTags: 'no' | 'always' | 'if-nonzero';
   readonly protected: boolean;
-  readonly floodable: boolean;
+  /** Whether NORMAL floods to it: not when a port of it says NO_FLOOD. */
+  floodable: boolean;
   readonly ports: XPort[] = [];
   constructor(bridge: XBridge | null, b: SnapshotBundle) {
     this.bridge = bridge;
@@ -204,6 +205,7 @@ export class XBridge {
       if (bundle !== undefined) {
         port.bundle = bundle;
         bundle.ports.push(port);
+        if ((port.config & portConfig.NO_FLOOD) !== 0) bundle.floodable = false;
       }
       this.#byOfp.set(port.ofp, port);
       return port;
