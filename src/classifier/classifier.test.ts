@@ -6,7 +6,9 @@ import { allocKey, readKey, writeKey } from '../arena/keys.ts';
 import { memoryStats } from '../arena/memory-stats.ts';
 import { settle, testCore } from '../arena/testing/test-core.ts';
 import { KeyLayout } from '../flow/generated/key.ts';
+import { keyLayout, keyStages } from '../flow/key.layout.ts';
 import { SeededRandom } from '../util/random.ts';
+import { RuleLayout, ruleWords } from './generated/rule.ts';
 
 const K = KeyLayout;
 
@@ -217,6 +219,38 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('classifier, random rules
     core.x.free(pair.m);
     settle(core);
     expect(memoryStats(core)).toMatchObject({ blocksInUse: 0, badFrees: 0 });
+  });
+});
+
+describe('match words', () => {
+  it('come in the order of keyStages, each bit of each field once', () => {
+    const core = testCore({ sizeMb: 16 });
+    const [f, m] = [allocKey(core), allocKey(core)];
+    const mask = new Uint8Array(768);
+    const stageOfByte = new Array<number>(768).fill(-1);
+    for (const [name, field] of Object.entries(keyLayout.fields)) {
+      const size =
+        field.type === 'bytes' ? field.length : { u8: 1, be16: 2, be32: 4, be64: 8, mac: 6 }[field.type];
+      mask.fill(0xff, field.at, field.at + size);
+      stageOfByte.fill(keyStages[name as keyof typeof keyStages], field.at, field.at + size);
+    }
+    writeKey(core, f, mask);
+    writeKey(core, m, mask);
+    const rule = core.x.ruleCreate(f, m, 1) >>> 0;
+    const words = ruleWords(core.dv, rule);
+    const seen = new Uint8Array(768);
+    let stage = 0;
+    for (let i = 0; i < words; i++) {
+      const at = core.dv.getUint16(rule + RuleLayout.size + words * 8 + i * 2, true);
+      for (let b = 0; b < 4; b++) {
+        if (core.dv.getUint8(rule + RuleLayout.size + (words + i) * 4 + b) === 0) continue;
+        expect(stageOfByte[at + b]).toBeGreaterThanOrEqual(stage);
+        stage = stageOfByte[at + b] ?? 0;
+        seen[at + b] = (seen[at + b] ?? 0) + 1;
+      }
+    }
+    expect(stage).toBe(3);
+    expect(seen.every((n, at) => n === (mask[at] === 0 ? 0 : 1))).toBe(true);
   });
 });
 
