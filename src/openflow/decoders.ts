@@ -213,9 +213,9 @@ export const decoders: Partial<Record<RawName, Decoder>> = {
   OFPT12_ROLE_REPLY: (r) => pullRole(r, 'role_reply', false),
   NXT_ROLE_REPLY: (r) => pullRole(r, 'role_reply', true),
   OFPT13_GET_ASYNC_REQUEST: plain('get_async_request'),
-  OFPT13_GET_ASYNC_REPLY: (r) => pullAsync(r, 'get_async_reply'),
-  OFPT13_SET_ASYNC: (r) => pullAsync(r, 'set_async_config'),
-  NXT_SET_ASYNC_CONFIG: (r) => pullAsync(r, 'set_async_config'),
+  OFPT13_GET_ASYNC_REPLY: (r, c) => pullAsync(r, 'get_async_reply', c.version),
+  OFPT13_SET_ASYNC: (r, c) => pullAsync(r, 'set_async_config', c.version),
+  NXT_SET_ASYNC_CONFIG: (r, c) => pullAsync(r, 'set_async_config', c.version),
   OFPT13_METER_MOD: meterMod,
 
   OFPST_DESC_REQUEST: plain('desc_request'),

@@ -15,9 +15,9 @@ import { decodeErrorBody } from './errors.ts';
 import { DEFAULT_PRIORITY, formatDuration, formatFlowMatch, formatFlowStats } from './flow-text.ts';
 import { formatActions } from './format-actions.ts';
 import { decodeHeader, messageLength } from './header.ts';
-import type { FlowMod, FlowModCommand, FlowRemoved, FlowStats, FlowStatsRequest, OfpMessage, PacketIn, PacketOut } from './messages.ts';
+import type { FlowMod, FlowModCommand, FlowRemoved, FlowStats, FlowStatsRequest, OfpMessage, PacketIn, PacketOut, TableMod } from './messages.ts';
 import { metadataInPort } from './packet-messages.ts';
-import { OFPP_NONE, OFPTT_ALL, OFP_NO_BUFFER } from './ports.ts';
+import { OFPG_ALL, OFPP_NONE, OFPTT_ALL, OFP_NO_BUFFER } from './ports.ts';
 import {
   formatAsync,
   formatDesc,
@@ -122,8 +122,8 @@ function formatFlowStatsRequest(m: FlowStatsRequest, ports: PortMap): string {
   let s = '';
   if (m.tableId !== OFPTT_ALL) s += ` table=${m.tableId}`;
   if (m.outPort !== OFPP_NONE) s += ` out_port=${formatOfpPort(m.outPort, ports)}`;
-  if (m.cookieMask !== 0n) s += ` cookie=0x${m.cookie.toString(16)}/0x${m.cookieMask.toString(16)}`;
-  return `${s} ${formatMatch(m.match, ports)}\n`;
+  const match = formatMatch(m.match, ports);
+  return `${s}${match === '' ? '' : ' '}${match}\n`;
 }
 
 function formatPacketInText(m: PacketIn, ports: PortMap, verbosity: number): string {
@@ -159,6 +159,17 @@ function formatPacketOut(m: PacketOut, ports: PortMap, verbosity: number): strin
   else s += '\n';
   if (verbosity > 2) s += hexDump(m.packet, false);
   return s;
+}
+
+/** OFPM13_ALL. */
+const METER_ALL = 0xffffffff;
+
+/** What 1.1 and 1.2 do with packets that no flow matches. */
+const missConfigs = ['controller', 'continue', 'drop', 'default'];
+
+function formatTableMod(m: TableMod, version: number): string {
+  const table = m.tableId === OFPTT_ALL ? ' table_id: ALL_TABLES' : ` table_id=${m.tableId}`;
+  return version <= 3 ? `${table}, flow_miss_config=${missConfigs[m.config & 3] ?? ''}\n` : `${table}\n`;
 }
 
 function formatBody(d: DecodedMessage, ports: PortMap, verbosity: number, showStats: boolean): string {
@@ -201,6 +212,15 @@ function formatBody(d: DecodedMessage, ports: PortMap, verbosity: number, showSt
       return formatTableStats(m.tables, d.version);
     case 'port_stats_request':
       return ` port_no=${formatOfpPort(m.port, ports)}\n`;
+    case 'port_desc_request':
+      return ` port=${formatOfpPort(m.port, ports)}\n`;
+    case 'group_desc_request':
+      return ' group_id=ALL\n';
+    case 'meter_stats_request':
+    case 'meter_config_request':
+      return ` meter=${m.meterId === METER_ALL ? 'all' : m.meterId}\n`;
+    case 'group_stats_request':
+      return ` group_id=${m.groupId === OFPG_ALL ? 'ALL' : m.groupId}\n`;
     case 'port_stats_reply':
       return formatPortStats(m.ports, ports);
     case 'port_desc_reply':
@@ -230,7 +250,7 @@ function formatBody(d: DecodedMessage, ports: PortMap, verbosity: number, showSt
     case 'nx_set_controller_id':
       return ` id=${m.controllerId}\n`;
     case 'table_mod':
-      return ` table_id=${m.tableId === OFPTT_ALL ? 'ALL' : m.tableId}\n`;
+      return formatTableMod(m, d.version);
     case 'group_features_reply':
       return formatGroupFeatures(m);
     case 'meter_features_reply':

@@ -85,7 +85,7 @@ function formatState(state: number): string {
   const stp = stpNames[state & PortState.STP_MASK];
   const rest = state & ~PortState.STP_MASK;
   if (stp === undefined) return formatBits(rest, stateNames);
-  return rest === 0 ? stp : `${formatBits(rest, stateNames)} ${stp}`;
+  return rest === 0 ? stp : `${stp}${formatBits(rest, stateNames)}`;
 }
 
 /** One port of show, dump-ports-desc and port_status, with the line's end. */
@@ -165,17 +165,21 @@ export function formatTableStats(list: readonly TableStats[], version: number): 
     a.activeCount === b.activeCount && a.lookupCount === b.lookupCount && a.matchedCount === b.matchedCount;
   const sameFeatures = (a: TableStats, b: TableStats): boolean =>
     a.maxEntries === b.maxEntries && a.wildcards === b.wildcards;
-  const defaultName = (t: TableStats): boolean => t.name === '' || t.name === `table${t.tableId}`;
+  const isNamed = (t: TableStats): boolean => t.name !== '';
   let s = '\n';
   for (let i = 0; i < list.length; i++) {
     const t = list[i];
     const prev = list[i - 1];
     if (!t) continue;
-    if (prev && sameStats(prev, t) && sameFeatures(prev, t) && defaultName(t)) {
+    if (prev && sameStats(prev, t) && sameFeatures(prev, t) && isNamed(t)) {
+      s += `  table ${t.tableId} ("${t.name}"): ditto\n`;
+      continue;
+    }
+    if (prev && sameStats(prev, t) && sameFeatures(prev, t)) {
       let last = i;
       for (let j = i + 1; j < list.length; j++) {
         const next = list[j];
-        if (!next || !sameStats(prev, next) || !sameFeatures(prev, next) || !defaultName(next)) break;
+        if (!next || !sameStats(prev, next) || !sameFeatures(prev, next) || isNamed(next)) break;
         if (next.tableId !== (list[j - 1]?.tableId ?? 0) + 1) break;
         last = j;
       }
@@ -183,7 +187,7 @@ export function formatTableStats(list: readonly TableStats[], version: number): 
       s += last === i ? `  table ${t.tableId}: ditto\n` : `  tables ${t.tableId}...${end}: ditto\n`;
       i = last;
     } else {
-      s += `  table ${t.tableId}${defaultName(t) ? '' : ` ("${t.name}")`}:\n`;
+      s += `  table ${t.tableId}${isNamed(t) ? ` ("${t.name}")` : ''}:\n`;
       s += `    active=${t.activeCount}, lookup=${t.lookupCount}, matched=${t.matchedCount}\n`;
       if (hasFeatures) {
         if (prev && sameFeatures(prev, t)) s += '    (same features)\n';
@@ -249,6 +253,7 @@ export function formatAsync(m: AsyncConfig): string {
     s += `       PACKET_IN:${list(m.packetIn[i], packetInReasonNames)}\n`;
     s += `     PORT_STATUS:${list(m.portStatus[i], portReasonNames)}\n`;
     s += `    FLOW_REMOVED:${list(m.flowRemoved[i], flowReasonNames)}\n`;
+    s += '     ROLE_STATUS: (off)\n    TABLE_STATUS: (off)\n  REQUESTFORWARD: (off)\n';
     if (i === 1) s += '\n';
   }
   return s;

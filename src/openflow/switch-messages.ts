@@ -149,12 +149,18 @@ export function putAsync(w: ByteWriter, m: AsyncConfig): void {
   for (const [slave, master] of [m.packetIn, m.portStatus, m.flowRemoved]) w.u32(master).u32(slave);
 }
 
-export function pullAsync(r: ByteReader, type: AsyncConfig['type']): AsyncConfig {
+/** Reasons of a packet-in that versions before 1.4 have. */
+const OLD_PACKET_IN_REASONS = 7;
+
+export function pullAsync(r: ByteReader, type: AsyncConfig['type'], version: number): AsyncConfig {
   const pair = (): readonly [number, number] => {
     const master = r.u32();
     return [r.u32(), master];
   };
-  return { type, packetIn: pair(), portStatus: pair(), flowRemoved: pair() };
+  const [slave, master] = pair();
+  const known = version < 5 ? OLD_PACKET_IN_REASONS : 0xffffffff;
+  const packetIn = [(slave & known) >>> 0, (master & known) >>> 0] as const;
+  return { type, packetIn, portStatus: pair(), flowRemoved: pair() };
 }
 
 // description and tables
