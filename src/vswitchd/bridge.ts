@@ -12,6 +12,7 @@ import type { DatapathId, OfpPort } from '../util/brand.ts';
 import { vlog } from '../util/log.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from './config/model.ts';
 import { shownPort } from './port-text.ts';
+import { ovsNameOrder } from './port-order.ts';
 
 const log = vlog('bridge');
 
@@ -89,7 +90,10 @@ export class Bridge {
   /** Second half: opens what is missing and applies every setting. */
   async applyConfig(): Promise<void> {
     const config = this.#config;
-    for (const { port, iface } of desiredInterfaces(config).values()) {
+    const desired = ovsNameOrder([...desiredInterfaces(config).values()], (d) => d.iface.name);
+    // Who asks for a number gets it before others are given one.
+    const asks = (d: (typeof desired)[number]): number => (d.iface.ofportRequest === undefined ? 1 : 0);
+    for (const { port, iface } of desired.sort((a, b) => asks(a) - asks(b))) {
       let known = this.#interfaces.get(iface.name);
       if (known === undefined) {
         known = { config: iface, port, netdev: null, dpPort: null, ofport: null, error: null, describedSeq: -1 };
@@ -392,7 +396,6 @@ function desiredInterfaces(config: BridgeConfig): Map<string, { port: PortConfig
   return wanted;
 }
 
-/** As OVS: whatever the row says, the bridge's own port is internal. */
 /** A private unicast address from the first six bytes of a UUID, taken as OVS holds it in memory. */
 function macOfUuid(uuid: string): Uint8Array {
   const hex = uuid.replaceAll('-', '');
@@ -401,6 +404,7 @@ function macOfUuid(uuid: string): Uint8Array {
   return mac;
 }
 
+/** As OVS: whatever the row says, the bridge's own port is internal. */
 function deviceType(iface: InterfaceConfig, bridgeName: string, datapathType: string): string {
   const isInternal = iface.name === bridgeName || iface.type === 'internal';
   if (isInternal) return datapathType === 'dummy' ? 'dummy-internal' : 'internal';
