@@ -67,6 +67,8 @@ export class Ofproto implements SwitchState {
   fragHandling: FragHandling = 'normal';
   #datapathId: DatapathId;
   readonly #hidden: HiddenRules;
+  #isRunning = false;
+  #areTablesChanged = false;
 
   /** @param bridgeId Unique for the life of the daemon, > 0. @throws ArenaFullError */
   constructor(name: string, bridgeId: number, datapathId: DatapathId, deps: OfprotoDependencies) {
@@ -101,7 +103,8 @@ export class Ofproto implements SwitchState {
         this.connmgr.sendFlowRemoved(flowRemovedMessage(rules, rule, reason, this.deps.clock.nowMs()));
       },
       publish: () => {
-        this.deps.tablesChanged();
+        if (this.#isRunning) this.#areTablesChanged = true;
+        else this.deps.tablesChanged();
       },
     };
   }
@@ -239,8 +242,19 @@ export class Ofproto implements SwitchState {
   }
   /** Serves connections and time-outs. @returns Work done: call again at once while it is not 0. */
   run(nowMs: number): number {
-    const work = this.connmgr.run(nowMs);
-    this.#expire(nowMs);
+    // Packets see each change at once; megaflows are revalidated once for all requests of this turn.
+    this.#isRunning = true;
+    let work: number;
+    try {
+      work = this.connmgr.run(nowMs);
+      this.#expire(nowMs);
+    } finally {
+      this.#isRunning = false;
+    }
+    if (this.#areTablesChanged) {
+      this.#areTablesChanged = false;
+      this.deps.tablesChanged();
+    }
     return work;
   }
   #expire(nowMs: number): void {

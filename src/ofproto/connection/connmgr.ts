@@ -71,8 +71,12 @@ export class Connmgr {
   get hasControllers(): boolean {
     return this.#services.some((s) => s.type === 'primary');
   }
+  /** All connections, in a list of its own. */
   conns(): OfConn[] {
-    return [...this.#services, ...(this.#loose === null ? [] : [this.#loose])].flatMap((s) => s.conns);
+    const all: OfConn[] = [];
+    for (const service of this.#services) all.push(...service.conns);
+    if (this.#loose !== null) all.push(...this.#loose.conns);
+    return all;
   }
 
   setAllowedVersions(bitmap: number): void {
