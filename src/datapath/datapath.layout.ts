@@ -11,7 +11,7 @@ import type { LayoutSpec } from '../util/layout.ts';
  * Counters and statistics are f64 with one writer (the pmd's thread): JavaScript reads them with one
  * aligned load and no BigInt.
  */
-export const pmdLayout = {
+const pmdLayout = {
   name: 'pmd',
   size: 640,
   source: 'megaflow; counters of dpif-netdev/pmd-stats-show',
@@ -93,7 +93,7 @@ export const pmdLayout = {
 } as const satisfies LayoutSpec;
 
 /** A packet that met a userspace action. Lives until pmdReset. */
-export const pmdUpcallLayout = {
+const pmdUpcallLayout = {
   name: 'pmd-upcall',
   size: 24,
   source: 'megaflow',
@@ -107,7 +107,7 @@ export const pmdUpcallLayout = {
 } as const satisfies LayoutSpec;
 
 /** Packets queued to one port. */
-export const txPortLayout = {
+const txPortLayout = {
   name: 'tx-port',
   size: 20,
   source: 'megaflow',
@@ -125,7 +125,7 @@ export const txPortLayout = {
  * that the mask has, in rising order (the mask is the subtable's); then the key that it was made for,
  * which dumps print and revalidation translates, as in OVS.
  */
-export const megaflowLayout = {
+const megaflowLayout = {
   name: 'megaflow',
   size: 256,
   source: "megaflow; OVS 'struct dp_netdev_flow' and 'struct udpif_key'",
@@ -177,7 +177,7 @@ export const megaflowLayout = {
 } as const satisfies LayoutSpec;
 
 /** One mask of one input port. The mask's present blocks follow the record, then its word list. */
-export const subtableLayout = {
+const subtableLayout = {
   name: 'subtable',
   size: 64,
   source: "megaflow; OVS 'struct dpcls_subtable'",
@@ -196,7 +196,7 @@ export const subtableLayout = {
 } as const satisfies LayoutSpec;
 
 /** The dpcls of one input port. */
-export const dpclsPortLayout = {
+const dpclsPortLayout = {
   name: 'dpcls-port',
   size: 16,
   source: "megaflow; OVS 'struct dpcls'",
@@ -209,10 +209,6 @@ export const dpclsPortLayout = {
 
 /** Packets that one call of pmdProcess takes. */
 export const PMD_BURST = 32;
-/** EMC entries of each pmd. */
-export const EMC_ENTRIES = 8192;
-/** Bytes of an actions block before its attributes. */
-export const ACTIONS_HEADER = 16;
 export const NON_PMD_CORE_ID = 0x7fffffff;
 
 export const datapathLayouts: readonly LayoutSpec[] = [

@@ -12,16 +12,11 @@ export function concat(...parts: readonly (Uint8Array | readonly number[])[]): U
   return out;
 }
 
-export const be16 = (v: number): number[] => [(v >>> 8) & 255, v & 255];
-export const be32 = (v: number): number[] => [(v >>> 24) & 255, (v >>> 16) & 255, (v >>> 8) & 255, v & 255];
-
-export function hexToBytes(hex: string): Uint8Array {
-  const digits = hex.replace(/[^0-9a-fA-F]/g, '');
-  return Uint8Array.from({ length: digits.length >>> 1 }, (_, i) => parseInt(digits.slice(2 * i, 2 * i + 2), 16));
-}
+const be16 = (v: number): number[] => [(v >>> 8) & 255, v & 255];
+const be32 = (v: number): number[] => [(v >>> 24) & 255, (v >>> 16) & 255, (v >>> 8) & 255, v & 255];
 
 /** One's complement sum of big-endian words, folded, not complemented. */
-export function sum16(bytes: Uint8Array, start = 0): number {
+function sum16(bytes: Uint8Array, start = 0): number {
   let sum = start;
   for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i] ?? 0) * 256 + (bytes[i + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 65536);
@@ -129,20 +124,20 @@ export function udp(src: number, dst: number, length = 10): Uint8Array {
   return concat(be16(src), be16(dst), be16(8 + length), [0, 0], data(length));
 }
 
-export function sctp(src: number, dst: number, length = 16): Uint8Array {
+function sctp(src: number, dst: number, length = 16): Uint8Array {
   return concat(be16(src), be16(dst), be32(0x1234), be32(0), data(length));
 }
 
-export function icmp(type: number, code: number, length = 12): Uint8Array {
+function icmp(type: number, code: number, length = 12): Uint8Array {
   return concat([type, code, 0, 0], be16(1), be16(2), data(length));
 }
 
-export function igmp(type: number, group: number): Uint8Array {
+function igmp(type: number, group: number): Uint8Array {
   return concat([type, 0, 0, 0], be32(group));
 }
 
 /** Neighbour solicitation (135) or advertisement (136); options: [type, MAC]. */
-export function nd(
+function nd(
   type: number,
   target: readonly number[],
   options: readonly (readonly [number, readonly number[]])[],
@@ -151,23 +146,23 @@ export function nd(
   return concat([type, 0, 0, 0], be32(reserved), target, ...options.map(([kind, mac]) => [kind, 1, ...mac]));
 }
 
-export function arp(opcode: number, spa: number, tpa: number): Uint8Array {
+function arp(opcode: number, spa: number, tpa: number): Uint8Array {
   const sha = [0x50, 0x54, 0, 0, 0, 1];
   return concat([0, 1, 8, 0, 6, 4], be16(opcode), sha, be32(spa), [0, 0, 0, 0, 0, 0], be32(tpa));
 }
 
 /** A stack of labels; the last one has the bottom-of-stack bit. */
-export function mpls(labels: readonly number[], payload: Uint8Array): Uint8Array {
+function mpls(labels: readonly number[], payload: Uint8Array): Uint8Array {
   const last = labels.length - 1;
   return concat(...labels.map((label, i) => be32((label << 12) | (i === last ? 0x100 : 0) | 64)), payload);
 }
 
-export function nsh(kind: 1 | 2, next: number, payload: Uint8Array): Uint8Array {
+function nsh(kind: 1 | 2, next: number, payload: Uint8Array): Uint8Array {
   const words = kind === 1 ? 6 : 2;
   return concat(be16((1 << 12) | (63 << 6) | words), [kind, next], be32(0x123456ff), data(4 * words - 8), payload);
 }
 
-export function snap(type: number, payload: Uint8Array, organisation: readonly number[] = [0, 0, 0]): Uint8Array {
+function snap(type: number, payload: Uint8Array, organisation: readonly number[] = [0, 0, 0]): Uint8Array {
   return concat([0xaa, 0xaa, 3], organisation, be16(type), payload);
 }
 
