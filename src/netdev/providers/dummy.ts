@@ -13,10 +13,13 @@ const log = vlog('netdev_dummy');
 const queueMax = 100;
 const frameMinBytes = 14;
 
-let $nextMac = 0xaa55_0000;
+/** Where OVS's numbering is when the first port comes: its datapath and its probes took the ones before. */
+const firstMac = { plain: 0xaa55_0001, system: 0xaa55_0001, override: 0xaa55_000e };
+let $nextMac: number | null = null;
 const $devices = new Map<string, DummyNetdev>();
 
 function nextMac(): Uint8Array {
+  $nextMac ??= firstMac[netdevEnvironment().dummy ?? 'plain'];
   const n = $nextMac++;
   return Uint8Array.of(0xaa, 0x55, n >>> 24, n >>> 16, n >>> 8, n);
 }

@@ -9,14 +9,18 @@ const orders = new WeakMap<XBridge, readonly XPort[]>();
 export function floodOrder(bridge: XBridge): readonly XPort[] {
   let order = orders.get(bridge);
   if (order === undefined) {
-    let mask = 0;
-    const n = bridge.ports.length;
-    for (let i = 1; i <= n; i++) if (i / 2 > mask) mask = bucketMask(i);
-    const bucket = (p: XPort): number => (hashPort(ofp16(p.ofp)) & mask) >>> 0;
-    order = [...bridge.ports].sort((a, b) => bucket(a) - bucket(b));
+    order = ovsPortOrder(bridge.ports, (p) => p.ofp);
     orders.set(bridge, order);
   }
   return order;
+}
+
+/** Ports in the order in which OVS walks its table of them. */
+export function ovsPortOrder<T>(ports: readonly T[], ofpOf: (port: T) => number): T[] {
+  let mask = 0;
+  for (let i = 1; i <= ports.length; i++) if (i / 2 > mask) mask = bucketMask(i);
+  const bucket = (port: T): number => (hashPort(ofp16(ofpOf(port))) & mask) >>> 0;
+  return [...ports].sort((a, b) => bucket(a) - bucket(b));
 }
 
 /** OVS keeps reserved ports in 16 bits. */
