@@ -137,11 +137,12 @@ function finishWildcards(ctx: XlateContext): void {
   if (dlType !== 0x8847 && dlType !== 0x8848) {
     for (let at = K.mplsLse0; at < K.igmpGroupIp4; at += 4) dv.setUint32(wc + at, 0);
   }
-  const tpid = dv.getUint16(upcall + K.vlanTpid0);
-  if (tpid !== 0x8100 && tpid !== 0x88a8) {
-    dv.setUint32(wc + K.vlanTpid0, 0);
-    dv.setUint32(wc + K.vlanTpid1, 0);
-  }
+  if (!isVlan(dv.getUint16(upcall + K.vlanTpid0))) dv.setUint32(wc + K.vlanTpid0, 0);
+  if (!isVlan(dv.getUint16(upcall + K.vlanTpid1))) dv.setUint32(wc + K.vlanTpid1, 0);
+}
+
+function isVlan(tpid: number): boolean {
+  return tpid === 0x8100 || tpid === 0x88a8;
 }
 
 function translatePacket(ctx: XlateContext): void {
