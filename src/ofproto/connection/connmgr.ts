@@ -1,7 +1,7 @@
 import type { PacketInReason } from '../../openflow/actions.ts';
 import type { FlowRemoved, PhyPort } from '../../openflow/messages.ts';
 import { OvsError } from '../../util/errors.ts';
-import { vlog } from '../../util/log.ts';
+import { rateLimit, vlog } from '../../util/log.ts';
 import { encodeFlowRemovedFor, encodePacketInFor, encodePortStatusFor } from '../codec.ts';
 import type {
   ControllerConfig,
@@ -27,6 +27,7 @@ import { isPassiveTarget, Service, serviceType } from './service.ts';
  * rule of priority 0 with NORMAL; with controllers that went away, see FailOpen.
  */
 const log = vlog('connmgr');
+const snoopLimit = rateLimit(60, 5);
 const ofp13 = 4;
 
 /** What the manager does to the tables. */
@@ -176,6 +177,7 @@ export class Connmgr {
     const watched =
       primaries.find((c) => c.role === 'master') ?? primaries.find((c) => c.rconn.isConnected) ?? primaries[0];
     if (watched === undefined) {
+      log.info('no controller connection to snoop', snoopLimit);
       transport.close();
       return;
     }
