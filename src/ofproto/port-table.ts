@@ -1,3 +1,4 @@
+import { hashOfpPort, hmapOrder } from '../util/hmap-order.ts';
 import type { OfpPort } from '../util/brand.ts';
 import { UsageError } from '../util/errors.ts';
 import type { PhyPort } from '../openflow/messages.ts';
@@ -36,6 +37,11 @@ export class PortTable {
   /** All ports by rising number. */
   all(): OfPort[] {
     return [...this.#ports.values()].sort((a, b) => a.ofport - b.ofport);
+  }
+
+  /** In the order of OVS's table, which statistics come in. */
+  inTableOrder(): OfPort[] {
+    return hmapOrder([...this.#ports.values()], (p) => hashOfpPort(p.ofport));
   }
 
   /** @throws UsageError when every number is taken. */

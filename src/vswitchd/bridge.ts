@@ -12,7 +12,7 @@ import type { DatapathId, OfpPort } from '../util/brand.ts';
 import { vlog } from '../util/log.ts';
 import type { BridgeConfig, InterfaceConfig, PortConfig } from './config/model.ts';
 import { shownPort } from './port-text.ts';
-import { ovsNameOrder } from './port-order.ts';
+import { hashString, hmapOrder } from '../util/hmap-order.ts';
 
 const log = vlog('bridge');
 
@@ -90,8 +90,8 @@ export class Bridge {
   /** Second half: opens what is missing and applies every setting. */
   async applyConfig(): Promise<void> {
     const config = this.#config;
-    const desired = ovsNameOrder([...desiredInterfaces(config).values()], (d) => d.iface.name);
-    // Who asks for a number gets it before others are given one.
+    const desired = hmapOrder([...desiredInterfaces(config).values()], (d) => hashString(d.iface.name));
+    // In OVS's order, so that numbers are OVS's; who asks for one gets it before others are given any.
     const asks = (d: (typeof desired)[number]): number => (d.iface.ofportRequest === undefined ? 1 : 0);
     for (const { port, iface } of desired.sort((a, b) => asks(a) - asks(b))) {
       let known = this.#interfaces.get(iface.name);

@@ -24,7 +24,6 @@ import { internalTable } from '../flow-tables.ts';
 import type { OfPort } from '../port-table.ts';
 import { elapsedMs } from '../rule-view.ts';
 import type { SwitchState } from '../switch-state.ts';
-import { ovsPortOrder } from '../translate/flood-order.ts';
 
 /** Answers that only look: features, configuration, descriptions and statistics other than of flows. */
 const capabilities: ReadonlySet<Capability> = new Set<Capability>([
@@ -120,7 +119,7 @@ export function replyTableFeatures(sw: SwitchState): TableFeaturesReply {
 }
 
 function selectPorts(sw: SwitchState, port: OfpPort): OfPort[] {
-  if (port === OFPP_NONE) return ovsPortOrder(sw.portTable.all(), (p) => p.ofport);
+  if (port === OFPP_NONE) return sw.portTable.inTableOrder();
   const one = sw.portTable.get(port);
   return one === undefined ? [] : [one];
 }
