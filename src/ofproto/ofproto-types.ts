@@ -151,7 +151,7 @@ export interface OfprotoDependencies {
   readonly connections: OfConnFactory;
   /** Something waits for `run`: call it soon. */
   wake(): void;
-  /** Tables changed and were published: wake the revalidators (revalSeq was already bumped). */
+  /** Rules changed and a new version of the tables is published: have megaflows revalidated. */
   tablesChanged(): void;
   /** Something of the translation snapshot changed (ports, miss handling, frag mode): publish a new one. */
   configChanged(): void;
@@ -160,8 +160,6 @@ export interface OfprotoDependencies {
   portStats(port: OfpPort): OfPortStats;
   /** OFPPC_PORT_DOWN by port_mod. */
   setPortAdminUp(port: OfpPort, up: boolean): void;
-  /** OpenFlow moved MAC-related state (fail-mode, NO_FLOOD ...): flush learned addresses. */
-  flushMacs?(): void;
 }
 
 /** What a dependency sees of the switch that calls it. */
