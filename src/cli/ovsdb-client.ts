@@ -9,7 +9,7 @@ import type { OptionSpec } from '../sys/getopt.ts';
 import { initVlog, vlogSet, vlogSetVerbosity } from '../sys/vlog-sink.ts';
 import { columnTypeToJson } from '../ovsdb/data/type.ts';
 import { compareDatums, datumFromJson } from '../ovsdb/data/datum.ts';
-import { isBuiltinColumn, schemaFromJson, schemaToJson } from '../ovsdb/schema.ts';
+import { schemaFromJson, schemaToJson } from '../ovsdb/schema.ts';
 import type { ColumnSchema, DatabaseSchema, TableSchema } from '../ovsdb/schema.ts';
 import { OvsError, SystemError, UsageError } from '../util/errors.ts';
 import { versionText } from '../util/version.ts';
@@ -146,7 +146,7 @@ async function databaseOnly(run: Run, command: string): Promise<string> {
 
 function tableNamed(schema: DatabaseSchema, name: string): TableSchema {
   const table = schema.tables.get(name);
-  if (table === undefined) throw new UsageError(`Database "${schema.name}" has no table named "${name}"`);
+  if (table === undefined) throw new UsageError(`No table "${name}" found.`);
   return table;
 }
 
@@ -176,9 +176,7 @@ const commands: Readonly<Record<string, Command>> = {
     const [name] = rest;
     const tables = name === undefined ? [...schema.tables.values()] : [tableNamed(schema, name)];
     const rows = tables.flatMap((table) =>
-      [...table.columns.values()]
-        .filter((c) => !isBuiltinColumn(c.name))
-        .map((c) => [...(name === undefined ? [table.name] : []), c.name, formatJson(columnTypeToJson(c.type), true)]),
+      [...table.columns.values()].map((c) => [...(name === undefined ? [table.name] : []), c.name, formatJson(columnTypeToJson(c.type), true)]),
     );
     return run.style.print({ headings: [...(name === undefined ? ['Table'] : []), 'Column', 'Type'], rows });
   },
@@ -210,7 +208,7 @@ async function dump(run: Run): Promise<string> {
     if (columnNames.length === 0) return ownColumns(table, true);
     const wanted = columnNames.map((name) => {
       const column = table.columns.get(name);
-      if (column === undefined) throw new UsageError(`Table "${table.name}" in ${database} has no column "${name}"`);
+      if (column === undefined) throw new UsageError(`Table "${table.name}" has no column ${name}.`);
       return column;
     });
     return wanted.sort((a, b) => (a.name < b.name ? -1 : 1));

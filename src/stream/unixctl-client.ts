@@ -3,11 +3,15 @@
  */
 import { readFileSync } from 'node:fs';
 import { OvsError, SystemError } from '../util/errors.ts';
+import { vlog } from '../util/log.ts';
 import { readPidfile } from '../sys/pidfile.ts';
 import { connectStream } from './byte-stream.ts';
 import { strerror } from './errno.ts';
 import { JsonRpcConnection } from './jsonrpc.ts';
 import type { Json } from './json.ts';
+
+const log = vlog('unixctl');
+const pidLog = vlog('daemon_unix');
 
 /**
  * The control socket of `target`: a path if it begins with `/`, else that of the daemon whose pid file
@@ -26,6 +30,7 @@ export function controlSocketPath(target: string, runDir: string): string {
   } catch (error) {
     reason = strerror((error as NodeJS.ErrnoException).code ?? 'EIO');
   }
+  pidLog.warn(`${pidfile}: open: ${reason}`);
   throw new OvsError('ESRCH', `cannot read pidfile "${pidfile}" (${reason})`);
 }
 
@@ -63,6 +68,7 @@ export class UnixctlClient {
       return new UnixctlClient(new JsonRpcConnection(stream), path);
     } catch (error) {
       const reason = error instanceof SystemError ? strerror(error.code) : String(error);
+      log.warn(`failed to connect to ${path}`);
       throw new OvsError('EIO', `cannot connect to "${path}" (${reason})`);
     }
   }

@@ -93,7 +93,7 @@ function uuidFromJson(json: Json, symbols: SymbolTable | undefined): string {
       return symbols(text);
     }
   }
-  throw syntaxError(json, symbols === undefined ? 'expected ["uuid", <string>]' : 'expected ["uuid", <string>] or ["named-uuid", <id>]');
+  throw syntaxError(json, 'expected ["uuid", <string>]');
 }
 
 export function atomToJson(type: AtomicType, atom: Atom): Json {

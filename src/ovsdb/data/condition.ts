@@ -56,7 +56,7 @@ export function clauseFromJson(table: TableSchema, json: Json, symbols?: SymbolT
           `Type mismatch: "${fn}" operator may not be applied to column ${column.name} of type ${typeToEnglish(type)}.`,
         );
       }
-      return { column, function: fn, arg: datumFromJson(type, arg, { symbols }) };
+      return { column, function: fn, arg: datumFromJson({ ...type, min: 1 }, arg, { symbols }) };
     }
     case '==':
     case '!=':

@@ -116,20 +116,20 @@ export function datumFromJson(type: ColumnType, json: Json, options: ParseOption
   const { symbols, isUnbounded = false, isUnchecked = false } = options;
   const min = isUnbounded ? 0 : type.min;
   const max = isUnbounded ? Infinity : type.max;
-  const isTagged = isJsonArray(json) && json.length === 2 && (json[0] === 'map' || json[0] === 'set');
+  const isTagged = isJsonArray(json) && (type.value !== null || json[0] === 'set');
   const key = (item: Json): Atom => checked(type.key, atomFromJson(type.key.type, item, symbols), isUnchecked);
   if (type.value === null && !isTagged) {
     return scalarDatum(key(json));
   }
   const word = type.value === null ? 'set' : 'map';
-  const inner = isTagged && json[0] === word ? json[1] : undefined;
+  const inner = isTagged && json.length === 2 && json[0] === word ? json[1] : undefined;
   if (inner === undefined) {
     throw syntaxError(json, `expected ["${word}", <array>]`);
   }
   if (!isJsonArray(inner)) throw syntaxError(inner, 'array expected');
   if (inner.length < min || inner.length > max) {
-    const limit = max === Infinity ? `${min} or more` : min === max ? String(min) : `${min} to ${max}`;
-    throw syntaxError(json, `${word} must have ${limit} members but ${inner.length} are present`);
+    const limit = max === Infinity ? `${min} or more members` : min === max ? 'exactly one member' : `${min} to ${max} members`;
+    throw syntaxError(json, `${word} must have ${limit} but ${inner.length} are present`);
   }
   const valueType = type.value;
   if (valueType === null) {
@@ -147,7 +147,14 @@ export function datumFromJson(type: ColumnType, json: Json, options: ParseOption
 }
 
 function duplicate(word: 'set' | 'map'): OvsdbError {
-  return new OvsdbError('constraint violation', word === 'map' ? 'map contains duplicate key' : 'set contains duplicate');
+  return new OvsdbError('ovsdb error', word === 'map' ? 'map contains duplicate key' : 'set contains duplicate');
+}
+
+/** Checks enum and range of every element. @throws OvsdbError `constraint violation` */
+export function checkDatum(type: ColumnType, datum: Datum | undefined): void {
+  if (datum === undefined) return;
+  if (hasConstraints(type.key)) for (const key of datum.keys) checkAtom(type.key, key);
+  if (type.value !== null && hasConstraints(type.value)) for (const value of datum.values ?? []) checkAtom(type.value, value);
 }
 
 function checked(base: BaseType, atom: Atom, isUnchecked: boolean): Atom {

@@ -196,11 +196,11 @@ export function hasConstraints(base: BaseType): boolean {
 }
 
 
-/** A type as OVS's messages put it: `string`, `set of up to 4096 integers`, `map of string-string pairs`. */
+/** A type as OVS's messages put it: `string`, `set of up to 4096 integers`, `map of (string, string) pairs`. */
 export function typeToEnglish(type: ColumnType): string {
   if (isScalar(type)) return type.key.type;
   const kind = type.value === null ? 'set' : 'map';
   const few = type.max === Infinity ? (type.min === 0 ? 'of' : 'of 1 or more') : type.min === 0 ? `of up to ${type.max}` : `of 1 to ${type.max}`;
-  const what = type.value === null ? `${type.key.type}s` : `${type.key.type}-${type.value.type} pairs`;
+  const what = type.value === null ? `${type.key.type}s` : `(${type.key.type}, ${type.value.type}) pairs`;
   return `${kind} ${few} ${what}`;
 }

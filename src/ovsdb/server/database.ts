@@ -72,10 +72,11 @@ export function rowDatum(row: Row, column: string): Datum {
   return row.columns.get(column) ?? { keys: [], values: null };
 }
 
-/** The uuids that a reference column of a row holds. */
+/** The uuids that a reference column of a row holds; a strong reference to itself keeps no row alive and does not count. */
 export function referredUuids(row: Row, reference: Reference): readonly string[] {
   const datum = row.columns.get(reference.column);
-  return ((reference.isValue ? datum?.values : datum?.keys) ?? []) as readonly string[];
+  const uuids = ((reference.isValue ? datum?.values : datum?.keys) ?? []) as readonly string[];
+  return reference.base.refType === 'strong' && uuids.includes(row.uuid) ? uuids.filter((uuid) => uuid !== row.uuid) : uuids;
 }
 
 export function indexKey(row: Row, columns: readonly string[]): string {

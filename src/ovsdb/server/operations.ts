@@ -9,7 +9,7 @@ import { isId, isUuid } from '../data/atom.ts';
 import type { SymbolTable } from '../data/atom.ts';
 import { conditionFromJson, conditionHolds, conditionUuid } from '../data/condition.ts';
 import type { Condition } from '../data/condition.ts';
-import { datumFromJson, datumToJson } from '../data/datum.ts';
+import { checkDatum, datumFromJson, datumToJson } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import { mutate, mutationsFromJson } from '../data/mutation.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
@@ -201,7 +201,7 @@ export class Execution {
       if (!isUuid(uuidJson)) throw members.error('bad uuid');
       uuid = uuidJson.toLowerCase();
       if (transaction.isUsed(table, uuid)) {
-        throw new OvsdbError('duplicate uuid', `This UUID would duplicate a UUID already present within the table or deleted within the same transaction.`, members.json);
+        throw new OvsdbError('duplicate uuid', `This UUID would duplicate a UUID already present within the table or deleted within the same transaction.`, uuidJson);
       }
       if (typeof name === 'string') this.#names.set(name, { uuid, isCreated: true });
     } else if (typeof name === 'string') {
@@ -213,6 +213,10 @@ export class Execution {
       uuid = entry.uuid;
     } else uuid = randomUuid(random);
     const columns = this.#row(table.schema, rowJson);
+    for (const column of table.schema.columns.values()) {
+      // Defaults have to obey the constraints, too.
+      if (!isBuiltinColumn(column.name) && !columns.has(column.name)) checkDatum(column.type, table.defaults.get(column.name));
+    }
     transaction.insert(table, uuid, columns);
     return { uuid: ['uuid', uuid] };
   }

@@ -165,7 +165,7 @@ export class OvsdbServer {
     const { database } = request;
     transactions.add();
     const transaction = new Transaction(database, this.#random);
-    const elapsedMs = this.timers.clock.nowMs() - waiting.startMs;
+    const elapsedMs = Math.trunc(this.timers.clock.nowMs() - waiting.startMs);
     const execution = new Execution({
       database,
       transaction,
@@ -209,7 +209,7 @@ export class OvsdbServer {
   #park(waiting: Waiting, withinMs: number): void {
     waiting.cancelTimer();
     this.#waiting.add(waiting);
-    if (withinMs < Infinity) waiting.cancelTimer = this.timers.after(withinMs, () => this.#attempt(waiting));
+    if (withinMs < Infinity) waiting.cancelTimer = this.timers.after(withinMs + 1, () => this.#attempt(waiting));
   }
 
   #commit(transaction: Transaction, comment: string): void {

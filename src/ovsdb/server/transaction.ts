@@ -11,8 +11,9 @@ import type { Random } from '../../util/random.ts';
 import { ZERO_UUID } from '../data/atom.ts';
 import { datumEquals, datumFromEntries, datumFromKeys } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
+import { formatDatum } from '../data/text.ts';
 import { OvsdbError } from '../errors.ts';
-import { indexKey, referredUuids } from './database.ts';
+import { indexKey, referredUuids, rowDatum } from './database.ts';
 import type { Database, Reference, Row, RowChange, Table } from './database.ts';
 
 interface Touched {
@@ -81,7 +82,7 @@ export class Transaction {
   }
 
   delete(table: Table, uuid: string): void {
-    this.#deletedByOperation.add(uuid);
+    if (table.rows.has(uuid)) this.#deletedByOperation.add(uuid);
     this.#write(table, uuid, undefined);
   }
 
@@ -89,6 +90,7 @@ export class Transaction {
     const rows = this.#of(table);
     const touched = rows.get(uuid);
     if (touched === undefined) rows.set(uuid, { table, old: table.rows.get(uuid), new: row });
+    else if (row === undefined && touched.old === undefined) rows.delete(uuid);
     else touched.new = row;
   }
 
@@ -123,7 +125,7 @@ export class Transaction {
     }
     for (const [uuid, touched] of this.#allTouched()) {
       if (touched.new !== undefined) this.#checkTargets(touched.table, touched.new);
-      else if (touched.old !== undefined || this.#deletedByOperation.has(uuid)) {
+      else {
         const left = (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0);
         if (left > 0) {
           throw new OvsdbError(
@@ -228,11 +230,12 @@ export class Transaction {
     const column = table.schema.columns.get(reference?.column ?? '');
     if (column === undefined || after.keys.length > 0 || column.type.min === 0) return;
     const isZero = before.keys.includes(ZERO_UUID) || before.values?.includes(ZERO_UUID) === true;
-    const where = `column "${column.name}" in "${table.schema.name}" row ${row.uuid}`;
+    const isNew = this.#touched.get(table)?.get(row.uuid)?.old === undefined && this.#touched.get(table)?.has(row.uuid) === true;
+    const where = `column "${column.name}" in "${table.schema.name}" row ${row.uuid}${isNew ? ' (inserted within this transaction)' : ''}`;
     throw new OvsdbError(
       'constraint violation',
       isZero
-        ? `Weak reference ${where} (inserted within this transaction) contained all-zeros UUID (probably as the default value for this column) but deleting this value caused a constraint volation because this column is not allowed to be empty.`
+        ? `Weak reference ${where} contained all-zeros UUID (probably as the default value for this column) but deleting this value caused a constraint volation because this column is not allowed to be empty.`
         : `Deletion of ${before.keys.length} weak reference(s) to deleted (or never-existing) rows from ${where} caused this column to become empty, but constraints on this column disallow an empty column.`,
     );
   }
@@ -245,23 +248,14 @@ export class Transaction {
           if (touched.new === undefined) continue;
           const key = indexKey(touched.new, columns);
           const twin = seen.get(key);
-          if (twin?.new !== undefined) throw duplicateIndex(table, columns, twin.new, this.#origin(twin), touched.new, this.#origin(touched));
+          if (twin !== undefined) throw duplicateIndex(table, columns, touched, twin);
           seen.set(key, touched);
           const holder = table.indexes[i]?.get(key);
-          if (holder === undefined || rows.has(holder)) continue;
-          const committed = table.rows.get(holder);
-          if (committed !== undefined) {
-            const unmodified = 'existed in the database before this transaction and was not modified by the transaction';
-            throw duplicateIndex(table, columns, touched.new, this.#origin(touched), committed, unmodified);
-          }
+          const committed = holder === undefined || rows.has(holder) ? undefined : table.rows.get(holder);
+          if (committed !== undefined) throw duplicateIndex(table, columns, { table, old: committed, new: committed }, touched);
         }
       });
     }
-  }
-
-  #origin(touched: Touched): string {
-    if (touched.old === undefined) return 'was inserted by this transaction';
-    return 'existed in the database before this transaction, but some of its columns were modified by the transaction';
   }
 
   /** The rows that really differ from what is committed; modified ones get a new version. */
@@ -278,18 +272,39 @@ export class Transaction {
   }
 }
 
-function duplicateIndex(table: Table, columns: readonly string[], a: Row, originOfA: string, b: Row, originOfB: string): OvsdbError {
-  const show = (name: string): string => {
-    const { keys } = a.columns.get(name) ?? { keys: [] };
-    const type = table.schema.columns.get(name)?.type.key.type;
-    const texts = keys.map((k) => (type === 'string' ? JSON.stringify(k) : String(k)));
-    return texts.length === 1 ? (texts[0] ?? '') : `[${texts.join(', ')}]`;
-  };
+function indexText(table: Table, columns: readonly string[], row: Row): string {
+  return enumerate(
+    columns.map((name) => {
+      const column = table.schema.columns.get(name);
+      return column === undefined ? '' : formatDatum(column.type, rowDatum(row, name));
+    }),
+  );
+}
+
+function enumerate(texts: readonly string[]): string {
+  if (texts.length < 2) return texts[0] ?? '';
+  return `${texts.slice(0, -1).join(', ')} and ${texts.at(-1) ?? ''}`;
+}
+
+/** Where a row with a repeated index comes from, in OVS's words. */
+function indexOrigin(columns: readonly string[], table: Table, { old, new: row }: Touched): string {
+  if (old === undefined || row === undefined) return 'was inserted by this transaction';
+  if (old === row) return 'existed in the database before this transaction and was not modified by the transaction';
+  if (indexKey(old, columns) === indexKey(row, columns)) {
+    return "existed in the database before this transaction, which modified some of the row's columns but not any columns in this index";
+  }
+  return `had the following index values before the transaction: ${indexText(table, columns, old)}`;
+}
+
+function duplicateIndex(table: Table, columns: readonly string[], first: Touched, second: Touched): OvsdbError {
   const word = columns.length === 1 ? 'column' : 'columns';
+  const names = columns.map((c) => `"${c}"`);
+  const list = enumerate(names);
+  const values = first.new === undefined ? '' : indexText(table, columns, first.new);
   return new OvsdbError(
     'constraint violation',
-    `Transaction causes multiple rows in "${table.schema.name}" table to have identical values (${columns
-      .map(show)
-      .join(', ')}) for index on ${word} ${columns.map((c) => `"${c}"`).join(', ')}.  First row, with UUID ${a.uuid}, ${originOfA}.  Second row, with UUID ${b.uuid}, ${originOfB}.`,
+    `Transaction causes multiple rows in "${table.schema.name}" table to have identical values (${values}) for index on ${word} ${list}.` +
+      `  First row, with UUID ${first.new?.uuid ?? ''}, ${indexOrigin(columns, table, first)}.` +
+      `  Second row, with UUID ${second.new?.uuid ?? ''}, ${indexOrigin(columns, table, second)}.`,
   );
 }

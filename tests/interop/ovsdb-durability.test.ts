@@ -1,0 +1,119 @@
+import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { appendFileSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createDatabase, openDatabase } from '../../src/ovsdb/server/storage.ts';
+import { schemaFromJson } from '../../src/ovsdb/schema.ts';
+import { isJsonArray, isJsonObject } from '../../src/stream/index.ts';
+import type { Json } from '../../src/stream/index.ts';
+import { testSchema } from '../support/ovsdb-arbitraries.ts';
+import { TestClient, canonical, startStock, whenListening } from '../support/ovsdb.ts';
+import { missing } from '../support/tools.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const skip = missing({ tools: ['ovsdb-server', 'ovsdb-tool'] });
+const insert = (name: string): Json => ({ op: 'insert', table: 'root', row: { name, number: Number(name), real: 0 } });
+/** As the test schema, with room for rows. */
+const schema: Json = JSON.parse(JSON.stringify(testSchema).replace('"maxRows":4,', '')) as Json;
+
+function names(file: string): string[] {
+  const storage = openDatabase(file, true);
+  try {
+    return [...storage.database.table('root').rows.values()].map((row) => String(row.columns.get('name')?.keys[0]));
+  } finally {
+    storage.close();
+  }
+}
+
+describe('a database file', () => {
+  let dir: string;
+  let file: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'ovsdb-'));
+    file = join(dir, 'test.db');
+    createDatabase(file, schemaFromJson(schema));
+  });
+  afterEach(() => rmSync(dir, { recursive: true }));
+
+  function start(): ChildProcess {
+    const args = ['dist/cli/run.js', 'ovsdb-server', `--remote=punix:${dir}/db.sock`, `--unixctl=${dir}/ctl`, '-vconsole:off', '-vsyslog:off', file];
+    return spawn(process.execPath, args, { cwd: root, stdio: 'ignore', env: { ...process.env, OVS_RUNDIR: dir } });
+  }
+
+  it('has every acknowledged transaction after kill -9 in the middle of 1,000', async () => {
+    const server = start();
+    const ended = new Promise((resolve) => server.once('exit', resolve));
+    await whenListening(join(dir, 'db.sock'), server);
+    const client = await TestClient.connect(join(dir, 'db.sock'));
+    const acknowledged: string[] = [];
+    const all = Array.from({ length: 1000 }, async (_, i) => {
+      const reply = await client.call('transact', ['Test', insert(String(i)), { op: 'commit', durable: true }]);
+      const results = isJsonObject(reply) ? reply['result'] : undefined;
+      if (!isJsonArray(results) || results.some((r) => isJsonObject(r) && r['error'] !== undefined)) return;
+      acknowledged.push(String(i));
+      if (acknowledged.length === 500) server.kill('SIGKILL');
+    });
+    await Promise.all(all);
+    await ended;
+    client.close();
+    expect(acknowledged.length).toBeGreaterThanOrEqual(500);
+    const present = new Set(names(file));
+    expect(acknowledged.filter((name) => !present.has(name))).toEqual([]);
+  });
+
+  it('loses only a torn last record', () => {
+    const storage = openDatabase(file);
+    const change = (name: string): void => {
+      const table = storage.database.table('root');
+      const columns = new Map(table.defaults).set('name', { keys: [name], values: null }).set('number', { keys: [Number(name)], values: null });
+      const uuid = `0000000${name}-0000-4000-8000-000000000000`;
+      const changes = [{ table, uuid, old: undefined, new: { uuid, version: uuid, columns } }];
+      storage.append(changes, '', 0);
+      storage.database.apply(changes);
+    };
+    change('1');
+    const goodBytes = statSync(file).size;
+    change('2');
+    storage.close();
+    const wholeBytes = statSync(file).size;
+    for (let bytes = goodBytes + 1; bytes < wholeBytes; bytes += 7) {
+      truncateSync(file, wholeBytes - (bytes - goodBytes));
+      expect(names(file)).toEqual(['1']);
+      appendFileSync(file, new Uint8Array(bytes - goodBytes));
+    }
+    const again = openDatabase(file);
+    again.close();
+    expect(statSync(file).size).toBe(goodBytes);
+  });
+
+  it.skipIf(skip !== null)('of the stock server opens here, and one of ours there', async () => {
+    const stock = await startStock(schema);
+    try {
+      const client = await TestClient.connect(stock.socket);
+      for (let i = 0; i < 5; i++) {
+        await client.call('transact', ['Test', insert(String(i)), { op: 'comment', comment: `row ${i}` }]);
+      }
+      const change = { op: 'mutate', table: 'root', where: [['number', '<', 3]], mutations: [['ids', 'insert', ['map', [['a', 'b'], ['c', 'd']]]]] };
+      const drop = { op: 'mutate', table: 'root', where: [['number', '==', 1]], mutations: [['ids', 'delete', ['set', ['a']]], ['number', '+=', 100]] };
+      const gone = { op: 'delete', table: 'root', where: [['name', '==', '4']] };
+      for (const operation of [change, drop, gone]) await client.call('transact', ['Test', operation, { op: 'commit', durable: true }]);
+      const select: Json[] = ['Test', { op: 'select', table: 'root', where: [] }];
+      const wanted = canonical(await client.call('transact', select));
+      client.close();
+
+      const copy = join(dir, 'copy.db');
+      spawnSync('cp', [stock.file, copy]);
+      const storage = openDatabase(copy);
+      storage.compact('compacted', 0);
+      storage.close();
+      const tool = spawnSync('ovsdb-tool', ['query', copy, JSON.stringify(select)], { encoding: 'utf8' });
+      expect(canonical({ result: JSON.parse(tool.stdout) as Json })).toEqual(wanted);
+      expect(names(copy).sort()).toEqual(['0', '1', '2', '3']);
+    } finally {
+      await stock.stop();
+    }
+  });
+});
