@@ -9,8 +9,9 @@ import type { RuleView } from './rule-view.ts';
 /**
  * What happens to rules over time: time-outs, and statistics of rules that were replaced.
  *
- * Time-outs: looked at once a second, as in OVS; a rule expires when its time is over for more than
- * its time-out. `usedMs` is credited by PMDs and revalidators.
+ * Time-outs: looked at once a second; a rule expires when its time is over for more than its time-out.
+ * `usedMs` is credited by revalidators, so a rule that seems idle is a suspect first and goes only
+ * after a whole round has shown no packet (OVS expires once a dump has ended, for the same reason).
  *
  * Replaced rules: a megaflow made before the change credits the old rule until a revalidator has
  * translated it again. Those late packets are carried to the successor until three dump rounds have
@@ -33,6 +34,8 @@ export class FlowLife {
   readonly #rules: RuleView;
   readonly #wheel: ExpiryWheel;
   readonly #u64: BigUint64Array;
+  /** Rules found idle, with the dumpSeq at which a round that began later has ended. */
+  readonly #suspects = new Map<number, number>();
   #retired: Retired[] = [];
   #nextTickMs: number;
 
@@ -78,14 +81,26 @@ export class FlowLife {
     this.#wheel.due(nowMs, (rule) => {
       if (this.#rules.isInserted(rule)) {
         const reason = this.#expired(rule, nowMs);
-        if (reason === null) {
-          this.#wheel.add(rule, this.#deadlineMs(rule));
+        if (reason === null) this.#suspects.delete(rule);
+        if (reason === null || (reason === 'idle' && !this.#isShownIdle(rule))) {
+          this.#wheel.add(rule, Math.max(this.#deadlineMs(rule), nowMs));
           return;
         }
         expire(rule, reason);
       }
+      this.#suspects.delete(rule);
       this.#core.x.ruleUnref(rule);
     });
+  }
+
+  /** dumpSeq is odd during a round and 0 where there are no revalidators. */
+  #isShownIdle(rule: number): boolean {
+    const dumpSeq = this.#dumpSeq();
+    if (dumpSeq === 0) return true;
+    const due = this.#suspects.get(rule);
+    if (due !== undefined) return ((dumpSeq - due) | 0) >= 0;
+    this.#suspects.set(rule, dumpSeq + 2 + (dumpSeq & 1));
+    return false;
   }
 
   #expired(rule: number, nowMs: number): FlowRemovedReason | null {
@@ -152,6 +167,7 @@ export class FlowLife {
     this.#wheel.drain((rule) => {
       x.ruleUnref(rule);
     });
+    this.#suspects.clear();
     for (const entry of this.#retired) {
       x.ruleUnref(entry.rule);
       x.ruleUnref(entry.successor);

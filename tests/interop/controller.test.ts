@@ -6,7 +6,7 @@ import { TwoHosts } from '../support/netns.ts';
 import { missing } from '../support/tools.ts';
 
 /** An os-ken learning switch (examples/learning-switch.py, OpenFlow 1.3) on a bridge in secure mode. */
-const port = 16653;
+const port = 20000 + (process.pid % 20000);
 const skip =
   missing({ tools: ['ovs-vsctl', 'ip', 'ping', 'osken-manager'], root: true }) ??
   (existsSync('/usr/lib/python3/dist-packages/os_ken') ? null : 'os-ken is not installed');
@@ -14,7 +14,7 @@ const skip =
 describe.skipIf(skip !== null)('an os-ken controller', () => {
   let s: SwitchUnderTest;
   let hosts: TwoHosts;
-  let controller: ChildProcess;
+  let controller: ChildProcess | undefined;
 
   beforeAll(async () => {
     hosts = new TwoHosts('mfc', 2);
@@ -25,7 +25,7 @@ describe.skipIf(skip !== null)('an os-ken controller', () => {
   });
 
   afterAll(async () => {
-    controller.kill('SIGKILL');
+    controller?.kill('SIGKILL');
     await s.stop();
     hosts.remove();
   });
