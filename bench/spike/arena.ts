@@ -71,8 +71,18 @@ async function threads(writers: number): Promise<string> {
   x.threadOffline();
   const reports = await Promise.all(
     Array.from({ length: writers }, (_, i) => {
-      const workerData = { module: core.module, memory: core.memory, cls, mode: 'write', id: i + 1, count, control };
-      const worker = new Worker(new URL('../../src/classifier/testing/churn-worker.mjs', import.meta.url), { workerData });
+      const workerData = {
+        module: core.module,
+        memory: core.memory,
+        cls,
+        mode: 'write',
+        id: i + 1,
+        count,
+        control,
+      };
+      const worker = new Worker(new URL('../../src/classifier/testing/churn-worker.mjs', import.meta.url), {
+        workerData,
+      });
       return new Promise<Report>((resolve, reject) => {
         worker.once('message', resolve);
         worker.once('error', reject);
@@ -88,9 +98,12 @@ async function threads(writers: number): Promise<string> {
 }
 
 keys();
-console.log('\n| masks | rules | hit | hit with mask | miss | miss with mask | add | delete | bytes a rule |');
+console.log(
+  '\n| masks | rules | hit | hit with mask | miss | miss with mask | add | delete | bytes a rule |',
+);
 console.log('|---|---|---|---|---|---|---|---|---|');
-for (const masks of [1, 10, 30]) for (const rules of [1000, 10_000, 100_000]) console.log(classifier(rules, masks));
+for (const masks of [1, 10, 30])
+  for (const rules of [1000, 10_000, 100_000]) console.log(classifier(rules, masks));
 if (isLarge) console.log(classifier(1_000_000, 30));
 console.log(`\n${await threads(1)}; ${await threads(2)}`);
 const stats = memoryStats(core);
