@@ -12,7 +12,14 @@ import { missing } from '../support/tools.ts';
 const skip = missing({ tools: ['ovs-vsctl', 'ovs-ofctl', 'ovs-appctl', 'ip', 'ping', 'iperf3'], root: true });
 
 function threadNames(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/task`).map((t) => readFileSync(`/proc/${pid}/task/${t}/comm`, 'utf8').trim());
+  return readdirSync(`/proc/${pid}/task`).map((t) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${t}/comm`, 'utf8').trim();
+    } catch {
+      // It ended meanwhile.
+      return '';
+    }
+  });
 }
 
 describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
