@@ -1,4 +1,4 @@
-import { allocOrThrow } from '../../arena/core.ts';
+import { allocOrThrow, type Core } from '../../arena/core.ts';
 import { MegaflowLayout } from '../../datapath/generated/megaflow.ts';
 import { PmdLayout } from '../../datapath/generated/pmd.ts';
 import { TxPortLayout } from '../../datapath/generated/tx-port.ts';
@@ -26,8 +26,8 @@ export class UpcallBench extends TranslationBench {
   readonly #frame: number;
   readonly #batch: number;
 
-  constructor(bridges: readonly BenchBridge[], config: Partial<UdpifConfig> = {}) {
-    super(bridges);
+  constructor(bridges: readonly BenchBridge[], config: Partial<UdpifConfig> = {}, arena?: Core) {
+    super(bridges, arena);
     const { core, clock } = this;
     this.pmd = core.x.pmdCreate(0) >>> 0;
     // Every hit goes through the classifier, so that counts are plain.

@@ -14,7 +14,7 @@ export function registerUpcallCommands(commands: UnixctlCommands, daemon: Daemon
   };
 
   commands.registerCommand('upcall/show', '', 0, 0, () => {
-    const texts = [...switchd.datapaths.values()].map((d) => udpif.show(`${d.type}@${d.name}`));
+    const texts = [...switchd.datapaths.values()].map((d) => udpif.show(`${d.type}@${d.name}`, switchd.revalidators.revalidatorIds));
     return texts.join('\n');
   });
   const toggle = (name: string, reply: string, apply: () => void): void =>

@@ -52,6 +52,11 @@ export class RevalidatorPool {
     return { handlers: this.#handlers.length, revalidators: this.#revalidators.length };
   }
 
+  /** Numbers in the names of the revalidator threads, leader first. */
+  get revalidatorIds(): number[] {
+    return this.#revalidators.map((t) => Number(t.name.replace(/\D+/, '')));
+  }
+
   /** 0 = OVS's default for this machine. */
   configure(handlers: number, revalidators: number): void {
     this.#wanted = threadCounts(availableParallelism(), handlers, revalidators);
