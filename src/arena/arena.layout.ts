@@ -6,7 +6,7 @@ import type { LayoutSpec } from '../util/layout.ts';
  * Memory map: [0, 64 KiB) unused (0 is the null address), the root, THREAD_MAX thread blocks, the
  * page descriptors, then the heap: 64 KiB pages up to the end of memory.
  */
-export const arenaRootLayout = {
+const arenaRootLayout = {
   name: 'arena-root',
   size: 4096,
   source: 'megaflow',
@@ -73,7 +73,7 @@ export const arenaRootLayout = {
 } as const satisfies LayoutSpec;
 
 /** One size class of the allocator; its slabs are single pages. */
-export const sizeClassLayout = {
+const sizeClassLayout = {
   name: 'size-class',
   size: 32,
   source: 'megaflow',
@@ -88,7 +88,7 @@ export const sizeClassLayout = {
 } as const satisfies LayoutSpec;
 
 /** What the allocator knows of a 64 KiB page. */
-export const pageDescLayout = {
+const pageDescLayout = {
   name: 'page-desc',
   size: 32,
   source: 'megaflow',
@@ -109,7 +109,7 @@ export const pageDescLayout = {
 } as const satisfies LayoutSpec;
 
 /** Before each block. */
-export const blockHeaderLayout = {
+const blockHeaderLayout = {
   name: 'block-header',
   size: 16,
   source: 'megaflow',
@@ -126,7 +126,7 @@ export const blockHeaderLayout = {
 } as const satisfies LayoutSpec;
 
 /** One thread; written by that thread except where told. */
-export const threadBlockLayout = {
+const threadBlockLayout = {
   name: 'thread-block',
   size: 4096,
   source: 'megaflow',
@@ -171,7 +171,6 @@ export const threadBlockLayout = {
 
 export const ARENA_ROOT = 65536;
 export const ARENA_MAGIC = 0x6d65_6761;
-export const THREAD_MAX = 64;
 export const THREAD_BLOCKS = ARENA_ROOT + 4096;
 export const arenaLayouts: readonly LayoutSpec[] = [
   arenaRootLayout,

@@ -6,8 +6,6 @@ import { LAYOUT_HASH } from './generated/layout-hash.ts';
 import { ThreadBlockLayout } from './generated/thread-block.ts';
 import type { CoreExports } from './generated/core-exports.ts';
 
-export type { CoreExports } from './generated/core-exports.ts';
-
 /**
  * A thread's way into the arena: one instance of core.wasm over the shared memory, and views of it.
  *

@@ -19,7 +19,3 @@ export function readKey(core: Core, at: number, out: Uint8Array = new Uint8Array
   out.set(core.u8.subarray(at, at + KEY_BYTES));
   return out;
 }
-
-export function clearKey(core: Core, at: number): void {
-  core.x.keyClear(at);
-}

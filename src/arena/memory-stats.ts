@@ -11,13 +11,13 @@ import {
   arenaRootThreadCount,
 } from './generated/arena-root.ts';
 import { SizeClassLayout, sizeClassSlabs, sizeClassStride } from './generated/size-class.ts';
-import { ThreadBlockLayout, threadBlockLimboCount, threadBlockState } from './generated/thread-block.ts';
+import { ThreadBlockLayout, threadBlockLimboCount } from './generated/thread-block.ts';
 
 const PAGE_BYTES = 65536;
 const CLASS_COUNT = 39;
 const CLASS_BIG = 39;
 
-export interface SizeClassStats {
+interface SizeClassStats {
   /** Bytes of a block with its header. */
   readonly strideBytes: number;
   readonly blocksInUse: number;
@@ -82,42 +82,4 @@ export function memoryStats(core: Core): MemoryStats {
     failedAllocs: arenaRootFailedAllocs(dv, ARENA_ROOT),
     classes,
   };
-}
-
-export interface ThreadInfo {
-  readonly index: number;
-  readonly name: string;
-  /** THREAD_*: 0 free, 1 live, 2 dead. */
-  readonly state: number;
-  readonly isOnline: boolean;
-}
-
-/** The threads that have or had a block. */
-export function listThreads(core: Core): ThreadInfo[] {
-  const { dv, u8 } = core;
-  const list: ThreadInfo[] = [];
-  const threads = arenaRootThreadCount(dv, ARENA_ROOT);
-  for (let index = 0; index < threads; index++) {
-    const block = THREAD_BLOCKS + index * ThreadBlockLayout.size;
-    const name = u8.slice(block + ThreadBlockLayout.name, block + ThreadBlockLayout.name + 32);
-    const end = name.indexOf(0);
-    list.push({
-      index,
-      name: new TextDecoder().decode(end < 0 ? name : name.subarray(0, end)),
-      state: threadBlockState(dv, block),
-      isOnline: dv.getBigUint64(block + ThreadBlockLayout.epoch, true) !== 0n,
-    });
-  }
-  return list;
-}
-
-/** Sum over all threads of the named counter `index` (threadBlock.counters). */
-export function sumCounter(core: Core, index: number): number {
-  const threads = arenaRootThreadCount(core.dv, ARENA_ROOT);
-  let sum = 0;
-  for (let t = 0; t < threads; t++) {
-    const at = THREAD_BLOCKS + t * ThreadBlockLayout.size + ThreadBlockLayout.counters + index * 8;
-    sum += core.dv.getUint32(at, true) + core.dv.getUint32(at + 4, true) * 2 ** 32;
-  }
-  return sum;
 }

@@ -4,7 +4,7 @@ import type { LayoutSpec } from '../util/layout.ts';
  * An OpenFlow rule. After the record: the match as `words` entries in the order of the classifier's
  * stages: u32 value[words] (masked), u32 mask[words], u16 byte offset in the key[words].
  */
-export const ruleLayout = {
+const ruleLayout = {
   name: 'rule',
   size: 160,
   source: 'megaflow; OVS cls_match and rule',
@@ -46,7 +46,7 @@ export const ruleLayout = {
 } as const satisfies LayoutSpec;
 
 /** One OpenFlow table: subtables by falling priority, tries, all its rules. */
-export const clsLayout = {
+const clsLayout = {
   name: 'cls',
   size: 64,
   source: 'megaflow; OVS classifier',
@@ -77,7 +77,7 @@ export const clsLayout = {
 } as const satisfies LayoutSpec;
 
 /** Header of the vector of subtables; then entries of 16 bytes {ptr subtable, i32 priority, u32 maskHash, u32 0}. */
-export const clsVectorLayout = {
+const clsVectorLayout = {
   name: 'cls-vector',
   size: 16,
   source: 'OVS pvector',
@@ -85,7 +85,7 @@ export const clsVectorLayout = {
 } as const satisfies LayoutSpec;
 
 /** The tries of a classifier; then entries of 16 bytes {ptr root, u32 at, u32 bits, u32 dlType in network order}. */
-export const clsTriesLayout = {
+const clsTriesLayout = {
   name: 'cls-tries',
   size: 16,
   source: 'OVS cls_trie',
@@ -96,7 +96,7 @@ export const clsTriesLayout = {
 } as const satisfies LayoutSpec;
 
 /** A node of a prefix trie. */
-export const trieNodeLayout = {
+const trieNodeLayout = {
   name: 'trie-node',
   size: 16,
   source: 'OVS trie_node',
@@ -113,7 +113,7 @@ export const trieNodeLayout = {
 } as const satisfies LayoutSpec;
 
 /** Rules that share one mask. After the record: `words` entries {u32 byte offset, u32 mask} in stage order. */
-export const clsSubtableLayout = {
+const clsSubtableLayout = {
   name: 'cls-subtable',
   size: 88,
   source: 'megaflow; OVS cls_subtable',
@@ -147,7 +147,7 @@ export const clsSubtableLayout = {
 } as const satisfies LayoutSpec;
 
 /** An open-addressing table of u64 slots {u32 hash, u32 value}; 0 = empty, value 1 or count 0 = deleted. */
-export const slotTableLayout = {
+const slotTableLayout = {
   name: 'slot-table',
   size: 16,
   source: 'megaflow',
@@ -159,7 +159,7 @@ export const slotTableLayout = {
 } as const satisfies LayoutSpec;
 
 /** The MAC learning table of a bridge. */
-export const macTableLayout = {
+const macTableLayout = {
   name: 'mac-table',
   size: 640,
   source: "megaflow; OVS 'struct mac_learning'",
@@ -182,7 +182,7 @@ export const macTableLayout = {
 } as const satisfies LayoutSpec;
 
 /** One learned address. */
-export const macEntryLayout = {
+const macEntryLayout = {
   name: 'mac-entry',
   size: 64,
   source: "megaflow; OVS 'struct mac_entry'",
@@ -202,7 +202,7 @@ export const macEntryLayout = {
 } as const satisfies LayoutSpec;
 
 /** A port of a MAC table, for fair eviction and flushing. */
-export const macPortLayout = {
+const macPortLayout = {
   name: 'mac-port',
   size: 32,
   source: "megaflow; OVS 'struct mac_learning_port'",
