@@ -13,13 +13,14 @@
  */
 import { rateLimit, vlog } from '../../util/log.ts';
 import { SystemRandom, randomUuid } from '../../util/random.ts';
-import { JsonRpcConnection, OVSDB_PORT, StreamSession, SystemTimers, formatJson, isJsonObject, parseTarget } from '../../stream/index.ts';
+import { JsonRpcConnection, OVSDB_PORT, StreamSession, SystemTimers, isJsonObject, parseTarget } from '../../stream/index.ts';
 import type { ByteStream, Json, JsonObject, JsonRpcMessage, StreamHandlers, Timers } from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { applyDiff, datumEquals, datumFromJson, defaultDatum } from '../data/datum.ts';
 import { OvsdbError } from '../errors.ts';
 import { isBuiltinColumn, schemaFromJson } from '../schema.ts';
 import type { DatabaseSchema, TableSchema } from '../schema.ts';
+import { errorFromJson } from './error-reply.ts';
 import { IdlRow } from './row.ts';
 import { IdlTransaction } from './transaction.ts';
 
@@ -433,15 +434,3 @@ export class Idl {
     return { kind, table: row.table.name, row, columns };
   }
 }
-
-export function errorFromJson(json: Json): OvsdbError {
-  if (isJsonObject(json) && typeof json['error'] === 'string') {
-    return new OvsdbError(json['error'], typeof json['details'] === 'string' ? json['details'] : undefined);
-  }
-  return new OvsdbError(typeof json === 'string' ? json : formatJson(json));
-}
-
-export function isErrorResult(json: Json | undefined): json is JsonObject {
-  return isJsonObject(json) && typeof json['error'] === 'string';
-}
-

@@ -16,7 +16,7 @@ import { datumEquals, datumFromJson, datumToJson, defaultDatum } from '../data/d
 import type { Datum } from '../data/datum.ts';
 import { OvsdbError } from '../errors.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
-import { errorFromJson, isErrorResult } from './idl.ts';
+import { errorFromJson, isErrorResult } from './error-reply.ts';
 import type { Idl } from './idl.ts';
 import { datumFromValue } from './value.ts';
 import type { InputValue } from './value.ts';
