@@ -50,7 +50,13 @@ export function runTracePacketOut(args: readonly string[], context: TraceContext
   const text = args.at(-1) ?? '';
   const request = parseRequest(context, args.slice(0, -1), true);
   const actions = parseActions(text, parseContext(bridgePorts(request.bridge)));
-  return run(context, request, encodeOfpacts(actions));
+  // Without actions OVS looks the flow up as if a packet had arrived.
+  return run(context, request, actions.length === 0 ? null : encodeOfpacts(actions));
+}
+
+/** The trace of a flow (768 bytes, OpenFlow in_port) of `bridge`, as the log shows it when a translation failed. */
+export function traceFlow(context: TraceContext, bridge: XBridge, flow: Uint8Array): string {
+  return run(context, { bridge, flow, hasPacket: true, useNames: false, isConsistent: false }, null);
 }
 
 function parseRequest(context: TraceContext, argv: readonly string[], mayBeConsistent: boolean): Request {

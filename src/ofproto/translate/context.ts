@@ -179,7 +179,7 @@ export class XlateContext {
     if (this.trace !== null) this.trace.report('error', text);
     else if (log.enabled('warn')) {
       const flow = formatFlow(readKey(this.core, this.base));
-      log.warn(`${text} while processing ${flow} on bridge ${this.bridge.name}`, errorLimit);
+      log.warn(`${text} on bridge ${this.bridge.name} while processing ${flow}`, errorLimit);
     }
   }
 

@@ -1,4 +1,5 @@
 import { allocOrThrow, type Core } from '../../arena/core.ts';
+import { readKey } from '../../arena/keys.ts';
 import { MegaflowLayout as M } from '../../datapath/generated/megaflow.ts';
 import { PmdLayout as P } from '../../datapath/generated/pmd.ts';
 import { PmdUpcallLayout } from '../../datapath/generated/pmd-upcall.ts';
@@ -14,6 +15,7 @@ import { counter } from '../../util/counters.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
 import type { PacketInReason } from '../ofproto-types.ts';
 import { SnapshotReader, type CompiledSnapshot, type XPort } from '../snapshot.ts';
+import { traceFlow } from '../trace.ts';
 import { findFrozen } from '../translate/frozen.ts';
 import { revalidationSeq } from '../translate/revalidation.ts';
 import { Translator } from '../translate/translator.ts';
@@ -26,6 +28,9 @@ const log = vlog('ofproto_dpif_upcall');
 const limitLimit = rateLimit(1, 5);
 const portLimit = rateLimit(5, 5);
 const flowLimitHit = counter('upcall_flow_limit_hit');
+
+/** A trace is long: one a minute and thread. */
+const TRACE_INTERVAL_MS = 60_000;
 
 export interface UpcallerOptions {
   readonly core: Core;
@@ -51,6 +56,7 @@ export class Upcaller {
   readonly #core: Core;
   readonly #pmd: number;
   readonly #udpif: Udpif;
+  readonly #clock: Clock;
   readonly #events: UpcallerOptions['events'];
   readonly #snapshots: SnapshotReader;
   readonly #translator: Translator;
@@ -66,6 +72,7 @@ export class Upcaller {
     this.#core = core;
     this.#pmd = options.pmd;
     this.#udpif = new Udpif(core, options.udpif);
+    this.#clock = options.clock;
     this.#events = options.events;
     this.#snapshots = options.snapshots ?? new SnapshotReader(core);
     this.#translator = options.translator ?? new Translator(core);
@@ -127,9 +134,22 @@ export class Upcaller {
     this.#install(key, result, revalSeq, nowMs, port);
     // A failed translation drops, and so does its megaflow: a loop is not walked for each packet.
     this.#execute(packet, result, nowMs);
+    const { error } = result;
+    if (error === xlateErrors.RECURSION_TOO_DEEP || error === xlateErrors.TOO_MANY_RESUBMITS) {
+      this.#logTrace(port, nowMs);
+    }
   }
 
   #result!: XlateResult;
+  #nextTraceMs = -Infinity;
+
+  /** Shows once a minute how a flow ran into a limit of translation. */
+  #logTrace(port: XPort, nowMs: number): void {
+    if (nowMs < this.#nextTraceMs || !log.enabled('warn')) return;
+    this.#nextTraceMs = nowMs + TRACE_INTERVAL_MS;
+    const context = { core: this.#core, translator: this.#translator, snapshot: this.#snapshot, clock: this.#clock };
+    log.warn(traceFlow(context, port.bridge, readKey(this.#core, this.#flow)));
+  }
 
   private get core(): Core {
     return this.#core;
