@@ -148,6 +148,8 @@ const typeNames: Readonly<Record<number, string>> = {
   [EthType.mplsMulticast]: 'mplsm',
 };
 
+const shortHex = (n: number): string => (n < 10 ? String(n) : hexNumber(n));
+
 /** packet_type and the protocol abbreviation. */
 function formatTypes(
   f: Uint8Array,
@@ -180,8 +182,8 @@ function formatTypes(
 
 function formatPacketType(value: number, mask: number): string {
   const ns = value >>> 16;
-  if (mask === 0xffffffff) return `packet_type=(${ns},${ns === 1 ? hexNumber(value & 0xffff) : value & 0xffff}),`;
-  if (mask === 0xffff0000) return `packet_type=(${ns},*),`;
+  if (mask === 0xffffffff) return `packet_type=(${shortHex(ns)},${shortHex(value & 0xffff)}),`;
+  if (mask === 0xffff0000) return `packet_type=(${shortHex(ns)},*),`;
   return `packet_type=${hexPadded(value, 8)}/${hexPadded(mask, 8)},`;
 }
 

@@ -18,7 +18,8 @@ const reservedPorts: readonly (readonly [name: string, port: number])[] = [
 export function formatOfpPort(port: number, ports: PortMap = noPorts): string {
   for (const [name, number] of reservedPorts) if (number === port >>> 0) return name;
   const known = ports.byNumber(port);
-  if (known === undefined) return String(port >>> 0);
+  // Reserved ports without a name are said as their 16-bit numbers.
+  if (known === undefined) return String(port >>> 0 >= 0xffffff00 ? port & 0xffff : port >>> 0);
   return plainName.test(known) && !reservedPorts.some(([n]) => n === known.toUpperCase())
     ? known
     : JSON.stringify(known);

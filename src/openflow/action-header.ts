@@ -86,20 +86,19 @@ export function pullAction(r: ByteReader, version: number): PulledAction {
   if (r.left < 8) throw new OfpError('OFPBAC_BAD_LEN');
   const type = r.peekU16();
   const length = r.peekU16(2);
-  if (length < 8 || length % 8 !== 0 || length > r.left) throw new OfpError('OFPBAC_BAD_LEN');
-  const body = r.sub(length, 'OFPBAC_BAD_LEN');
   let vendor = 0;
   let number = type;
   if (type === OFPAT_VENDOR) {
-    vendor = body.peekU32(4);
+    vendor = r.peekU32(4);
     if (vendor !== NX_VENDOR_ID && vendor !== ONF_VENDOR_ID) throw new OfpError('OFPBAC_BAD_VENDOR');
-    if (length < 16) throw new OfpError('OFPBAC_BAD_LEN');
-    number = body.peekU16(8);
+    if (r.left < 10) throw new OfpError('OFPBAC_BAD_LEN');
+    number = r.peekU16(8);
   }
   const raw = byWire.get(`${version}/${vendor}/${number}`);
   if (!raw) throw new OfpError(vendor === 0 ? 'OFPBAC_BAD_TYPE' : 'OFPBAC_BAD_VENDOR_TYPE');
   const isBadLength = raw.isVariable ? length < raw.minLength : length !== raw.minLength;
-  if (isBadLength) throw new OfpError('OFPBAC_BAD_LEN');
+  if (isBadLength || length % 8 !== 0 || length > r.left) throw new OfpError('OFPBAC_BAD_LEN');
+  const body = r.sub(length, 'OFPBAC_BAD_LEN');
   let arg = 0n;
   body.skip(raw.argAt);
   for (let i = 0; i < raw.argBytes; i++) arg = (arg << 8n) | BigInt(body.u8());

@@ -25,7 +25,7 @@ import {
   checkDestination,
   checkSource,
   decodeOfsNbits,
-  pullEntry,
+  pullActionEntry,
   pullFieldHeader,
   pullShortHeader,
   shortHeader,
@@ -66,8 +66,7 @@ function allZeros(r: ByteReader, code: string): void {
 }
 
 function decodeSetField(r: ByteReader, version: number): Action {
-  const { field, value, mask, hasMask } = pullEntry(r);
-  if (!field) return bad('OFPBMC_BAD_FIELD');
+  const { field, value, mask, hasMask } = pullActionEntry(r);
   if (hasMask && version < 6) bad('OFPBAC_BAD_SET_MASK');
   allZeros(r, 'OFPBAC_BAD_SET_ARGUMENT');
   if (field.name === 'in_port_oxm' || !field.writable) bad('OFPBAC_BAD_SET_ARGUMENT');
@@ -91,8 +90,7 @@ function decodeRegLoad(r: ByteReader): Action {
 }
 
 function decodeRegLoad2(r: ByteReader): Action {
-  const { field, value, mask } = pullEntry(r);
-  if (!field) return bad('OFPBMC_BAD_FIELD');
+  const { field, value, mask } = pullActionEntry(r);
   allZeros(r, 'OFPBAC_BAD_SET_ARGUMENT');
   if (!field.writable) bad('OFPBAC_BAD_SET_ARGUMENT');
   return { kind: 'set_field', field, value, mask, raw: 'load2' };
@@ -125,6 +123,7 @@ function decodeBundle(r: ByteReader, isLoad: boolean): Action {
   const slaveType = r.u32();
   const nSlaves = r.u16();
   const ofsNbits = r.u16();
+  if (r.left < 8 + nSlaves * 2) bad('OFPBAC_BAD_LEN');
   const dstBits = r.peekU32();
   if (!fields || nSlaves > 2048 || !algorithm || slaveType !== shortHeader(requireField('in_port'))) {
     return bad('OFPBAC_BAD_ARGUMENT');
@@ -138,7 +137,6 @@ function decodeBundle(r: ByteReader, isLoad: boolean): Action {
     if (ofsNbits !== 0 || dstBits !== 0) bad('OFPBAC_BAD_ARGUMENT');
   }
   if (!r.allZeros(4)) bad('OFPBAC_BAD_ARGUMENT');
-  if (r.left < nSlaves * 2) bad('OFPBAC_BAD_LEN');
   const slaves: OfpPort[] = [];
   for (let i = 0; i < nSlaves; i++) {
     const slave = port16(r);
@@ -423,8 +421,9 @@ function decodeOne(p: PulledAction, version: number, depth: number, o: DecodeAct
     case 'NXAST_CHECK_PKT_LARGER': {
       const pktLen = r.u16();
       const ofs = r.u16();
-      const dst = checkDestination({ field: pullFieldHeader(r), ofs, nBits: 1 });
+      const field = pullFieldHeader(r);
       allZeros(r, 'NXBRC_MUST_BE_ZERO');
+      const dst = checkDestination({ field, ofs, nBits: 1 });
       return { kind: 'check_pkt_larger', pktLen, dst };
     }
     case 'NXAST_DELETE_FIELD':

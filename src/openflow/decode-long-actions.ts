@@ -61,9 +61,9 @@ export function decodeController2(r: ByteReader): ControllerAction {
   let meterId = 0;
   while (r.left > 0) {
     const { type, body } = pullProperty(r);
-    if (type === Controller2Prop.MAX_LEN) maxLen = exact(body, 4, () => body.u16());
-    else if (type === Controller2Prop.CONTROLLER_ID) controllerId = exact(body, 4, () => body.u16());
-    else if (type === Controller2Prop.REASON) reason = reasonOf(exact(body, 4, () => body.u8()));
+    if (type === Controller2Prop.MAX_LEN) maxLen = body.u16();
+    else if (type === Controller2Prop.CONTROLLER_ID) controllerId = body.u16();
+    else if (type === Controller2Prop.REASON) reason = reasonOf(body.u8());
     else if (type === Controller2Prop.USERDATA) userdata = new Uint8Array(body.rest());
     else if (type === Controller2Prop.PAUSE) pause = true;
     else if (type === Controller2Prop.METER_ID) meterId = exact(body, 4, () => body.u32());

@@ -70,14 +70,18 @@ function decodeFlags(bits: number, version: number, command: FlowModCommand): Fl
   return version <= 2 && command === 'add' ? { ...flags, resetCounts: true } : flags;
 }
 
+/** Number of the command that adds. */
+const ADD = 0;
+
 function commandOf(number: number): FlowModCommand {
   const command = commands[number];
   if (!command) throw new OfpError('OFPFMFC_BAD_COMMAND');
   return command;
 }
 
-function port11(r: ByteReader): OfpPort {
-  const port = r.u32();
+const port11 = (r: ByteReader): OfpPort => checkPort11(r.u32());
+
+function checkPort11(port: number): OfpPort {
   if (port >= OFPP_MAX && port < 0xffffff00) throw new OfpError('OFPBAC_BAD_OUT_PORT');
   return port as OfpPort;
 }
@@ -114,9 +118,20 @@ export function putFlowMod(w: ByteWriter, m: FlowMod, c: CodecContext): void {
   encodeInstructions(w, m.actions, version);
 }
 
-function finishFlowMod(r: ByteReader, m: Omit<FlowMod, 'type' | 'actions'>, c: CodecContext): FlowMod {
+/** What comes before the actions; flags are checked after these only, as OVS does. */
+interface FlowModHead extends Omit<FlowMod, 'type' | 'actions' | 'command' | 'flags'> {
+  readonly commandNumber: number;
+  readonly flagBits: number;
+}
+
+function finishFlowMod(r: ByteReader, head: FlowModHead, c: CodecContext): FlowMod {
   const { version } = c;
+  const { commandNumber, flagBits: bits, ...m } = head;
+  const command = commandOf(commandNumber);
   const list = decodeInstructions(r, r.left, version, c);
+  const flags = decodeFlags(bits, version, command);
+  // There is no table of emergency flows.
+  if (flags.emergency) throw new OfpError('OFPFMFC_TABLE_FULL');
   if (c.hasTunnelOptions === false) refuseTunnelOptions(m.match, list);
   const actions = checkActionsFor(list, version, {
     match: m.match,
@@ -124,7 +139,7 @@ function finishFlowMod(r: ByteReader, m: Omit<FlowMod, 'type' | 'actions'>, c: C
     tableId: m.tableId,
     nTables: c.nTables ?? 255,
   });
-  return { type: 'flow_mod', ...m, actions };
+  return { type: 'flow_mod', ...m, command, flags, actions };
 }
 
 export function pullOfp11FlowMod(r: ByteReader, c: CodecContext): FlowMod {
@@ -132,21 +147,24 @@ export function pullOfp11FlowMod(r: ByteReader, c: CodecContext): FlowMod {
   const wireCookie = r.u64();
   const wireMask = r.u64();
   const tableId = r.u8();
-  const command = commandOf(r.u8());
+  const commandNumber = r.u8();
   const idleTimeoutSec = r.u16();
   const hardTimeoutSec = r.u16();
   const priority = r.u16();
   const bufferId = r.u32();
-  const outPort = port11(r);
+  const outPortNumber = r.u32();
   const outGroup = r.u32();
-  const flags = decodeFlags(r.u16(), version, command);
+  const bits = r.u16();
   const importance = r.u16();
   const match = pullOxmMatch(r);
-  const isAdd = command === 'add';
+  const isAdd = commandNumber === ADD;
+  const isDelete = commands[commandNumber]?.startsWith('delete') === true;
+  if (tableId === OFPTT_ALL && !isDelete) throw new OfpError('OFPFMFC_BAD_TABLE_ID');
+  const outPort = checkPort11(outPortNumber);
   return finishFlowMod(
     r,
     {
-      command,
+      commandNumber,
       match,
       priority,
       cookie: isAdd ? 0n : wireCookie,
@@ -159,35 +177,35 @@ export function pullOfp11FlowMod(r: ByteReader, c: CodecContext): FlowMod {
       bufferId,
       outPort,
       outGroup,
-      flags,
+      flagBits: bits,
       importance: version >= 5 ? importance : 0,
     },
     c,
   );
 }
 
-function splitCommand(word: number, c: CodecContext): { command: FlowModCommand; tableId: number } {
-  if (c.tableIdExtension) return { command: commandOf(word & 0xff), tableId: word >>> 8 };
-  return { command: commandOf(word), tableId: OFPTT_ALL };
+function splitCommand(word: number, c: CodecContext): { commandNumber: number; tableId: number } {
+  if (c.tableIdExtension) return { commandNumber: word & 0xff, tableId: word >>> 8 };
+  return { commandNumber: word, tableId: OFPTT_ALL };
 }
 
 export function pullOfp10FlowMod(r: ByteReader, c: CodecContext): FlowMod {
   const match = pullOf10Match(r);
   normalizeMatch(match);
   const newCookie = r.u64();
-  const { command, tableId } = splitCommand(r.u16(), c);
+  const { commandNumber, tableId } = splitCommand(r.u16(), c);
   const idleTimeoutSec = r.u16();
   const hardTimeoutSec = r.u16();
   // An exact match of 1.0 has the highest priority whatever it says.
   const priority = r.u16();
   const bufferId = r.u32();
   const outPort = ofp10ToOfp11Port(r.u16());
-  const flags = decodeFlags(r.u16(), 1, command);
+  const bits = r.u16();
   return finishFlowMod(
     r,
     {
-      command, match, priority, cookie: 0n, cookieMask: 0n, newCookie, modifyCookie: newCookie !== ALL_ONES,
-      tableId, idleTimeoutSec, hardTimeoutSec, bufferId, outPort, outGroup: OFPG_ANY, flags, importance: 0,
+      commandNumber, match, priority, cookie: 0n, cookieMask: 0n, newCookie, modifyCookie: newCookie !== ALL_ONES,
+      tableId, idleTimeoutSec, hardTimeoutSec, bufferId, outPort, outGroup: OFPG_ANY, flagBits: bits, importance: 0,
     }, // prettier-ignore
     c,
   );
@@ -195,23 +213,23 @@ export function pullOfp10FlowMod(r: ByteReader, c: CodecContext): FlowMod {
 
 export function pullNxFlowMod(r: ByteReader, c: CodecContext): FlowMod {
   const newCookie = r.u64();
-  const { command, tableId } = splitCommand(r.u16(), c);
+  const { commandNumber, tableId } = splitCommand(r.u16(), c);
   const idleTimeoutSec = r.u16();
   const hardTimeoutSec = r.u16();
   const priority = r.u16();
   const bufferId = r.u32();
   const outPort = ofp10ToOfp11Port(r.u16());
-  const flags = decodeFlags(r.u16(), c.version, command);
+  const bits = r.u16();
   const matchLength = r.u16();
   r.skip(6);
   const { match, cookie, cookieMask } = pullNxMatch(r, matchLength, { allowCookie: true });
   // A cookie to match makes no sense for a flow that is added.
-  if (command === 'add' && cookieMask !== 0n) throw new OfpError('NXBRC_NXM_INVALID');
+  if (commandNumber === ADD && cookieMask !== 0n) throw new OfpError('NXBRC_NXM_INVALID');
   return finishFlowMod(
     r,
     {
-      command, match, priority, cookie, cookieMask, newCookie, modifyCookie: newCookie !== ALL_ONES,
-      tableId, idleTimeoutSec, hardTimeoutSec, bufferId, outPort, outGroup: OFPG_ANY, flags, importance: 0,
+      commandNumber, match, priority, cookie, cookieMask, newCookie, modifyCookie: newCookie !== ALL_ONES,
+      tableId, idleTimeoutSec, hardTimeoutSec, bufferId, outPort, outGroup: OFPG_ANY, flagBits: bits, importance: 0,
     }, // prettier-ignore
     c,
   );
@@ -275,6 +293,7 @@ export function pullFlowRemoved(r: ByteReader, isNx: boolean): FlowRemoved {
   const packetCount = r.u64();
   const byteCount = r.u64();
   const match = isNx ? pullNxMatch(r, word).match : pullOxmMatch(r, { loose: true });
+  if (isNx && r.left > 0) throw new OfpError('OFPBRC_BAD_LEN');
   return {
     type: 'flow_removed', match, cookie, priority, reason, tableId: isNx ? (table === 0 ? 255 : table - 1) : table,
     durationMs, idleTimeoutSec, hardTimeoutSec: isNx ? 0 : word, packetCount, byteCount,

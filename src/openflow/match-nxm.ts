@@ -20,6 +20,8 @@ import { pullEntry, putCookieEntry, putFieldEntry } from './nxm.ts';
 
 /** OFPMT_OXM. */
 const OXM_MATCH = 1;
+const STANDARD_MATCH = 0;
+const STANDARD_MATCH_LENGTH = 88;
 const OFP15 = 6;
 const PT_ETH = new Uint8Array(4);
 const VLAN_PCP_MASK = 0xe000;
@@ -253,8 +255,12 @@ export function pullOxmMatch(r: ByteReader, options: PullMatchOptions = {}): Mat
   if (r.left < 4) throw new OfpError('OFPBMC_BAD_LEN');
   const type = r.peekU16();
   const length = r.peekU16(2);
+  if (type !== OXM_MATCH) {
+    // The match of 1.1 has one length only.
+    const isBadLength = type === STANDARD_MATCH && length !== STANDARD_MATCH_LENGTH;
+    throw new OfpError(isBadLength ? 'OFPBMC_BAD_LEN' : 'OFPBMC_BAD_TYPE');
+  }
   if (length < 4) throw new OfpError('OFPBMC_BAD_LEN');
-  if (type !== OXM_MATCH) throw new OfpError('OFPBMC_BAD_TYPE');
   const padded = Math.ceil(length / 8) * 8;
   if (padded > r.left) throw new OfpError('OFPBMC_BAD_LEN');
   const fields = r.sub(length, 'OFPBMC_BAD_LEN');

@@ -86,6 +86,8 @@ export function putCookieEntry(w: ByteWriter, cookie: bigint, mask: bigint): voi
 export interface PulledHeader {
   /** Absent for a header that names no known field. */
   readonly field: Field | undefined;
+  /** The field exists, but its length is another. */
+  readonly isWrongLength: boolean;
   readonly isCookie: boolean;
   readonly hasMask: boolean;
   /** Bytes of the value. */
@@ -115,7 +117,14 @@ export function pullHeader(r: ByteReader): PulledHeader {
       ? width <= known.field.bytes
       : length === known.field.bytes * (hasMask ? 2 : 1));
   const isCookie = oxmClass === COOKIE_CLASS && number === COOKIE_FIELD && length === (hasMask ? 16 : 8);
-  return { field: isRightLength ? known.field : undefined, isCookie, hasMask, width, payload: length };
+  return {
+    field: isRightLength ? known.field : undefined,
+    isWrongLength: known !== undefined && !isRightLength && width > 0,
+    isCookie,
+    hasMask,
+    width,
+    payload: length,
+  };
 }
 
 export interface PulledEntry {
@@ -134,7 +143,23 @@ export interface PulledEntry {
  * @throws OfpError OFPBMC_BAD_LEN, OFPBMC_BAD_WILDCARDS (ones in the value outside the mask)
  */
 export function pullEntry(r: ByteReader): PulledEntry {
-  const { field, isCookie, hasMask, width, payload } = pullHeader(r);
+  return pullPayload(r, pullHeader(r));
+}
+
+/**
+ * As `pullEntry`, for an action that sets a known field.
+ *
+ * @throws OfpError also OFPBAC_BAD_SET_TYPE, OFPBAC_BAD_SET_LEN
+ */
+export function pullActionEntry(r: ByteReader): PulledEntry & { readonly field: Field } {
+  const header = pullHeader(r);
+  const { field } = header;
+  if (!field) throw new OfpError(header.isWrongLength ? 'OFPBAC_BAD_SET_LEN' : 'OFPBAC_BAD_SET_TYPE');
+  return { ...pullPayload(r, header), field };
+}
+
+function pullPayload(r: ByteReader, header: PulledHeader): PulledEntry {
+  const { field, isCookie, hasMask, width, payload } = header;
   if (r.left < payload) throw new OfpError('OFPBMC_BAD_LEN');
   const bytes = r.bytes(payload);
   let value = bytes.subarray(0, width);
