@@ -29,7 +29,7 @@ export class LockTable {
     return false;
   }
 
-  /** Takes the lock from its owner, who is told and no longer waits for it. */
+  /** Takes the lock from its owner, who is told and becomes the first of those who wait. */
   steal(name: string, holder: LockHolder): void {
     const queue = this.#queues.get(name);
     if (queue === undefined) {
@@ -37,7 +37,7 @@ export class LockTable {
       return;
     }
     const [owner] = queue;
-    queue[0] = holder;
+    queue.unshift(holder);
     owner?.onStolen(name);
   }
 
@@ -48,7 +48,8 @@ export class LockTable {
     queue.splice(at, 1);
     const [next] = queue;
     if (next === undefined) this.#queues.delete(name);
-    else if (at === 0) next.onLocked(name);
+    // As the stock server, which tells the owner again when another client stops waiting.
+    else next.onLocked(name);
   }
 
   /** Gives back everything that `holder` owns or awaits. */

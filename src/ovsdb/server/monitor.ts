@@ -142,7 +142,7 @@ export class Monitor {
     for (const [name, json] of Object.entries(requests)) {
       const monitored = this.#tables.get(name);
       if (monitored === undefined) {
-        throw new OvsdbError('syntax error', `no table named ${name} in monitor session`);
+        throw new OvsdbError('syntax error', `no table named ${name}`);
       }
       const clauses: Condition[number][] = [];
       for (const item of isJsonArray(json) ? json : [json]) {
@@ -211,8 +211,8 @@ function rowUpdate1(table: MonitoredTable, kind: Kind, old: Row | undefined, row
     const oldDatum = old === undefined ? undefined : rowDatum(old, column.name);
     const newDatum = row === undefined ? undefined : rowDatum(row, column.name);
     const isChanged = oldDatum !== undefined && newDatum !== undefined && !datumEquals(oldDatum, newDatum);
-    if (!select[kind]) continue;
     hasChanged ||= isChanged;
+    if (!select[kind]) continue;
     if (oldDatum !== undefined && (kind === 'delete' || isChanged)) before[column.name] = datumToJson(column.type, oldDatum);
     if (newDatum !== undefined) after[column.name] = datumToJson(column.type, newDatum);
   }

@@ -183,6 +183,9 @@ export class Execution {
   }
 
   #requireWritable(op: string): void {
+    if (this.#context.database.name === '_Server' && this.#context.isReadOnly) {
+      throw new OvsdbError('not allowed', `${op} operation not allowed on table in reserved database _Server`);
+    }
     if (this.#context.isReadOnly) {
       throw new OvsdbError('not allowed', `${op} operation not allowed when database server is in read only mode`);
     }
@@ -198,7 +201,7 @@ export class Execution {
     const { transaction, random } = this.#context;
     let uuid: string;
     if (typeof uuidJson === 'string') {
-      if (!isUuid(uuidJson)) throw members.error('bad uuid');
+      if (!isUuid(uuidJson)) throw syntaxError(uuidJson, 'bad uuid');
       uuid = uuidJson.toLowerCase();
       if (transaction.isUsed(table, uuid)) {
         throw new OvsdbError('duplicate uuid', `This UUID would duplicate a UUID already present within the table or deleted within the same transaction.`, uuidJson);
@@ -207,7 +210,7 @@ export class Execution {
     } else if (typeof name === 'string') {
       const entry = this.#name(name);
       if (entry.isCreated) {
-        throw new OvsdbError('duplicate uuid-name', 'This "uuid-name" appeared on an earlier "insert" operation.', members.json);
+        throw new OvsdbError('duplicate uuid-name', 'This "uuid-name" appeared on an earlier "insert" operation.', name);
       }
       entry.isCreated = true;
       uuid = entry.uuid;

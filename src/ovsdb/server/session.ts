@@ -264,8 +264,8 @@ export class ServerSession implements LockHolder {
       throw new OvsdbError('syntax error', 'duplicate monitor ID', newId);
     }
     const updates = monitor.changeConditions(requests);
-    if (updates !== null) this.#sendUpdates(monitor, updates);
     monitor.id = newId;
+    if (updates !== null) this.#sendUpdates(monitor, updates);
     return {};
   }
 
@@ -291,7 +291,7 @@ export class ServerSession implements LockHolder {
       return {};
     }
     if (locks.isInvolved(name, this)) {
-      throw new OvsdbError('syntax error', `${method}: must issue "unlock" before new "${method}"`, params);
+      throw new OvsdbError('syntax error', `must issue "unlock" before new "${method}"`, params);
     }
     if (method === 'lock') return { locked: locks.lock(name, this) };
     locks.steal(name, this);
