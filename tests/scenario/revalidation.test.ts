@@ -55,6 +55,23 @@ describe('megaflows and rules under virtual time', () => {
     expect(packets('in_port=1')).toBe(2);
   });
 
+  it('are deleted also while revalidators pause', async () => {
+    ok('ovs-ofctl', 'add-flow', 'br0', 'in_port=1,actions=2');
+    await send(1);
+    appctl('revalidator/pause');
+    try {
+      expect(megaflows()).toHaveLength(1);
+      appctl('revalidator/purge');
+      expect(megaflows()).toEqual([]);
+      await send(1);
+      appctl('dpctl/del-flows');
+      expect(megaflows()).toEqual([]);
+    } finally {
+      appctl('revalidator/resume');
+    }
+    expect(packets('in_port=1')).toBe(2);
+  });
+
   it('credit packets to a rule also when they die early', async () => {
     ok('ovs-ofctl', 'add-flow', 'br0', 'in_port=1,actions=2');
     for (let i = 0; i < 5; i++) await send(1);
