@@ -24,6 +24,8 @@ const ENOBUFS = 105;
 const sendAttempts = 8;
 /** Of these, before a GSO frame is tried through the queueing layer. */
 const directAttempts = 3;
+/** Calls of receive that an idle tap passes over at most. */
+const idleSkipMax = 7;
 /** GSO bursts after which a device that refused GSO without queueing is tried again. */
 const plainBursts = 1024;
 
@@ -185,11 +187,17 @@ class PacketPortIo extends KernelPortIo {
   }
 }
 
-/** A tap: one readv or writev a frame. */
+/**
+ * A tap: one readv or writev a frame. An idle one is not asked at every call but ever more rarely, since
+ * each question is a system call and a switch may have many internal ports.
+ */
 class TapPortIo extends KernelPortIo {
   readonly #fd: number;
   readonly #rxIovecs: number;
   readonly #txIovecs: number;
+  /** Calls of receive to pass over, now and after the next empty read. */
+  #skip = 0;
+  #idle = 0;
 
   constructor(core: Core, attachment: PortAttachment, rx: boolean) {
     super(core, attachment, rx, Number(attachment['fd']));
@@ -198,6 +206,10 @@ class TapPortIo extends KernelPortIo {
     this.#txIovecs = this.base + this.word(PortIoLayout.txIovecs);
   }
   receive(batch: number): number {
+    if (this.#skip > 0) {
+      this.#skip--;
+      return 0;
+    }
     const { x, u32 } = this.core;
     let good = 0;
     for (let i = 0; i < burst; i++) {
@@ -206,7 +218,15 @@ class TapPortIo extends KernelPortIo {
       const packet = x.portReceivedOne(this.io, i, length, this.odpPort) >>> 0;
       if (packet !== 0) u32[(batch >>> 2) + good++] = packet;
     }
+    this.#idle = good > 0 ? 0 : Math.min(idleSkipMax, 2 * this.#idle + 1);
+    this.#skip = this.#idle;
     return good;
+  }
+  /** The thread blocks: what wakes it may be this tap. */
+  override pending(): boolean {
+    this.#skip = 0;
+    this.#idle = 0;
+    return false;
   }
   protected sendPrepared(n: number): void {
     for (let i = 0; i < n; i++) {
