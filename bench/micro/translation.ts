@@ -12,9 +12,19 @@ const packet =
   'in_port=1,tcp,dl_src=50:54:00:00:00:01,dl_dst=50:54:00:00:00:02,nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_ttl=64,tcp_src=1,tcp_dst=80';
 
 /** Times translations of one flow through rules. */
-function translation(name: string, rules: readonly string[], prepare?: (bench: TranslationBench) => void): BenchmarkFactory {
+function translation(
+  name: string,
+  rules: readonly string[],
+  prepare?: (bench: TranslationBench) => void,
+): BenchmarkFactory {
   return (): Benchmark => {
-    const core = createArena({ module: loadCoreModule(), sizeMb: 64, shared: true, seed: 1, threadName: 'bench' });
+    const core = createArena({
+      module: loadCoreModule(),
+      sizeMb: 64,
+      shared: true,
+      seed: 1,
+      threadName: 'bench',
+    });
     core.x.threadOnline();
     const bench = new TranslationBench([{ name: 'br0', ports }], core);
     for (const rule of rules) bench.addRule('br0', rule);
@@ -38,12 +48,18 @@ function translation(name: string, rules: readonly string[], prepare?: (bench: T
 }
 
 const chain = Array.from({ length: 10 }, (_, i) =>
-  i < 9 ? `table=${i},ip,actions=load:${i}->NXM_NX_REG0[],resubmit(,${i + 1})` : 'table=9,ip,actions=output:2',
+  i < 9
+    ? `table=${i},ip,actions=load:${i}->NXM_NX_REG0[],resubmit(,${i + 1})`
+    : 'table=9,ip,actions=output:2',
 );
 /** Ten tables of ten subtables each: what a pipeline of a controller is like. */
 const wide = chain.flatMap((rule, table) => [
   rule,
-  ...Array.from({ length: 9 }, (_, i) => `table=${table},priority=${40000 + i},tcp,tcp_dst=${1000 + i},nw_dst=10.9.0.0/${24 - i},actions=drop`),
+  ...Array.from(
+    { length: 9 },
+    (_, i) =>
+      `table=${table},priority=${40000 + i},tcp,tcp_dst=${1000 + i},nw_dst=10.9.0.0/${24 - i},actions=drop`,
+  ),
 ]);
 
 /** A round of one revalidator over flows that nothing happened to but a change of `revalSeq`. */
@@ -87,7 +103,9 @@ function upcalls(): Benchmark {
 
 export const benchmarks: readonly BenchmarkFactory[] = [
   translation('translate: output', ['priority=5,ip,actions=output:2']),
-  translation('translate: set two fields, output', ['priority=5,tcp,actions=set_field:10.0.0.9->ip_dst,set_field:81->tcp_dst,output:2']),
+  translation('translate: set two fields, output', [
+    'priority=5,tcp,actions=set_field:10.0.0.9->ip_dst,set_field:81->tcp_dst,output:2',
+  ]),
   translation('translate: 10 tables by resubmit', chain),
   translation('translate: 10 tables of 10 subtables', wide),
   translation('translate: NORMAL, learned', ['priority=0,actions=NORMAL'], (bench) => {

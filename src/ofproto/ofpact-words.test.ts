@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fields, type Field, type Subfield } from '../flow/fields.ts';
-import type { Action, ActionKind, LearnSpec, NatAction } from '../openflow/actions.ts';
+import type { Action, ActionKind, LearnSpec } from '../openflow/actions.ts';
 import type { OfpPort } from '../util/brand.ts';
 import { ofpactKindName, ofpactKinds } from './ofpact-kinds.ts';
 import { decodeOfpacts, encodeOfpacts } from './ofpact-words.ts';
@@ -15,11 +15,19 @@ const bytes = (n: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength
 const someBytes = fc.uint8Array({ maxLength: 70 });
 const field = fc.constantFrom<Field[]>(...fields);
 const subfield: fc.Arbitrary<Subfield> = field.chain((f) =>
-  fc.integer({ min: 0, max: f.bits - 1 }).chain((ofs) =>
-    fc.integer({ min: 1, max: f.bits - ofs }).map((nBits) => ({ field: f, ofs, nBits })),
-  ),
+  fc
+    .integer({ min: 0, max: f.bits - 1 })
+    .chain((ofs) => fc.integer({ min: 1, max: f.bits - ofs }).map((nBits) => ({ field: f, ofs, nBits }))),
 );
-const hash = fc.constantFrom('eth_src', 'symmetric_l4', 'symmetric_l3l4', 'symmetric_l3l4+udp', 'nw_src', 'nw_dst', 'symmetric_l3');
+const hash = fc.constantFrom(
+  'eth_src',
+  'symmetric_l4',
+  'symmetric_l3l4',
+  'symmetric_l3l4+udp',
+  'nw_src',
+  'nw_dst',
+  'symmetric_l3',
+);
 
 const learnSource = fc.oneof(
   subfield.map((src) => ({ type: 'field' as const, src })),
@@ -73,8 +81,18 @@ const byKind: { [K in ActionKind]: fc.Arbitrary<Action & { kind: K }> } = {
   stack_pop: fc.record({ kind: fc.constant('stack_pop'), subfield }),
   strip_vlan: fc.record({ kind: fc.constant('strip_vlan'), raw: fc.constantFrom('strip_vlan', 'pop_vlan') }),
   push_vlan: fc.record({ kind: fc.constant('push_vlan'), ethertype: u16 }),
-  set_vlan_vid: fc.record({ kind: fc.constant('set_vlan_vid'), vid: u16, pushVlanIfNeeded: fc.boolean(), flowHasVlan: fc.boolean() }),
-  set_vlan_pcp: fc.record({ kind: fc.constant('set_vlan_pcp'), pcp: u8, pushVlanIfNeeded: fc.boolean(), flowHasVlan: fc.boolean() }),
+  set_vlan_vid: fc.record({
+    kind: fc.constant('set_vlan_vid'),
+    vid: u16,
+    pushVlanIfNeeded: fc.boolean(),
+    flowHasVlan: fc.boolean(),
+  }),
+  set_vlan_pcp: fc.record({
+    kind: fc.constant('set_vlan_pcp'),
+    pcp: u8,
+    pushVlanIfNeeded: fc.boolean(),
+    flowHasVlan: fc.boolean(),
+  }),
   set_eth_src: fc.record({ kind: fc.constant('set_eth_src'), mac: bytes(6) }),
   set_eth_dst: fc.record({ kind: fc.constant('set_eth_dst'), mac: bytes(6) }),
   set_ipv4_src: fc.record({ kind: fc.constant('set_ipv4_src'), ipv4: u32 }),
@@ -160,7 +178,7 @@ const byKind: { [K in ActionKind]: fc.Arbitrary<Action & { kind: K }> } = {
       protoMax: u16,
     },
     { requiredKeys: ['kind', 'direction', 'persistent', 'portMode'] },
-  ) as fc.Arbitrary<NatAction>,
+  ),
   ct: fc.record(
     {
       kind: fc.constant('ct'),
@@ -170,11 +188,17 @@ const byKind: { [K in ActionKind]: fc.Arbitrary<Action & { kind: K }> } = {
       zoneImm: u16,
       recircTable: fc.option(u8),
       alg: u16,
-      actions: fc.constant([{ kind: 'exit' as const }, { kind: 'note' as const, data: Uint8Array.of(1, 2, 3) }]),
+      actions: fc.constant([
+        { kind: 'exit' as const },
+        { kind: 'note' as const, data: Uint8Array.of(1, 2, 3) },
+      ]),
     },
     { requiredKeys: ['kind', 'commit', 'force', 'zoneImm', 'recircTable', 'alg', 'actions'] },
   ),
-  clone: fc.record({ kind: fc.constant('clone'), actions: fc.constant([{ kind: 'output' as const, port: 1 as OfpPort, maxLen: 0 }]) }),
+  clone: fc.record({
+    kind: fc.constant('clone'),
+    actions: fc.constant([{ kind: 'output' as const, port: 1 as OfpPort, maxLen: 0 }]),
+  }),
   check_pkt_larger: fc.record({ kind: fc.constant('check_pkt_larger'), pktLen: u16, dst: subfield }),
   encap: fc.record({
     kind: fc.constant('encap'),
@@ -185,7 +209,10 @@ const byKind: { [K in ActionKind]: fc.Arbitrary<Action & { kind: K }> } = {
   decap: fc.record({ kind: fc.constant('decap'), newPacketType: u32 }),
   delete_field: fc.record({ kind: fc.constant('delete_field'), field }),
   meter: fc.record({ kind: fc.constant('meter'), meterId: u32 }),
-  write_actions: fc.record({ kind: fc.constant('write_actions'), actions: fc.constant([{ kind: 'dec_mpls_ttl' as const }]) }),
+  write_actions: fc.record({
+    kind: fc.constant('write_actions'),
+    actions: fc.constant([{ kind: 'dec_mpls_ttl' as const }]),
+  }),
   write_metadata: fc.record({ kind: fc.constant('write_metadata'), metadata: u64, mask: u64 }),
   goto_table: fc.record({ kind: fc.constant('goto_table'), tableId: u8 }),
   unroll_xlate: fc.record({ kind: fc.constant('unroll_xlate'), ruleTableId: u8, ruleCookie: u64 }),

@@ -69,7 +69,8 @@ export function bridgePorts(bridge: XBridge): PortMap {
  */
 function print(lines: string[], nodes: readonly TraceNode[], level: number): void {
   nodes.forEach((node, i) => {
-    const isLeaf = node.kind === 'action' || node.kind === 'detail' || node.kind === 'warn' || node.kind === 'error';
+    const isLeaf =
+      node.kind === 'action' || node.kind === 'detail' || node.kind === 'warn' || node.kind === 'error';
     const more = i < nodes.length - 1 || isLeaf ? 1 : 0;
     const indent = ' '.repeat((level + more) * 4);
     switch (node.kind) {

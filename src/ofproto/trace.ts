@@ -133,7 +133,9 @@ function parseFlow(
   try {
     return { bridge, flow: parseExactFlow(text, bridgePorts(bridge)) };
   } catch (error) {
-    throw new UsageError(`Bad openflow flow syntax: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(
+      `Bad openflow flow syntax: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
@@ -145,7 +147,9 @@ class BackerMissing extends Error {
 }
 
 function datapathPorts(snapshot: CompiledSnapshot, type: string | null): XPort[] {
-  return snapshot.bridges.filter((b) => b.config.datapathType === type).flatMap((b) => b.ports.filter((p) => p.odp >= 0));
+  return snapshot.bridges
+    .filter((b) => b.config.datapathType === type)
+    .flatMap((b) => b.ports.filter((p) => p.odp >= 0));
 }
 
 /** Hex digits of a frame; or OVS's complaint. */
@@ -160,13 +164,29 @@ function parsePacketHex(text: string): Uint8Array | string {
 /** Headers from the packet; the rest (in_port, registers, tunnel ...) from the flow. */
 function extractInto(flow: Uint8Array, packet: Uint8Array): void {
   const extracted = extractFlow(packet).flow;
-  for (const [from, to] of [[K.inPort, K.dlDst], [K.packetType, K.ipv6Src], [K.ctState, K.ctNwProto], [K.ctMark, K.mplsLse0], [K.ctIpv6Src, K.nshFlags], [K.tunDst, KEY_SIZE]] as const) {
+  for (const [from, to] of [
+    [K.inPort, K.dlDst],
+    [K.packetType, K.ipv6Src],
+    [K.ctState, K.ctNwProto],
+    [K.ctMark, K.mplsLse0],
+    [K.ctIpv6Src, K.nshFlags],
+    [K.tunDst, KEY_SIZE],
+  ] as const) {
     extracted.set(flow.subarray(from, to), from);
   }
   flow.set(extracted);
 }
 
-const ctFlags: Readonly<Record<string, number>> = { new: 1, est: 2, rel: 4, rpl: 8, inv: 16, trk: 32, snat: 64, dnat: 128 };
+const ctFlags: Readonly<Record<string, number>> = {
+  new: 1,
+  est: 2,
+  rel: 4,
+  rpl: 8,
+  inv: 16,
+  trk: 32,
+  snat: 64,
+  dnat: 128,
+};
 
 function checkCtState(text: string): void {
   let state = 0;
@@ -219,7 +239,8 @@ function run(context: TraceContext, request: Request, ofpacts: Uint32Array | nul
       out += `\nTranslation failed (${xlateErrorText[result.error]}), packet is dropped.`;
     } else if (result.slow !== 0) {
       out += '\nThis flow is handled by the userspace slow path because it:';
-      for (const [bit, , text] of slowPathExplanations) if ((result.slow & bit) !== 0) out += `\n  - ${text}.`;
+      for (const [bit, , text] of slowPathExplanations)
+        if ((result.slow & bit) !== 0) out += `\n  - ${text}.`;
     }
     return `${out}\n`;
   } finally {

@@ -29,13 +29,16 @@ describe.skipIf(skip !== null)('ofproto/trace', () => {
       stock.stockOk('ovs-vsctl', ...text.split(' '));
     };
     for (const b of ['br0', 'br1']) {
-      vsctl(`add-br ${b} -- set bridge ${b} datapath-type=dummy fail-mode=secure protocols=OpenFlow10,OpenFlow13`);
+      vsctl(
+        `add-br ${b} -- set bridge ${b} datapath-type=dummy fail-mode=secure protocols=OpenFlow10,OpenFlow13`,
+      );
     }
     // One by one, so that the order of ports is that of their creation.
     for (const i of ports) vsctl(`add-port br0 p${i} -- set interface p${i} type=dummy ofport_request=${i}`);
     vsctl('add-port br0 pa -- set interface pa type=patch options:peer=pb ofport_request=7');
     vsctl('add-port br1 pb -- set interface pb type=patch options:peer=pa ofport_request=7');
-    for (const i of [1, 2, 3]) vsctl(`add-port br1 q${i} -- set interface q${i} type=dummy ofport_request=${i}`);
+    for (const i of [1, 2, 3])
+      vsctl(`add-port br1 q${i} -- set interface q${i} type=dummy ofport_request=${i}`);
     const show = stock.stockOk('ovs-appctl', 'dpif/show');
     odp = (name) => Number(new RegExp(` ${name} \\d+/(\\d+):`).exec(show)?.[1]);
   });
@@ -109,7 +112,9 @@ describe.skipIf(skip !== null)('ofproto/trace', () => {
   for (let seed = firstSeed; seed <= lastSeed; seed++) {
     it(`equals stock OVS's, seed ${seed}`, () => {
       const cases = new TraceCases(seed);
-      const modes = ports.map(() => cases.pick(['trunk', 'trunk', 'access', 'trunks', 'native-tagged', 'native-untagged']));
+      const modes = ports.map(() =>
+        cases.pick(['trunk', 'trunk', 'access', 'trunks', 'native-tagged', 'native-untagged']),
+      );
       const tags = ports.map(() => cases.pick([10, 20]));
       setVlans(modes, tags);
       const bench = ours(modes, tags);
@@ -118,7 +123,8 @@ describe.skipIf(skip !== null)('ofproto/trace', () => {
       const add = (bridge: string, text: string, protocol: string): void => {
         const version = protocol === 'OpenFlow10' ? '-FNXM+table_id' : `-O${protocol}`;
         // What OVS refuses (actions that do not suit the match ...) is left out on both sides.
-        if (stock.stock('ovs-ofctl', version, 'add-flow', bridge, text).status === 0) bench.addRule(bridge, text);
+        if (stock.stock('ovs-ofctl', version, 'add-flow', bridge, text).status === 0)
+          bench.addRule(bridge, text);
       };
       for (let i = 0; i < rulesPerSeed; i++) {
         const { text, protocol } = cases.rule();
@@ -150,13 +156,17 @@ describe.skipIf(skip !== null)('ofproto/trace', () => {
   it('takes datapath flows, packets and port names', () => {
     const bench = ours([], []);
     for (const bridge of ['br0', 'br1']) stock.stockOk('ovs-ofctl', 'del-flows', bridge);
-    setVlans(ports.map(() => 'trunk'), []);
+    setVlans(
+      ports.map(() => 'trunk'),
+      [],
+    );
     stock.stockOk('ovs-appctl', 'fdb/flush');
     for (const rule of ['in_port=1 actions=mod_nw_tos:4,2,7', 'priority=3 actions=NORMAL']) {
       stock.stockOk('ovs-ofctl', 'add-flow', 'br0', rule);
       bench.addRule('br0', rule);
     }
-    const frame = '5054000000075054000000050800450000280000400040066e6c0a0000010a00000200500051000000000000000050021000000000000000';
+    const frame =
+      '5054000000075054000000050800450000280000400040066e6c0a0000010a00000200500051000000000000000050021000000000000000';
     const attempts = [
       [`in_port(${odp('p1')}),eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07),eth_type(0x0800),ipv4(src=1.0.0.1,dst=1.0.0.2,proto=6,tos=0,ttl=9,frag=no),tcp(src=8,dst=10)`],
       ['ovs-dummy', `in_port(${odp('p2')}),eth_type(0x0806)`], ['br0', 'in_port=1', frame], ['br0', 'in_port=p2', frame],

@@ -42,13 +42,17 @@ export class TraceCases {
     if (word !== '') parts.push(word);
     some(25, () => `dl_src=${this.mac()}`);
     some(25, () => `dl_dst=${this.mac()}`);
-    const prefix = (): string => (exact || this.chance(50) ? '' : this.pick(['/24', '/16', '/31', '/255.0.0.255']));
+    const prefix = (): string =>
+      exact || this.chance(50) ? '' : this.pick(['/24', '/16', '/31', '/255.0.0.255']);
     if (/^(ip|tcp|udp|icmp|sctp)$/.test(word)) {
       some(30, () => `nw_src=${this.ip()}${prefix()}`);
       some(30, () => `nw_dst=${this.ip()}${prefix()}`);
       some(10, () => `nw_ttl=${this.pick([1, 2, 64])}`);
       some(10, () => `nw_tos=${this.pick([0, 4, 0x20])}`);
-      if (this.chance(10)) parts.push(`nw_frag=${this.pick(exact ? ['first', 'later'] : ['yes', 'no', 'first', 'later', 'not_later'])}`);
+      if (this.chance(10))
+        parts.push(
+          `nw_frag=${this.pick(exact ? ['first', 'later'] : ['yes', 'no', 'first', 'later', 'not_later'])}`,
+        );
     }
     if (word === 'arp') {
       some(30, () => `arp_op=${this.pick([1, 2])}`);
@@ -72,7 +76,8 @@ export class TraceCases {
 
   flow(): string {
     const parts = [`in_port=${this.chance(90) ? this.port() : 'LOCAL'}`, ...this.#headers(true)];
-    if (this.chance(40)) parts.push(`dl_vlan=${this.pick([0, 10, 20, 30])}`, `dl_vlan_pcp=${this.pick([0, 3])}`);
+    if (this.chance(40))
+      parts.push(`dl_vlan=${this.pick([0, 10, 20, 30])}`, `dl_vlan_pcp=${this.pick([0, 3])}`);
     if (this.chance(15)) parts.push(`reg${this.below(3)}=${this.below(4)}`);
     if (this.chance(10)) parts.push(`metadata=${this.below(4)}`);
     return parts.join(',');
@@ -81,7 +86,16 @@ export class TraceCases {
   match(): string {
     const parts = this.#headers(false);
     if (this.chance(40)) parts.push(`in_port=${this.port()}`);
-    if (this.chance(15)) parts.push(this.pick(['dl_vlan=10', 'dl_vlan=20', 'vlan_tci=0/0x1fff', 'vlan_tci=0x1000/0x1000', 'dl_vlan=10,dl_vlan_pcp=3']));
+    if (this.chance(15))
+      parts.push(
+        this.pick([
+          'dl_vlan=10',
+          'dl_vlan=20',
+          'vlan_tci=0/0x1fff',
+          'vlan_tci=0x1000/0x1000',
+          'dl_vlan=10,dl_vlan_pcp=3',
+        ]),
+      );
     if (this.chance(15)) parts.push(`reg${this.below(3)}=${this.below(4)}${this.pick(['', '/0x3', '/0x1'])}`);
     if (this.chance(10)) parts.push(`metadata=${this.below(4)}`);
     return parts.join(',');
@@ -101,17 +115,41 @@ export class TraceCases {
     if (n < 30) return this.pick(['1', '2', '3', '4', '5', '6', 'LOCAL', 'IN_PORT', 'output:7', 'output:9']);
     if (n < 38) return 'NORMAL';
     if (n < 42) return this.pick(['FLOOD', 'ALL']);
-    if (n < 52) return this.pick([`resubmit(,${this.below(6)})`, `resubmit(${this.port()},${this.below(6)})`, `resubmit:${this.port()}`]);
+    if (n < 52)
+      return this.pick([
+        `resubmit(,${this.below(6)})`,
+        `resubmit(${this.port()},${this.below(6)})`,
+        `resubmit:${this.port()}`,
+      ]);
     if (n < 56) return this.pick(['push_vlan:0x8100', 'push_vlan:0x88a8']);
     if (n < 60) return 'pop_vlan';
     if (n < 63) return 'dec_ttl';
-    if (n < 66) return this.pick(['controller', 'controller(max_len=128)', 'controller(reason=no_match)', 'controller(userdata=01.02.03,id=7)']);
+    if (n < 66)
+      return this.pick([
+        'controller',
+        'controller(max_len=128)',
+        'controller(reason=no_match)',
+        'controller(userdata=01.02.03,id=7)',
+      ]);
     if (n < 68) return 'exit';
-    if (n < 70) return this.pick(['note:00.01.02.03.04.05', 'ct_clear', 'pop_queue']);
-    if (n < 72) return this.pick(['output(port=2,max_len=100)', 'output(port=7,max_len=100)', 'output:NXM_NX_REG0[]', 'output:NXM_NX_REG1[0..15]']);
+    if (n < 70) return this.pick(['note:00.01.02.03.04.05', 'ct_clear', 'pop_queue', 'set_queue:3', 'enqueue:2:7']);
+    if (n < 72)
+      return this.pick([
+        'output(port=2,max_len=100)',
+        'output(port=7,max_len=100)',
+        'output:NXM_NX_REG0[]',
+        'output:NXM_NX_REG1[0..15]',
+      ]);
     if (n < 76 && depth === 0) return `clone(${this.actions(table, 1)})`;
     if (n < 79) {
-      return this.pick(['push:NXM_NX_REG0[]', 'pop:NXM_NX_REG1[]', 'push:NXM_OF_ETH_SRC[]', 'pop:NXM_OF_ETH_DST[]', 'push:NXM_NX_REG0[0..7]', 'pop:NXM_NX_REG2[3..10]']);
+      return this.pick([
+        'push:NXM_NX_REG0[]',
+        'pop:NXM_NX_REG1[]',
+        'push:NXM_OF_ETH_SRC[]',
+        'pop:NXM_OF_ETH_DST[]',
+        'push:NXM_NX_REG0[0..7]',
+        'pop:NXM_NX_REG2[3..10]',
+      ]);
     }
     if (n < 85) {
       return this.pick([
@@ -124,7 +162,7 @@ export class TraceCases {
     return this.pick([
       `load:${this.below(8)}->NXM_NX_REG0[]`, `load:${this.below(4)}->NXM_NX_REG1[0..1]`, 'load:0->NXM_OF_IN_PORT[]',
       `set_field:${this.mac()}->eth_dst`, `set_field:${this.mac()}->eth_src`, `set_field:${this.ip()}->ip_dst`,
-      `set_field:${this.ip()}->ip_src`, 'set_field:10.0.0.0/255.0.0.0->ip_src', 'set_field:81->tcp_dst',
+      `set_field:${this.ip()}->ip_src`, 'set_field:81->tcp_dst',
       'set_field:81->udp_src', 'set_field:9->nw_ttl', 'set_field:3->ip_dscp', 'set_field:1->nw_ecn', 'set_field:4106->vlan_vid',
       'set_field:3->vlan_pcp', 'load:10->NXM_OF_VLAN_TCI[0..11]', 'set_field:2001:db8::9->ipv6_src', 'set_field:0x11->metadata',
       'set_field:2->arp_op', `set_field:${this.ip()}->arp_spa`, 'set_field:0x5->pkt_mark', 'set_field:0->icmp_type', 'set_field:5->tun_id',
@@ -140,7 +178,18 @@ export class TraceCases {
     if (this.chance(10)) list.push('clear_actions');
     if (this.chance(20)) {
       const set = Array.from({ length: 1 + this.below(3) }, () =>
-        this.pick(['output:3', 'output:4', 'pop_vlan', 'push_vlan:0x8100', 'dec_ttl', `set_field:${this.mac()}->eth_dst`, 'set_field:81->tcp_dst', 'NORMAL', 'controller', 'set_field:7->reg1']),
+        this.pick([
+          'output:3',
+          'output:4',
+          'pop_vlan',
+          'push_vlan:0x8100',
+          'dec_ttl',
+          `set_field:${this.mac()}->eth_dst`,
+          'set_field:81->tcp_dst',
+          'NORMAL',
+          'controller',
+          'set_field:7->reg1',
+        ]),
       );
       list.push(`write_actions(${set.join(',')})`);
     }
@@ -159,6 +208,9 @@ export class TraceCases {
     const priority = this.pick([1, 10, 10, 100, 32768, 0]);
     const actions = this.actions(table);
     this.#isOf10 = false;
-    return { text: `table=${table},${cookie}priority=${priority}${match === '' ? '' : `,${match}`} actions=${actions}`, protocol };
+    return {
+      text: `table=${table},${cookie}priority=${priority}${match === '' ? '' : `,${match}`} actions=${actions}`,
+      protocol,
+    };
   }
 }

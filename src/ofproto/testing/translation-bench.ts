@@ -65,7 +65,11 @@ export class TranslationBench {
       const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
       core.x.ruleSetActions(rule, storeBytes(core, bytes), words.byteLength);
     }
-    core.dv.setBigUint64(rule + RuleLayout.cookie, flow.newCookie === 0xffffffffffffffffn ? flow.cookie : flow.newCookie, true);
+    core.dv.setBigUint64(
+      rule + RuleLayout.cookie,
+      flow.newCookie === 0xffffffffffffffffn ? flow.cookie : flow.newCookie,
+      true,
+    );
     const table = flow.tableId === 0xff ? 0 : flow.tableId;
     core.dv.setUint8(rule + RuleLayout.tableId, table);
     const slot = (b.tablesPtr >>> 2) + table;

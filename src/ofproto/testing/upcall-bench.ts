@@ -34,7 +34,13 @@ export class UpcallBench extends TranslationBench {
     core.x.pmdSetEmcInsertInvProb(this.pmd, 0);
     this.udpif = Udpif.create(core, { ...udpifDefaults, ...config });
     this.udpif.addPmd(this.pmd);
-    this.upcaller = new Upcaller({ core, pmd: this.pmd, udpif: this.udpif.address, clock, events: this.#events });
+    this.upcaller = new Upcaller({
+      core,
+      pmd: this.pmd,
+      udpif: this.udpif.address,
+      clock,
+      events: this.#events,
+    });
     this.#packet = allocOrThrow(core, PacketLayout.size);
     this.#frame = allocOrThrow(core, 4096);
     this.#batch = allocOrThrow(core, 16);

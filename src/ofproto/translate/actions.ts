@@ -36,7 +36,7 @@ export function doActions(ctx: XlateContext, at: number, words: number, isLast: 
   }
   const { u32 } = ctx;
   const end = at + words;
-  for (let p = at; p < end; ) {
+  for (let p = at; p < end;) {
     const header = u32[p] ?? 0;
     const length = header >>> 16;
     if (length === 0 || p + length > end) throw new BugError(`ofpact words: bad length ${length}`);
@@ -195,6 +195,14 @@ function doAction(ctx: XlateContext, p: number, kind: number, last: boolean): bo
     case k.clone:
       cloneActions(ctx, p + 2, u32[p + 1] ?? 0, last);
       return true;
+    case k.set_queue:
+      // The userspace datapath takes the queue's number for its priority.
+      ctx.maskBytes(K.skbPriority, 4);
+      dv.setUint32(flow + K.skbPriority, u32[p + 1] ?? 0);
+      return true;
+    case k.enqueue:
+      enqueue(ctx, u32[p + 1] ?? 0, u32[p + 2] ?? 0, last);
+      return true;
     case k.pop_queue:
       ctx.maskBytes(K.skbPriority, 4);
       if (dv.getUint32(flow + K.skbPriority) !== ctx.origSkbPriority) {
@@ -251,6 +259,16 @@ function resubmit(ctx: XlateContext, port: number, table: number, last: boolean)
   ctx.pipeline.tableAction(ctx, inPort, table === 255 ? ctx.tableId : table, false, false, last, false);
 }
 
+function enqueue(ctx: XlateContext, port: number, queue: number, last: boolean): void {
+  const { dv, flow } = ctx;
+  ctx.maskBytes(K.skbPriority, 4);
+  if (port === ctx.inPort) return;
+  const old = dv.getUint32(flow + K.skbPriority);
+  dv.setUint32(flow + K.skbPriority, queue);
+  ctx.pipeline.outputToPort(ctx, port === OFPP_IN_PORT ? ctx.inPort : port, last, false);
+  dv.setUint32(flow + K.skbPriority, old);
+}
+
 /** @returns Whether the TTL expired: the rest of the list is skipped. */
 function decTtl(ctx: XlateContext, p: number): boolean {
   const { u8, u32, flow, wc } = ctx;
@@ -263,7 +281,8 @@ function decTtl(ctx: XlateContext, p: number): boolean {
     return false;
   }
   const n = u32[p + 2] ?? 0;
-  for (let i = 0; i < n; i++) controllerAction(ctx, 0xffff, reasonNumbers.invalid_ttl, u32[p + 3 + i] ?? 0, null);
+  for (let i = 0; i < n; i++)
+    controllerAction(ctx, 0xffff, reasonNumbers.invalid_ttl, u32[p + 3 + i] ?? 0, null);
   ctx.report('warn', `IPv${ctx.dlType === 0x0800 ? 4 : 6} decrement TTL exception`);
   return true;
 }
@@ -313,7 +332,8 @@ export function stackIsFull(ctx: XlateContext): boolean {
 function finTimeout(ctx: XlateContext, idleSec: number, hardSec: number): void {
   ctx.u8[ctx.wc + K.nwProto] = 0xff;
   if (ctx.rule === 0) return;
-  if (ctx.input.packets > 0 && (ctx.input.tcpFlags & 5) !== 0) reduceTimeouts(ctx.core, ctx.rule, idleSec, hardSec);
+  if (ctx.input.packets > 0 && (ctx.input.tcpFlags & 5) !== 0)
+    reduceTimeouts(ctx.core, ctx.rule, idleSec, hardSec);
   const at = ctx.xcacheEntry(xcacheKinds.finTimeout, 2);
   if (at >= 0) {
     ctx.u32[at] = ctx.rule;

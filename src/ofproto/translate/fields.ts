@@ -26,11 +26,22 @@ const vlanKind: readonly number[] = fields.map((f) => vlanFields[f.name] ?? 0);
  * Fields of the IP header: whoever writes them needs to know that there is one, which nw_proto shows (the
  * shifted ip_dscp is not among them in OVS).
  */
-const ipHeaderFields = new Set(['ip_src', 'ip_dst', 'ipv6_src', 'ipv6_dst', 'ipv6_label', 'nw_tos', 'nw_ecn', 'nw_ttl']);
+const ipHeaderFields = new Set([
+  'ip_src',
+  'ip_dst',
+  'ipv6_src',
+  'ipv6_dst',
+  'ipv6_label',
+  'nw_tos',
+  'nw_ecn',
+  'nw_ttl',
+]);
 const isIpHeader: readonly boolean[] = fields.map((f) => ipHeaderFields.has(f.name));
 
 /** Fields that are whole bytes of the key, as long as their values. */
-const isPlain: readonly boolean[] = fields.map((f) => f.shift === 0 && f.lowest === 0 && f.stored === f.bytes * 8);
+const isPlain: readonly boolean[] = fields.map(
+  (f) => f.shift === 0 && f.lowest === 0 && f.stored === f.bytes * 8,
+);
 
 const IPPROTO_ICMP = 1;
 const IPPROTO_TCP = 6;

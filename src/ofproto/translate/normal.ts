@@ -213,7 +213,8 @@ function isGratuitousArp(ctx: XlateContext): boolean {
   const { dv, u8, flow, wc } = ctx;
   if (ctx.dlType !== 0x0806) return false;
   ctx.maskBytes(K.dlDst, 6);
-  if (dv.getUint32(flow + K.dlDst) !== 0xffffffff || dv.getUint16(flow + K.dlDst + 4) !== 0xffff) return false;
+  if (dv.getUint32(flow + K.dlDst) !== 0xffffffff || dv.getUint16(flow + K.dlDst + 4) !== 0xffff)
+    return false;
   u8[wc + K.nwProto] = 0xff;
   const op = u8[flow + K.nwProto];
   if (op === 2) return true;
@@ -287,7 +288,8 @@ function normal(ctx: XlateContext, inVlans: Vlans, vlans: Vlans): void {
   }
   ctx.report('detail', 'no learned MAC for destination, flooding');
   for (const bundle of bridge.bundles) {
-    if (bundle !== inBundle && includesVlan(bundle, vlans) && bundle.floodable) outputNormal(ctx, bundle, vlans);
+    if (bundle !== inBundle && includesVlan(bundle, vlans) && bundle.floodable)
+      outputNormal(ctx, bundle, vlans);
   }
 }
 
@@ -298,7 +300,10 @@ function learn(ctx: XlateContext, bundle: XBundle, vlan: number, isGratArp: bool
     const table = bridge.config.macTable;
     if (table !== 0 && ctx.x.macLearn(table, vlan, flow + K.dlSrc, ctx.inPort, isGratArp, input.usedMs)) {
       requestRevalidation(ctx.core);
-      ctx.report('detail', `learned that ${formatMac(ctx.u8, flow + K.dlSrc)} is on port ${bundle.name} in VLAN ${vlan}`);
+      ctx.report(
+        'detail',
+        `learned that ${formatMac(ctx.u8, flow + K.dlSrc)} is on port ${bundle.name} in VLAN ${vlan}`,
+      );
     }
   }
   const at = ctx.xcacheEntry(xcacheKinds.normal, 6);

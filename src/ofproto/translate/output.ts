@@ -163,7 +163,8 @@ function patchOutput(ctx: XlateContext, from: XPort, to: XPort, isLast: boolean)
   ctx.actionSetHasGroup = oldHasGroup;
   ctx.exit = false;
   ctx.error = xlateErrors.OK;
-  if (ctx.input.packets > 0) addPatchCounters(ctx.core, from.counters, to.counters, ctx.input.packets, ctx.input.bytes);
+  if (ctx.input.packets > 0)
+    addPatchCounters(ctx.core, from.counters, to.counters, ctx.input.packets, ctx.input.bytes);
   const at = ctx.xcacheEntry(xcacheKinds.patch, 4);
   if (at >= 0) {
     ctx.u32[at] = from.bridge.id;
@@ -239,7 +240,8 @@ export function outputTrunc(ctx: XlateContext, port: number, maxLen: number, isL
       }
       const xport = ctx.bridge.port(port);
       if (xport === undefined || xport.isPatch) {
-        const name = port === OFPP_LOCAL || port === OFPP_IN_PORT ? (reservedPortName(port) ?? '') : String(port);
+        const name =
+          port === OFPP_LOCAL || port === OFPP_IN_PORT ? (reservedPortName(port) ?? '') : String(port);
         ctx.reportError(`output_trunc does not support patch port ${name}`);
         return;
       }

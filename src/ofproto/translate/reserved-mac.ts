@@ -13,7 +13,8 @@ const reserved: ReadonlyMap<number, ReadonlySet<number>> = new Map([
 export function isReservedMac(u8: Uint8Array, at: number): boolean {
   const first = u8[at] ?? 0;
   if (first > 1) return false;
-  const high = ((first << 24) | ((u8[at + 1] ?? 0) << 16) | ((u8[at + 2] ?? 0) << 8) | (u8[at + 3] ?? 0)) >>> 0;
+  const high =
+    ((first << 24) | ((u8[at + 1] ?? 0) << 16) | ((u8[at + 2] ?? 0) << 8) | (u8[at + 3] ?? 0)) >>> 0;
   const low = ((u8[at + 4] ?? 0) << 8) | (u8[at + 5] ?? 0);
   if (high === 0x0180c200) return low < 0x10;
   return reserved.get(high)?.has(low) ?? false;

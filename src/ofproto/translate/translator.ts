@@ -10,7 +10,14 @@ import { cloneActions, doActions, executeActionSet, stackIsFull } from './action
 import { MAX_DEPTH, MAX_RESUBMITS, XlateContext, type Pipeline } from './context.ts';
 import { addTableCounter } from './counters.ts';
 import { controllerAction, mayReceive, OFPR_IMPLICIT_MISS, outputToPort } from './output.ts';
-import { ruleActions, ruleActionWords, ruleCookieHi, ruleCookieLo, ruleMatch, rulePriority } from './rules.ts';
+import {
+  ruleActions,
+  ruleActionWords,
+  ruleCookieHi,
+  ruleCookieLo,
+  ruleMatch,
+  rulePriority,
+} from './rules.ts';
 import { xlateErrors, type XlateInput, type XlateResult } from './types.ts';
 import { xcacheKinds } from './xcache.ts';
 
@@ -135,7 +142,7 @@ function finishWildcards(ctx: XlateContext): void {
   x.zeroBytes(wc + from, KEY_SIZE - from);
   const dlType = dv.getUint16(upcall + K.dlType);
   if (dlType !== 0x8847 && dlType !== 0x8848) {
-    for (let at = K.mplsLse0; at < K.igmpGroupIp4; at += 4) dv.setUint32(wc + at, 0);
+    for (let at: number = K.mplsLse0; at < K.igmpGroupIp4; at += 4) dv.setUint32(wc + at, 0);
   }
   if (!isVlan(dv.getUint16(upcall + K.vlanTpid0))) dv.setUint32(wc + K.vlanTpid0, 0);
   if (!isVlan(dv.getUint16(upcall + K.vlanTpid1))) dv.setUint32(wc + K.vlanTpid1, 0);
@@ -176,7 +183,13 @@ function translatePacket(ctx: XlateContext): void {
  *
  * @returns A rule's address, or MISS, NO_PACKET_IN, DROP_FRAGS.
  */
-function lookup(ctx: XlateContext, inPort: number, tableId: number, mayPacketIn: boolean, honorMiss: boolean): number {
+function lookup(
+  ctx: XlateContext,
+  inPort: number,
+  tableId: number,
+  mayPacketIn: boolean,
+  honorMiss: boolean,
+): number {
   const { dv, u8, u32, flow, wc, bridge } = ctx;
   const oldPorts = dv.getUint32(flow + K.tpSrc);
   const oldInPort = dv.getUint32(flow + K.inPort);

@@ -9,7 +9,14 @@ export interface BridgePacketIn {
 }
 
 /** Order of the numbers on the ring. */
-const reasons: readonly PacketInReason[] = ['no_match', 'action', 'invalid_ttl', 'action_set', 'group', 'packet_out'];
+const reasons: readonly PacketInReason[] = [
+  'no_match',
+  'action',
+  'invalid_ttl',
+  'action_set',
+  'group',
+  'packet_out',
+];
 const misses = ['none', 'implicit', 'explicit'] as const;
 
 /** bridge u32, reason u8, miss u8, table u8, has userdata u8, cookie u64, controller u16, max_len u16, userdata length u32. */
@@ -38,7 +45,8 @@ export function encodePacketIn(packetIn: BridgePacketIn): Uint8Array {
 /** @param bytes A record of the ring; copied. @throws WireError */
 export function decodePacketIn(bytes: Uint8Array): BridgePacketIn {
   const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < FIXED + KEY_SIZE) throw new WireError('BAD_LEN', `packet-in record of ${bytes.length} bytes`, 0);
+  if (bytes.length < FIXED + KEY_SIZE)
+    throw new WireError('BAD_LEN', `packet-in record of ${bytes.length} bytes`, 0);
   const reason = reasons[dv.getUint8(4)];
   const miss = misses[dv.getUint8(5)];
   const end = FIXED + KEY_SIZE + dv.getUint32(20, true);

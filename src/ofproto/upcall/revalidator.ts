@@ -229,7 +229,10 @@ export class Revalidator implements Stepper {
     Atomics.add(this.#core.u32, (ARENA_ROOT + ArenaRootLayout.dumpSeq) >>> 2, 1);
     const durationMs = Math.max(Math.floor(this.#clock.nowMs() - this.#startMs), 1);
     udpif.set(U.dumpDurationMs, durationMs);
-    udpif.set(U.flowLimit, adaptFlowLimit(udpif.flowLimit, durationMs, this.#flowsAtStart, udpif.get(U.flowLimitMax)));
+    udpif.set(
+      U.flowLimit,
+      adaptFlowLimit(udpif.flowLimit, durationMs, this.#flowsAtStart, udpif.get(U.flowLimitMax)),
+    );
     if (durationMs > 2000) log.warn(`Spent an unreasonably long ${durationMs}ms dumping flows`);
     if (udpif.get(U.purging) !== 0) udpif.set(U.purgedSeq, this.#purgeSeq);
     udpif.set(U.purging, 0);

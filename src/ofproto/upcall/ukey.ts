@@ -52,7 +52,13 @@ export function ukeyState(core: Core, mf: number): number {
 }
 
 /** Gives a flow the side effects and frozen states of its translation; what it had is given up. */
-export function ukeySetXcache(core: Core, mf: number, list: number, words: number, recircs: readonly number[]): void {
+export function ukeySetXcache(
+  core: Core,
+  mf: number,
+  list: number,
+  words: number,
+  recircs: readonly number[],
+): void {
   const { u32 } = core;
   const kept = keepXcache(core, list, words);
   const refs = recircs.length === 0 ? 0 : core.x.alloc(4 + 4 * recircs.length) >>> 0;

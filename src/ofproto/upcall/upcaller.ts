@@ -147,7 +147,12 @@ export class Upcaller {
   #logTrace(port: XPort, nowMs: number): void {
     if (nowMs < this.#nextTraceMs || !log.enabled('warn')) return;
     this.#nextTraceMs = nowMs + TRACE_INTERVAL_MS;
-    const context = { core: this.#core, translator: this.#translator, snapshot: this.#snapshot, clock: this.#clock };
+    const context = {
+      core: this.#core,
+      translator: this.#translator,
+      snapshot: this.#snapshot,
+      clock: this.#clock,
+    };
     log.warn(traceFlow(context, port.bridge, readKey(this.#core, this.#flow)));
   }
 
@@ -274,7 +279,7 @@ export class Upcaller {
   #cookieOf(attribute: number): UserCookie | undefined {
     const { dv, u8 } = this.#core;
     const end = attribute + dv.getUint16(attribute, true);
-    for (let at = attribute + 4; at + 4 <= end; ) {
+    for (let at = attribute + 4; at + 4 <= end;) {
       const length = dv.getUint16(at, true);
       if (length < 4 || at + length > end) return undefined;
       if (dv.getUint16(at + 2, true) === OvsUserspaceAttr.userdata) {
