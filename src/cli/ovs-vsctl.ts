@@ -32,27 +32,43 @@ interface Settings {
   readonly mustWait: boolean;
   readonly mustRetry: boolean;
   readonly style: TableStyle;
+  readonly output: Output;
 }
 
-export async function main(argv: readonly string[]): Promise<number> {
+/** Where texts go; the terminal unless someone else runs the commands. */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+const terminal: Output = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
+
+export async function main(argv: readonly string[], output: Output = terminal): Promise<number> {
   initVlog(program);
   vlogSet('console:warn');
   vlogSet('reconnect:console:off');
   try {
     const line = parseCommandLine(argv);
-    const settings = applyOptions(line);
+    const settings = applyOptions(line, output);
     if (settings === null) return 0;
     return await run(line, settings, argv);
   } catch (error) {
     if (error instanceof ExitStatus) return error.status;
     if (!(error instanceof OvsError)) throw error;
-    process.stderr.write(`${program}: ${error.message}\n`);
+    output.err(`${program}: ${error.message}\n`);
     return 1;
   }
 }
 
 /** @returns null if an option asked for information only, which has been printed. */
-function applyOptions(line: CommandLine): Settings | null {
+function applyOptions(line: CommandLine, output: Output): Settings | null {
+  const print = (text: string): null => {
+    output.out(text);
+    return null;
+  };
   const given = new Map<string, string | null>();
   const style = new TableStyle('list');
   for (const { name, value } of line.options) {
@@ -75,12 +91,8 @@ function applyOptions(line: CommandLine): Settings | null {
     mustWait: !given.has('no-wait'),
     mustRetry: given.has('retry'),
     style,
+    output,
   };
-}
-
-function print(text: string): null {
-  process.stdout.write(text);
-  return null;
 }
 
 /** For bash completion: `,options,name,args`. */
@@ -151,8 +163,8 @@ async function attempt(idl: Idl, line: CommandLine, settings: Settings, argv: re
   if (status === 'not locked') throw new OvsError('EAGAIN', 'database not locked');
   if (status === 'error') throw new OvsError('EIO', `transaction error: ${transactionError(context)}`);
   for (const warning of context.warnings) log.warn(warning);
-  process.stdout.write(outputs.map((output) => render(output, context, settings)).join(''));
-  if (settings.mustWait && status === 'success' && !settings.isDryRun) await waitForSwitch(context);
+  settings.output.out(outputs.map((output) => render(output, context, settings)).join(''));
+  if (settings.mustWait && status === 'success' && !settings.isDryRun) await waitForSwitch(context, settings.output);
   return 0;
 }
 
@@ -188,7 +200,7 @@ function render(output: CommandOutput, context: Context, settings: Settings): st
 }
 
 /** Waits until ovs-vswitchd has applied this configuration, then tells which new interfaces failed. */
-async function waitForSwitch(context: Context): Promise<void> {
+async function waitForSwitch(context: Context, output: Output): Promise<void> {
   const { idl, transaction } = context;
   const nextCfg = transaction.incrementResult;
   if (nextCfg === undefined) return;
@@ -203,12 +215,12 @@ async function waitForSwitch(context: Context): Promise<void> {
     const iface = idl.row('Interface', transaction.realUuid(temporary) ?? '');
     if (iface === undefined || (iface.opt('ofport') !== undefined && iface.num('ofport') !== -1)) continue;
     const error = iface.opt('error');
-    process.stderr.write(
+    output.err(
       `${program}: Error detected while setting up '${iface.str('name')}'${error === undefined ? '' : `: ${String(error)}`}.  See ovs-vswitchd log for details.\n`,
     );
     hasFailed = true;
   }
-  if (hasFailed) process.stderr.write(`${program}: The default log directory is "${ovsLogdir()}".\n`);
+  if (hasFailed) output.err(`${program}: The default log directory is "${ovsLogdir()}".\n`);
 }
 
 function parentName(): string {

@@ -22,6 +22,8 @@ export interface StreamHandlers {
   onData(bytes: Uint8Array): void;
   /** `error` is null after an orderly end (by the peer, or by `close`). */
   onClose(error: SystemError | null): void;
+  /** The kernel has taken all of a backlog that had grown beyond some 16 KB. */
+  onDrain?(): void;
 }
 
 export interface ByteStream {
@@ -85,6 +87,9 @@ class SocketStream implements ByteStream {
       handlers.onClose(this.#error);
     };
     socket.on('close', onClose);
+    socket.on('drain', () => {
+      if (!isClosed) handlers.onDrain?.();
+    });
     socket.on('data', (bytes: Buffer) => {
       if (!isClosed) handlers.onData(bytes);
     });

@@ -3,6 +3,10 @@
  *
  * A connection parses what arrives, checks its shape, and gives each message to `onMessage`. After
  * bytes that are not JSON-RPC it closes with EPROTO, since it cannot know where the next message starts.
+ *
+ * A server reads a client's next request only when the client has taken the replies to earlier ones
+ * (`holdsBack`), so that one that never reads costs little memory. Clients must not do so: two
+ * peers that both wait for the other to read would wait for ever.
  */
 import { SystemError } from '../util/errors.ts';
 import { rateLimit, vlog } from '../util/log.ts';
@@ -13,6 +17,15 @@ import type { Json } from './json.ts';
 
 const log = vlog('jsonrpc');
 const badMessages = rateLimit(60, 5);
+/** Replies not taken by the kernel from which on a server holds back; more than a stream's `onDrain` needs. */
+const holdBackBytes = 128 * 1024;
+
+export interface JsonRpcOptions {
+  /** Longest message accepted. */
+  readonly maxMessageBytes?: number;
+  /** Messages wait while the peer does not read. */
+  readonly holdsBack?: boolean;
+}
 
 export type JsonRpcMessage =
   | { readonly kind: 'request'; readonly id: Json; readonly method: string; readonly params: readonly Json[] }
@@ -70,10 +83,14 @@ export class JsonRpcConnection {
   #isOpen = true;
   #error: SystemError | null = null;
   #nextId = 0;
+  readonly #holdsBack: boolean;
+  /** Messages that wait until the peer has read. */
+  readonly #held: JsonRpcMessage[] = [];
 
-  constructor(stream: ByteStream, maxMessageBytes?: number) {
+  constructor(stream: ByteStream, options: JsonRpcOptions = {}) {
     this.#stream = stream;
-    this.#parser = new JsonStreamParser(maxMessageBytes);
+    this.#parser = new JsonStreamParser(options.maxMessageBytes);
+    this.#holdsBack = options.holdsBack ?? false;
   }
 
   get name(): string {
@@ -99,6 +116,7 @@ export class JsonRpcConnection {
     this.#handlers = handlers;
     return {
       onData: (bytes) => this.#onData(bytes),
+      onDrain: () => this.#onDrain(),
       onClose: (error) => {
         this.#isOpen = false;
         handlers.onClose(this.#error ?? error);
@@ -126,7 +144,21 @@ export class JsonRpcConnection {
       return;
     }
     if (log.enabled('dbg')) log.dbg(`${this.name}: received ${describe(message)}`);
-    this.#handlers?.onMessage(message);
+    if (this.#holdsBack && (this.#held.length > 0 || this.backlogBytes > holdBackBytes)) {
+      this.#held.push(message);
+      this.#stream.pause();
+    } else this.#handlers?.onMessage(message);
+  }
+
+  #onDrain(): void {
+    while (this.#isOpen && this.backlogBytes <= holdBackBytes) {
+      const message = this.#held.shift();
+      if (message === undefined) {
+        this.#stream.resume();
+        return;
+      }
+      this.#handlers?.onMessage(message);
+    }
   }
 
   #fail(what: string): void {

@@ -92,9 +92,10 @@ export class StreamSession {
         this.#options.onProbe();
         break;
       case 'disconnect':
+        // Both lead back here once the stream has gone.
         if (this.#attempt !== undefined) this.#attempt.abort();
         else this.#disconnected(strerror('ETIMEDOUT'));
-        break;
+        return;
       case null:
         break;
     }

@@ -101,7 +101,7 @@ export class UnixctlServer {
 
   /** Serves a connection that someone else accepted. */
   accept(stream: ByteStream): void {
-    const connection = new JsonRpcConnection(stream, 16 * 1024 * 1024);
+    const connection = new JsonRpcConnection(stream, { maxMessageBytes: 16 * 1024 * 1024, holdsBack: true });
     this.#connections.add(connection);
     let isJsonFormat = false;
     let tail = Promise.resolve();

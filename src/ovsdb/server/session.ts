@@ -45,7 +45,7 @@ export class ServerSession implements LockHolder {
     this.name = stream.name;
     this.#server = server;
     this.#settings = settings;
-    this.#connection = new JsonRpcConnection(stream);
+    this.#connection = new JsonRpcConnection(stream, { holdsBack: true });
     this.#lastActivityMs = server.timers.clock.nowMs();
     this.handlers = this.#connection.attach({
       onMessage: (message) => this.#onMessage(message),

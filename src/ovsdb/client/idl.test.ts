@@ -1,0 +1,192 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ManualTimers } from '../../stream/timers.ts';
+import { schemaFromJson } from '../schema.ts';
+import { runOvsdbServer } from '../server/embed.ts';
+import type { RunningOvsdbServer } from '../server/embed.ts';
+import { createDatabase } from '../server/storage.ts';
+import { Idl } from './idl.ts';
+import type { IdlChange } from './idl.ts';
+
+const schema = schemaFromJson({
+  name: 'Db',
+  version: '1.0.0',
+  tables: {
+    Top: {
+      isRoot: true,
+      columns: {
+        name: { type: 'string' },
+        count: { type: 'integer' },
+        items: { type: { key: { type: 'uuid', refTable: 'Item' }, min: 0, max: 'unlimited' } },
+        config: { type: { key: 'string', value: 'string', min: 0, max: 'unlimited' } },
+        maybe: { type: { key: 'integer', min: 0 } },
+      },
+    },
+    Item: { columns: { label: { type: 'string' } } },
+  },
+});
+
+let dir: string;
+let server: RunningOvsdbServer;
+const idls: Idl[] = [];
+
+async function startServer(): Promise<RunningOvsdbServer> {
+  return await runOvsdbServer({ files: [join(dir, 'db')], remotes: [`punix:${dir}/sock`], unixctlPath: null });
+}
+function open(options: { lock?: string; timers?: ManualTimers } = {}): Idl {
+  const idl = new Idl({ remote: `unix:${dir}/sock`, database: 'Db', tables: 'all', ...options });
+  idls.push(idl);
+  return idl.start();
+}
+async function until(idl: Idl, holds: () => boolean): Promise<void> {
+  while (!holds()) {
+    await new Promise<void>((resolve) => {
+      const stops = [idl.onChange(() => done()), idl.onState(() => done())];
+      const done = (): void => {
+        for (const stop of stops) stop();
+        resolve();
+      };
+    });
+  }
+}
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'idl-'));
+  createDatabase(join(dir, 'db'), schema);
+  server = await startServer();
+});
+afterEach(async () => {
+  for (const idl of idls.splice(0)) idl.close();
+  await server.close();
+  rmSync(dir, { recursive: true });
+});
+
+describe('Idl', () => {
+  it('replicates what transactions write, before their commit resolves', async () => {
+    const idl = open();
+    const other = open();
+    await Promise.all([idl.ready(), other.ready()]);
+    const changes: IdlChange[] = [];
+    idl.onChange((list) => changes.push(...list));
+    const transaction = idl.transaction();
+    const item = transaction.insert('Item', { label: 'x' });
+    const top = transaction.insert('Top', { name: 'a', items: [item], config: { k: 'v' }, maybe: 5 });
+    expect(transaction.datum('Top', top, 'items').keys).toEqual([item]);
+    transaction.increment('Top', top, 'count');
+    expect(await transaction.commit()).toBe('success');
+    expect(transaction.incrementResult).toBe(1);
+    const row = idl.row('Top', transaction.realUuid(top) ?? '');
+    expect(row?.get('name')).toBe('a');
+    expect(row?.get('config')).toEqual(new Map([['k', 'v']]));
+    expect(row?.get('maybe')).toBe(5);
+    expect(row?.num('count')).toBe(1);
+    expect(row === undefined ? [] : idl.refs(row, 'items').map((r) => r.str('label'))).toEqual(['x']);
+    expect(changes.map((c) => `${c.kind} ${c.table}`).sort()).toEqual(['insert Item', 'insert Top']);
+    await until(other, () => other.rows('Top').length === 1);
+    expect(other.rows('Top')[0]?.str('name')).toBe('a');
+  });
+
+  it('tells nothing-to-do, conflicts and errors apart', async () => {
+    const idl = open();
+    await idl.ready();
+    const first = idl.transaction();
+    const uuid = first.insert('Top', { name: 'a' });
+    await first.commit();
+    const top = first.realUuid(uuid) ?? '';
+    const same = idl.transaction();
+    same.update('Top', top, { name: 'a' });
+    expect(await same.commit()).toBe('unchanged');
+
+    const other = open();
+    await other.ready();
+    const [mine, theirs] = [idl.transaction(), other.transaction()];
+    for (const [t, name] of [[mine, 'b'], [theirs, 'c']] as const) {
+      t.verify('Top', top, 'name');
+      t.update('Top', top, { name });
+    }
+    const outcomes = await Promise.all([mine.commit(), theirs.commit()]);
+    expect([...outcomes].sort()).toEqual(['success', 'try again']);
+
+    const bad = idl.transaction();
+    bad.update('Top', top, { items: ['00000000-0000-4000-8000-000000000000'] });
+    expect(await bad.commit()).toBe('error');
+    expect(bad.error?.code).toBe('referential integrity violation');
+    const dry = idl.transaction();
+    dry.isDryRun = true;
+    dry.update('Top', top, { name: 'never' });
+    await dry.commit();
+    expect(idl.row('Top', top)?.str('name')).not.toBe('never');
+  });
+
+  it('mutates maps and sets on the server', async () => {
+    const idl = open();
+    await idl.ready();
+    const t = idl.transaction();
+    const temporary = t.insert('Top', { config: { a: '1', b: '2' } });
+    await t.commit();
+    const top = t.realUuid(temporary) ?? '';
+    const m = idl.transaction();
+    m.mutate('Top', top, 'config', 'delete', ['a']);
+    m.mutate('Top', top, 'config', 'insert', { c: '3' });
+    m.mutate('Top', top, 'count', '+=', 7);
+    expect(await m.commit()).toBe('success');
+    expect(idl.row('Top', top)?.get('config')).toEqual(new Map([['b', '2'], ['c', '3']]));
+    expect(idl.row('Top', top)?.num('count')).toBe(7);
+  });
+
+  it('holds a lock, and the next in line gets it', async () => {
+    const holder = open({ lock: 'l' });
+    await holder.ready();
+    const waiter = open({ lock: 'l' });
+    await waiter.ready();
+    expect([holder.hasLock, waiter.hasLock, waiter.isLockContended]).toEqual([true, false, true]);
+    const refused = waiter.transaction();
+    refused.insert('Top');
+    expect(await refused.commit()).toBe('not locked');
+    holder.close();
+    await until(waiter, () => waiter.hasLock);
+    const allowed = waiter.transaction();
+    allowed.insert('Top');
+    expect(await allowed.commit()).toBe('success');
+  });
+
+  it('keeps its rows while the server is away and tells the differences afterwards', async () => {
+    const timers = new ManualTimers();
+    const idl = open({ timers });
+    await idl.ready();
+    const t = idl.transaction();
+    t.insert('Top', { name: 'stays', config: { k: 'v' } });
+    t.insert('Top', { name: 'goes' });
+    await t.commit();
+    const [stays] = idl.rows('Top').filter((r) => r.str('name') === 'stays');
+    await server.close();
+    await until(idl, () => !idl.isConnected);
+    expect(idl.rows('Top').length).toBe(2);
+    server = await startServer();
+    const writer = open();
+    await writer.ready();
+    const change = writer.transaction();
+    for (const row of writer.rows('Top')) {
+      if (row.str('name') === 'goes') change.delete('Top', row.uuid);
+      else change.update('Top', row.uuid, { config: {}, maybe: 1 });
+    }
+    await change.commit();
+    const changes: string[] = [];
+    idl.onChange((list) => changes.push(...list.map((c) => `${c.kind} ${c.row.str('name')} ${c.columns.join()}`)));
+    timers.advance(1000);
+    await until(idl, () => idl.isSynced);
+    expect(changes.sort()).toEqual(['delete goes ', 'modify stays config,maybe']);
+    expect(idl.rows('Top')[0]).toBe(stays);
+  });
+
+  it('rejects when the database does not exist or nobody listens', async () => {
+    const wrong = new Idl({ remote: `unix:${dir}/sock`, database: 'Nope', tables: 'all' }).start();
+    await expect(wrong.ready()).rejects.toMatchObject({ code: 'unknown database' });
+    wrong.close();
+    const nobody = new Idl({ remote: `unix:${dir}/none`, database: 'Db', tables: 'all', maxTries: 1 }).start();
+    await expect(nobody.ready()).rejects.toThrow('No such file or directory');
+    nobody.close();
+  });
+});
