@@ -96,6 +96,37 @@ describe('JSON-RPC', () => {
     ]);
     await listener.close();
   });
+
+  it('holds requests back while the client does not read the replies', async () => {
+    const text = 'x'.repeat(100_000);
+    let maxBacklogBytes = 0;
+    const listener = await listenStream(parseTarget('punix:s', 1, dir), (stream) => {
+      const connection = new JsonRpcConnection(stream, { holdsBack: true });
+      connection.start({
+        onMessage: (m) => {
+          if (m.kind === 'request') connection.reply(m.id, text);
+          maxBacklogBytes = Math.max(maxBacklogBytes, connection.backlogBytes);
+        },
+        onClose: () => undefined,
+      });
+    });
+    const client = new JsonRpcConnection(await connectStream(parseTarget('unix:s', 1, dir)));
+    const ids = Array.from({ length: 300 }, () => client.request('a', []));
+    const seen: unknown[] = [];
+    await new Promise<void>((resolve) => {
+      client.start({
+        onMessage: (m) => {
+          if (m.kind === 'reply') seen.push(m.id);
+          if (seen.length === ids.length) resolve();
+        },
+        onClose: () => undefined,
+      });
+    });
+    expect(seen).toEqual(ids);
+    expect(maxBacklogBytes).toBeLessThan(500_000);
+    client.close();
+    await listener.close();
+  });
 });
 
 describe('unixctl', () => {
