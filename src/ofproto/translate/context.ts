@@ -110,8 +110,9 @@ export class XlateContext {
     this.#saveAt = allocOrThrow(core, saveSlots * KEY_SIZE);
   }
 
-  /** Frees the scratch memory. */
+  /** Frees the scratch memory, and gives back the references of the last result. */
   destroy(): void {
+    this.#dropRecircs();
     for (const at of [this.flow, this.actionsAt, this.xcacheAt, this.#saveAt]) this.core.x.free(at);
   }
 
@@ -140,11 +141,14 @@ export class XlateContext {
     this.actionSetHasGroup = false;
     if (this.stack.length > 0) this.stack = [];
     this.stackBytes = 0;
-    if (this.recircs.length > 0) {
-      for (const id of this.recircs) unrefFrozen(this.core, id);
-      this.recircs = [];
-    }
+    this.#dropRecircs();
     this.origSkbPriority = this.dv.getUint32(this.flow + K.skbPriority);
+  }
+
+  #dropRecircs(): void {
+    if (this.recircs.length === 0) return;
+    for (const id of this.recircs) unrefFrozen(this.core, id);
+    this.recircs = [];
   }
 
   /** The published version of all tables, as a number. */

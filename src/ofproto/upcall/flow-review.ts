@@ -15,7 +15,7 @@ import type { FlowStatsDelta } from '../translate/xcache-replay.ts';
 import { wildcardsForPacket } from '../../flow/flow-wildcards.ts';
 import type { Udpif } from './udpif.ts';
 import { composeSlowPath, maskVlanPresence } from './upcaller.ts';
-import { ukeyEvict, ukeyFinish, ukeyPushStats, ukeySetXcache, ukeyState, ukeyStates } from './ukey.ts';
+import { ukeyEvict, ukeyFinish, ukeyFinishEviction, ukeyPushStats, ukeySetXcache, ukeyState, ukeyStates } from './ukey.ts';
 
 const log = vlog('ofproto_dpif_upcall');
 const flowLimitHit = counter('upcall_flow_limit_hit');
@@ -120,8 +120,13 @@ export class FlowReview {
         contention.add();
         continue;
       }
-      const verdict = this.#isDue(mf) ? this.#decide(mf, killAll, maxIdleMs, nowMs) : KEEP;
+      const isOrphan = ukeyState(this.#core, mf) === ukeyStates.EVICTING;
+      const verdict = !isOrphan && this.#isDue(mf) ? this.#decide(mf, killAll, maxIdleMs, nowMs) : KEEP;
       x.unlock(mf + M.lock);
+      if (isOrphan) {
+        this.#adopt(mf);
+        continue;
+      }
       if (verdict === DELETE) this.#evict(mf);
       else this.kept++;
     }
@@ -140,6 +145,12 @@ export class FlowReview {
     if (!ukeyEvict(this.#core, mf)) return;
     // Statistics show at once; what is still on its way is credited in the next sweep.
     ukeyPushStats(this.#core, this.#snapshot, mf, this.#delta, this.#mac);
+    this.#evicted.push(mf);
+  }
+
+  /** A flow whose deletion was begun by a thread that died in it: the states change under the lock only. */
+  #adopt(mf: number): void {
+    ukeyFinishEviction(this.#core, mf);
     this.#evicted.push(mf);
   }
 

@@ -138,6 +138,14 @@ export function ukeyEvict(core: Core, mf: number): boolean {
   return mine;
 }
 
+/** Ends an eviction that a dead thread began; its reference is the caller's now. */
+export function ukeyFinishEviction(core: Core, mf: number): void {
+  core.x.lock(mf + M.lock);
+  core.x.megaflowDelete(mf);
+  ukeyTransition(core, mf, ukeyStates.EVICTED);
+  core.x.unlock(mf + M.lock);
+}
+
 /** Credits the last packets of an evicted flow and lets it go (EVICTED -> DELETED). */
 export function ukeyFinish(
   core: Core,

@@ -276,6 +276,18 @@ describe('revalidation', () => {
         expect([read(tx, 2), read(rx, 0)]).toEqual([4, 4]);
       });
 
+      it('ends the deletion that a dead thread began', () => {
+        const rule = b.addRule('br0', 'actions=2');
+        b.receive(tcp);
+        b.receive(tcp);
+        const [mf = 0] = b.flows();
+        b.core.x.megaflowTryRef(mf);
+        ukeyTransition(b.core, mf, ukeyStates.EVICTING);
+        b.advance(1200, 100);
+        expect(b.flows()).toEqual([]);
+        expect(b.packets(rule)).toBe(2);
+      });
+
       it('purges on request', () => {
         b.addRule('br0', 'actions=2');
         b.receive(tcp);

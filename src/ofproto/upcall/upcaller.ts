@@ -60,6 +60,7 @@ export class Upcaller {
   readonly #events: UpcallerOptions['events'];
   readonly #snapshots: SnapshotReader;
   readonly #translator: Translator;
+  readonly #ownsTranslator: boolean;
   readonly #flow: number;
   readonly #mask: number;
   readonly #slowActions: number;
@@ -75,6 +76,7 @@ export class Upcaller {
     this.#clock = options.clock;
     this.#events = options.events;
     this.#snapshots = options.snapshots ?? new SnapshotReader(core);
+    this.#ownsTranslator = options.translator === undefined;
     this.#translator = options.translator ?? new Translator(core);
     this.#snapshot = this.#snapshots.get();
     this.#flow = allocOrThrow(core, KEY_SIZE * 2);
@@ -95,6 +97,13 @@ export class Upcaller {
       ofpactsWords: 0,
       trace: null,
     };
+  }
+
+  /** Frees the scratch memory: the thread ends. */
+  close(): void {
+    this.#core.x.free(this.#flow);
+    this.#core.x.free(this.#slowActions);
+    if (this.#ownsTranslator) this.#translator.destroy();
   }
 
   /** Handles all misses and userspace actions of the burst. @returns Upcalls handled. */

@@ -24,9 +24,14 @@ hostWorker((context) => {
     }
   }
   const loop = new PmdLoop(core, settings.pmd, openPortIo);
-  loop.setUpcalls(
-    new Upcaller({ core, pmd: settings.pmd, udpif: settings.udpif, clock, events: packetInEvents(context) }),
-  );
+  const upcaller = new Upcaller({
+    core,
+    pmd: settings.pmd,
+    udpif: settings.udpif,
+    clock,
+    events: packetInEvents(context),
+  });
+  loop.setUpcalls(upcaller);
   const polls = new PollSet();
   return {
     wakeAtMs: Infinity,
@@ -53,6 +58,9 @@ hostWorker((context) => {
       polls.wait(Math.ceil(timeoutMs));
       drainEventFd(init.eventFd);
     },
-    close: () => loop.close(),
+    close: () => {
+      loop.close();
+      upcaller.close();
+    },
   };
 });
