@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SystemClock } from '../util/clock.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
@@ -195,7 +196,14 @@ async function launch(options: DaemonOptions): Promise<never> {
   if (await child.ready) process.exit(0);
   const end = await child.ended;
   if (typeof end === 'number') process.exit(end === 0 ? 1 : end);
-  ovsFatal(options.program, `fork child died before signaling startup (killed (${end}))`, log);
+  ovsFatal(options.program, `fork child died before signaling startup (${statusText(end)})`, log);
+}
+
+/** How a process ended, in OVS's words: "exit status 1", "killed (Segmentation fault)". */
+function statusText(end: string | number): string {
+  if (typeof end === 'number') return `exit status ${end}`;
+  const number = constants.signals[end as NodeJS.Signals];
+  return `killed (${libc.strsignal(number)})`;
 }
 
 /** Signals that mean a crash: OVS starts the daemon again after these. */
@@ -226,7 +234,7 @@ async function monitor(options: DaemonOptions): Promise<never> {
     if (options.logFile !== null && crashes === 0) {
       vlogSetLogFile(resolve($startDirectory, options.logFile.path ?? join(ovsLogdir(), `${options.program}.log`)));
     }
-    const status = typeof end === 'number' ? `exit status ${end}` : `killed (${end})`;
+    const status = statusText(end);
     if (!isReady || typeof end === 'number' || !crashSignals.has(end)) {
       log.info(`pid ${child.pid} died, ${status}, exiting`);
       process.exit(typeof end === 'number' ? end : 1);

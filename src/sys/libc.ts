@@ -21,9 +21,6 @@ function fn<F>(definition: string): F {
 export const libc = {
   socket: fn<(domain: number, type: number, protocol: number) => number>('int socket(int, int, int)'),
   bind: fn<(fd: number, address: Pointer, length: number) => number>('int bind(int, void *, uint32_t)'),
-  getsockname: fn<(fd: number, address: Pointer, length: Pointer) => number>(
-    'int getsockname(int, void *, void *)',
-  ),
   setsockopt: fn<(fd: number, level: number, name: number, value: Pointer, length: number) => number>(
     'int setsockopt(int, int, int, void *, uint32_t)',
   ),
@@ -69,13 +66,10 @@ export const libc = {
   mmap: fn<(address: number, size: number, prot: number, flags: number, fd: number, offset: number) => number>(
     'intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)',
   ),
-  munmap: fn<(address: number, size: number) => number>('int munmap(uintptr_t, size_t)'),
   madvise: fn<(address: number, size: number, advice: number) => number>('int madvise(uintptr_t, size_t, int)'),
   mlockall: fn<(flags: number) => number>('int mlockall(int)'),
-  setsid: fn<() => number>('int setsid()'),
-  ifNametoindex: fn<(name: string) => number>('uint32_t if_nametoindex(const char *)'),
   strerror: fn<(errno: number) => string>('const char *strerror(int)'),
-  getuid: fn<() => number>('uint32_t getuid()'),
+  strsignal: fn<(signal: number) => string>('const char *strsignal(int)'),
 };
 
 /** The calling thread's errno, as the last failed call left it. */

@@ -8,6 +8,9 @@ const MAP_PRIVATE = 2;
 export const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 export const MAP_POPULATE = 0x8000;
+const MCL_CURRENT = 1;
+const MCL_FUTURE = 2;
+const MCL_ONFAULT = 4;
 export const MADV_DONTFORK = 10;
 
 /** Address of byte 0 of a WebAssembly memory; the same in every thread, for it never grows. */
@@ -18,6 +21,14 @@ export function memoryAddress(memory: { readonly buffer: ArrayBufferLike }): num
 /** @throws SystemError */
 export function mmap(address: number, size: number, prot: number, flags: number, fd: number, offset: number): number {
   return check(libc.mmap(address, size, prot, flags, fd, offset), 'mmap');
+}
+
+/**
+ * `--mlockall`: pages stay in memory once they are touched, now and later. Without "on fault" all of the
+ * address space that V8 reserves would become resident. @throws SystemError
+ */
+export function lockAllMemory(): void {
+  check(libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT), 'mlockall');
 }
 
 /** Gives the pages of a range inside a memory back and leaves zeroes: never a hole. @throws SystemError */

@@ -1,12 +1,16 @@
 import { join } from 'node:path';
 import { daemonUsage, daemonizeComplete, daemonizeStart, ovsFatal, parseDaemonOptions } from '../sys/daemon.ts';
 import { ovsRundir } from '../sys/dirs.ts';
+import { errorText } from '../sys/errno.ts';
+import { lockAllMemory } from '../sys/memory.ts';
 import { UsageError } from '../util/errors.ts';
+import { vlog } from '../util/log.ts';
 import { Daemon } from './daemon.ts';
 import { OvsdbStore } from './config/ovsdb-store.ts';
 import { versionText } from '../util/version.ts';
 import { parseDummyMode, type DummyMode } from './dummy-mode.ts';
 
+const log = vlog('vswitchd');
 const program = 'ovs-vswitchd';
 
 function usage(): string {
@@ -33,6 +37,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let dummy: DummyMode = 'off';
   let arenaMb = 2048;
   let systemEnabled = true;
+  let wantsMemoryLock = false;
   let parsed: ReturnType<typeof parseDaemonOptions>;
   try {
     parsed = parseDaemonOptions(program, argv, [
@@ -48,6 +53,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     for (const { name, value } of parsed.options) {
       if (name === 'unixctl') unixctl = value;
       else if (name === 'enable-dummy') dummy = parseDummyMode(value);
+      else if (name === 'mlockall') wantsMemoryLock = true;
       else if (name === 'disable-system') systemEnabled = false;
       else if (name === 'arena-mb') arenaMb = Number(value);
       else if (name === 'help') {
@@ -71,6 +77,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 
   await daemonizeStart(parsed.daemon);
+  if (wantsMemoryLock) {
+    try {
+      lockAllMemory();
+    } catch (error) {
+      log.err(`mlockall failed: ${errorText(error)}`);
+    }
+  }
   const rundir = ovsRundir();
   const remote = parsed.rest[0] ?? `unix:${join(rundir, 'db.sock')}`;
   let daemon: Daemon;
