@@ -176,11 +176,20 @@ export class RemoteManager {
     const target = parseTarget(wanted.target, OVSDB_PORT, this.#runDir);
     const probeIntervalMs = wanted.probeIntervalMs ?? (target.kind === 'unix' ? 0 : defaultProbeMs);
     const sessions = new Set<{ close(): void }>();
+    const { clock } = this.#server.timers;
+    const openedMs = clock.nowMs();
+    let connectedMs = openedMs;
+    let disconnectedMs = openedMs;
+    const since = (ms: number): string => String(Math.trunc((clock.nowMs() - ms) / 1000));
     const listener: StreamListener = await listenStream(target, (stream) => {
+      connectedMs = clock.nowMs();
       const session = this.#server.accept(stream, {
         probeIntervalMs,
         isReadOnly: wanted.isReadOnly,
-        onEnd: () => sessions.delete(session),
+        onEnd: () => {
+          disconnectedMs = clock.nowMs();
+          sessions.delete(session);
+        },
       });
       sessions.add(session);
     });
@@ -195,6 +204,8 @@ export class RemoteManager {
         status: {
           ...(listener.boundPort === 0 ? {} : { bound_port: String(listener.boundPort) }),
           ...(sessions.size > 1 ? { n_connections: String(sessions.size) } : {}),
+          sec_since_connect: connectedMs === openedMs ? '0' : since(connectedMs),
+          sec_since_disconnect: disconnectedMs === openedMs ? '0' : since(disconnectedMs),
         },
       }),
     };
