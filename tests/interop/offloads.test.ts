@@ -82,12 +82,12 @@ describe.skipIf(skip !== null)('offloads through two bridges', () => {
     s.stockOk('ovs-ofctl', 'add-flow', 'ndobr0', 'priority=9,in_port=ndo1,tcp,actions=output:ndocopy,NORMAL');
     inHost(far, 'iperf3 -s -1 -D');
     await waitFor(() => inHost(far, 'ss -ltn').includes(':5201'), 'iperf3 listens');
-    inHost(near, 'iperf3 -n 200K -c 10.77.31.2');
+    inHost(near, 'iperf3 -C cubic -t 1 -b 20M -c 10.77.31.2');
     await waitFor(() => readFileSync(pcap).length > 200_000, 'the copies are written');
     const text = sh(`tcpdump -r ${pcap} -nn -vv tcp 2>/dev/null`);
     const lengths = [...text.matchAll(/, length (\d+)\)/g)].map((m) => Number(m[1]));
     expect(Math.max(...lengths)).toBe(1500);
     expect(text.match(/cksum 0x[0-9a-f]+ \(correct\)/g)?.length).toBe(lengths.length);
-    expect(text).not.toMatch(/incorrect|bad/);
+    expect(text).not.toMatch(/\(incorrect|bad cksum/);
   });
 });
