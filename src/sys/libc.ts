@@ -59,7 +59,7 @@ export const libc = {
   schedGetaffinity: fn<(tid: number, size: number, mask: Pointer) => number>(
     'int sched_getaffinity(int, size_t, void *)',
   ),
-  /** gettid(2) by number: musl and older glibc lack the wrapper. */
+  /** gettid(2) and mlock2(2) by number: not every C library has them. */
   syscall: fn<(number: number, a: number, b: number, c: number) => number>(
     'long syscall(long, long, long, long)',
   ),
@@ -67,7 +67,6 @@ export const libc = {
     'intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)',
   ),
   madvise: fn<(address: number, size: number, advice: number) => number>('int madvise(uintptr_t, size_t, int)'),
-  mlockall: fn<(flags: number) => number>('int mlockall(int)'),
   strerror: fn<(errno: number) => string>('const char *strerror(int)'),
   strsignal: fn<(signal: number) => string>('const char *strsignal(int)'),
 };

@@ -8,9 +8,8 @@ const MAP_PRIVATE = 2;
 export const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 export const MAP_POPULATE = 0x8000;
-const MCL_CURRENT = 1;
-const MCL_FUTURE = 2;
-const MCL_ONFAULT = 4;
+const MLOCK_ONFAULT = 1;
+const SYS_mlock2 = process.arch === 'arm64' ? 284 : 325;
 export const MADV_DONTFORK = 10;
 
 /** Address of byte 0 of a WebAssembly memory; the same in every thread, for it never grows. */
@@ -24,11 +23,11 @@ export function mmap(address: number, size: number, prot: number, flags: number,
 }
 
 /**
- * `--mlockall`: pages stay in memory once they are touched, now and later. Without "on fault" all of the
- * address space that V8 reserves would become resident. @throws SystemError
+ * Keeps the pages of a memory from being swapped out once they are touched, for `--mlockall`. Only
+ * the arena: V8 gives pages of its heap back in a way that fails on locked ones, and dies. @throws SystemError
  */
-export function lockAllMemory(): void {
-  check(libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT), 'mlockall');
+export function lockMemory(memory: { readonly buffer: ArrayBufferLike }): void {
+  check(libc.syscall(SYS_mlock2, memoryAddress(memory), memory.buffer.byteLength, MLOCK_ONFAULT), 'mlock2');
 }
 
 /** Gives the pages of a range inside a memory back and leaves zeroes: never a hole. @throws SystemError */

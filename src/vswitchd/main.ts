@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import { netdevEnvironment } from '../netdev/environment.ts';
 import { daemonUsage, daemonizeComplete, daemonizeStart, ovsFatal, parseDaemonOptions } from '../sys/daemon.ts';
 import { ovsRundir } from '../sys/dirs.ts';
 import { errorText } from '../sys/errno.ts';
-import { lockAllMemory } from '../sys/memory.ts';
+import { lockMemory } from '../sys/memory.ts';
 import { UsageError } from '../util/errors.ts';
 import { vlog } from '../util/log.ts';
 import { Daemon } from './daemon.ts';
@@ -77,13 +78,6 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 
   await daemonizeStart(parsed.daemon);
-  if (wantsMemoryLock) {
-    try {
-      lockAllMemory();
-    } catch (error) {
-      log.err(`mlockall failed: ${errorText(error)}`);
-    }
-  }
   const rundir = ovsRundir();
   const remote = parsed.rest[0] ?? `unix:${join(rundir, 'db.sock')}`;
   let daemon: Daemon;
@@ -100,6 +94,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     });
   } catch (error) {
     ovsFatal(program, error instanceof Error ? error.message : String(error));
+  }
+  if (wantsMemoryLock) {
+    try {
+      lockMemory(netdevEnvironment().core.memory);
+    } catch (error) {
+      log.err(`mlockall failed: ${errorText(error)}`);
+    }
   }
   // The parent of --detach returns once a configuration was applied, or cannot be had now.
   await daemon.ready();
