@@ -4,6 +4,7 @@ import { KeyLayout as K } from '../../flow/generated/key.ts';
 import { isZero } from '../../flow/numbers-text.ts';
 import { formatMatch } from '../../flow/match-format.ts';
 import { OFPP_UNSET } from '../../openflow/ports.ts';
+import { counter } from '../../util/counters.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
 import { portConfig, type TableMiss, type XBridge } from '../snapshot.ts';
 import { cloneActions, doActions, executeActionSet, stackIsFull } from './actions.ts';
@@ -22,6 +23,8 @@ import { xlateErrors, type XlateInput, type XlateResult } from './types.ts';
 import { xcacheKinds } from './xcache.ts';
 
 const log = vlog('ofproto_dpif');
+const translations = counter('xlate_actions');
+const oversize = counter('xlate_actions_oversize');
 const unknownPortLimit = rateLimit(5, 5);
 
 const FRAG_ANY = 1;
@@ -80,7 +83,11 @@ export class Translator {
     ctx.trace?.enter('bridge', `bridge("${input.bridge.name}")`);
     translatePacket(ctx);
     ctx.trace?.leave();
-    if (ctx.odp.overflowed || ctx.odp.length > MAX_ACTIONS) ctx.slow |= SLOW_ACTION;
+    translations.add();
+    if (ctx.odp.overflowed || ctx.odp.length > MAX_ACTIONS) {
+      oversize.add();
+      ctx.slow |= SLOW_ACTION;
+    }
     // OVS's trace shows the raw mask of a failed translation.
     if (ctx.error === xlateErrors.OK || ctx.trace === null) finishWildcards(ctx);
     return this.#finish(ctx);

@@ -18,7 +18,7 @@ import { composeSlowPath, maskVlanPresence } from './upcaller.ts';
 import { ukeyEvict, ukeyFinish, ukeyFinishEviction, ukeyPushStats, ukeySetXcache, ukeyState, ukeyStates } from './ukey.ts';
 
 const log = vlog('ofproto_dpif_upcall');
-const flowLimitHit = counter('upcall_flow_limit_hit');
+const flowLimitKill = counter('upcall_flow_limit_kill');
 const contention = counter('upcall_ukey_contention');
 const revalidated = counter('revalidate_translated');
 
@@ -100,10 +100,10 @@ export class FlowReview {
     const flows = udpif.flowCount;
     let maxIdleMs = udpif.get(U.maxIdleMs);
     let killAll = isRetired || udpif.get(U.purging) !== 0;
-    if (flows >= limit) flowLimitHit.add();
     if (flows > limit) {
       if (flows > limit * 2) {
         killAll = true;
+        flowLimitKill.add();
         if (this.#warnKill) {
           log.warn(
             `Number of datapath flows (${flows}) twice as high as current dynamic flow limit (${limit}).  Starting to delete flows unconditionally as an emergency measure.`,

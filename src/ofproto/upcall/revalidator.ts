@@ -132,7 +132,8 @@ export class Revalidator implements Stepper {
       return 1;
     }
     const udpif = this.#udpif;
-    if (udpif.get(U.pause) !== 0) {
+    // A purge is a direct order and does not wait for the end of a pause.
+    if (udpif.get(U.pause) !== 0 && udpif.purged) {
       udpif.set(U.paused, 1);
       this.wakeAtMs = Infinity;
       return 0;

@@ -310,6 +310,10 @@ describe('revalidation', () => {
         b.udpif.resume();
         b.settle();
         expect(b.describe()).toEqual(['0 drop 2']);
+        b.udpif.pause();
+        b.udpif.purge();
+        b.advance(10);
+        expect(b.flows()).toEqual([]);
       });
 
       it('answers revalidator/wait with a whole round', () => {
