@@ -29,6 +29,7 @@ function contextOf(conn: OfConn, version: number): CodecContext {
     packetInFormat: conn.packetInFormat,
     maxPorts: OFPP_MAX,
     nTables,
+    asyncMasks: conn.asyncMasks,
     // There is no table of tunnel options yet (NXT_TLV_TABLE_MOD).
     hasTunnelOptions: false,
   };

@@ -12,7 +12,7 @@ import { encodeErrorMessage } from './errors.ts';
 import { decodeHeader } from './header.ts';
 import type { RawMessage } from './header.ts';
 import { encodeBody } from './encoders.ts';
-import type { FlowStats, OfpMessage, OfpVersion, PacketInFormat } from './messages.ts';
+import type { AsyncConfig, FlowStats, OfpMessage, OfpVersion, PacketInFormat } from './messages.ts';
 
 export interface CodecContext extends DecodeActionsOptions {
   readonly version: number;
@@ -27,6 +27,8 @@ export interface CodecContext extends DecodeActionsOptions {
   readonly nTables?: number;
   /** False: tun_metadata fields have no meaning (NXFMFC_INVALID_TLV_FIELD). Default true. */
   readonly hasTunnelOptions?: boolean;
+  /** Which asynchronous messages the controller gets now: a request of 1.4 may leave some as they are. */
+  readonly asyncMasks?: Partial<AsyncConfig>;
   /** Decoding a flow_stats_reply puts each flow here too: what was read before an error. */
   readonly flowsRead?: FlowStats[];
 }

@@ -17,9 +17,10 @@ import type { RawName } from './messages.table.ts';
 import type { EchoMessage, OfpMessage, PacketInFormat, PlainRequest } from './messages.ts';
 import { pullNxPacketIn, pullPacketIn, pullPacketIn2, pullPacketOut } from './packet-messages.ts';
 import { pullPort, pullPortMod, pullPortStats, pullPortStatus, portFromOfp11 } from './port-messages.ts';
-import { OFPP_NONE, ofp10ToOfp11Port } from './ports.ts';
+import { OFPP_MAX, OFPP_NONE, ofp10ToOfp11Port } from './ports.ts';
 import {
   pullAsync,
+  pullAsyncProperties,
   pullDesc,
   pullFeatures,
   pullHello,
@@ -54,22 +55,23 @@ const portRequest =
   (type: 'port_stats_request' | 'port_desc_request', form: 'none' | 'of10' | 'of11'): Decoder =>
   (r) => {
     if (form === 'none') return { type, port: OFPP_NONE };
-    return { type, port: form === 'of10' ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT') };
+    return { type, port: form === 'of10' ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32()) };
   };
 
 const queueStatsRequest: Decoder = (r, c) => {
-  const port = c.version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32(), 'OFPQOFC_BAD_PORT');
+  const port = c.version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32());
   if (c.version === 1) r.skip(2);
   // OFPP_ALL of 1.0 and OFPP_ANY of later versions both mean any port.
   const isAny = port === 0xfffffffc || port === OFPP_NONE;
   return { type: 'queue_stats_request', port: isAny ? OFPP_NONE : port, queueId: r.u32() };
 };
 
-const queueConfigRequest: Decoder = (r, c) => ({
-  type: 'queue_get_config_request',
-  port: c.version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32(), 'OFPQOFC_BAD_PORT'),
-  queueId: 0xffffffff,
-});
+const queueConfigRequest: Decoder = (r, c) => {
+  const port = c.version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32());
+  const isAny = c.version > 1 && port === OFPP_NONE;
+  if (port >= OFPP_MAX && !isAny) throw new OfpError('OFPQOFC_BAD_PORT');
+  return { type: 'queue_get_config_request', port, queueId: 0xffffffff };
+};
 
 const meterRequest =
   (type: 'meter_stats_request' | 'meter_config_request'): Decoder =>
@@ -142,13 +144,11 @@ const setPacketInFormat: Decoder = (r) => {
 };
 
 const flowModTableId: Decoder = (r) => {
-  const set = r.u8();
-  if (set > 1) throw new OfpError('OFPBRC_EPERM');
-  return { type: 'nx_flow_mod_table_id', enable: set === 1 };
+  return { type: 'nx_flow_mod_table_id', enable: r.u8() !== 0 };
 };
 
 const setControllerId: Decoder = (r) => {
-  if (!r.allZeros(6)) throw new OfpError('NXBRC_MUST_BE_ZERO');
+  r.skip(6);
   return { type: 'nx_set_controller_id', controllerId: r.u16() };
 };
 
@@ -180,7 +180,7 @@ export const decoders: Partial<Record<RawName, Decoder>> = {
   OFPT13_PACKET_IN: packetIn,
   NXT_PACKET_IN: (r) => pullNxPacketIn(r),
   NXT_PACKET_IN2: (r) => pullPacketIn2(r),
-  NXT_RESUME: (r) => ({ type: 'nx_resume', packetIn: pullPacketIn2(r) }),
+  NXT_RESUME: (r) => ({ type: 'nx_resume', packetIn: pullPacketIn2(r, false) }),
   OFPT10_FLOW_REMOVED: (r) => pullOfp10FlowRemoved(r),
   OFPT11_FLOW_REMOVED: (r) => pullFlowRemoved(r, false),
   NXT_FLOW_REMOVED: (r) => pullFlowRemoved(r, true),
@@ -215,6 +215,10 @@ export const decoders: Partial<Record<RawName, Decoder>> = {
   OFPT13_GET_ASYNC_REQUEST: plain('get_async_request'),
   OFPT13_GET_ASYNC_REPLY: (r, c) => pullAsync(r, 'get_async_reply', c.version),
   OFPT13_SET_ASYNC: (r, c) => pullAsync(r, 'set_async_config', c.version),
+  OFPT14_GET_ASYNC_REQUEST: plain('get_async_request'),
+  OFPT14_GET_ASYNC_REPLY: (r) => pullAsyncProperties(r, 'get_async_reply'),
+  OFPT14_SET_ASYNC: (r, c) => pullAsyncProperties(r, 'set_async_config', c.asyncMasks),
+  NXT_SET_ASYNC_CONFIG2: (r, c) => pullAsyncProperties(r, 'set_async_config', c.asyncMasks),
   NXT_SET_ASYNC_CONFIG: (r, c) => pullAsync(r, 'set_async_config', c.version),
   OFPT13_METER_MOD: meterMod,
 

@@ -16,6 +16,7 @@ import { portEntry, portStatsEntry, putPortMod, putPortStatus } from './port-mes
 import { OFPP_NONE } from './ports.ts';
 import {
   putAsync,
+  putAsyncProperties,
   putDesc,
   putFeatures,
   putHello,
@@ -223,12 +224,12 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
       });
     }
     case 'set_async_config':
-      return one(v === 4 ? 'OFPT13_SET_ASYNC' : 'NXT_SET_ASYNC_CONFIG', (w) => {
-        putAsync(w, m);
+      return one(pick(v, [1, 'NXT_SET_ASYNC_CONFIG'], [4, 'OFPT13_SET_ASYNC'], [5, 'OFPT14_SET_ASYNC']), (w) => {
+        (v >= 5 ? putAsyncProperties : putAsync)(w, m);
       });
     case 'get_async_reply':
-      return one(pick(v, [4, 'OFPT13_GET_ASYNC_REPLY']), (w) => {
-        putAsync(w, m);
+      return one(pick(v, [4, 'OFPT13_GET_ASYNC_REPLY'], [5, 'OFPT14_GET_ASYNC_REPLY']), (w) => {
+        (v >= 5 ? putAsyncProperties : putAsync)(w, m);
       });
     case 'nx_set_flow_format':
       return one('NXT_SET_FLOW_FORMAT', (w) => w.u32(m.format === 'nxm' ? 2 : 0));

@@ -292,7 +292,7 @@ export function pullFlowRemoved(r: ByteReader, isNx: boolean): FlowRemoved {
   const word = r.u16();
   const packetCount = r.u64();
   const byteCount = r.u64();
-  const match = isNx ? pullNxMatch(r, word).match : pullOxmMatch(r, { loose: true });
+  const match = isNx ? pullNxMatch(r, word).match : pullOxmMatch(r);
   if (isNx && r.left > 0) throw new OfpError('OFPBRC_BAD_LEN');
   return {
     type: 'flow_removed', match, cookie, priority, reason, tableId: isNx ? (table === 0 ? 255 : table - 1) : table,

@@ -27,6 +27,8 @@ export interface HelloMessage {
   readonly type: 'hello';
   /** Bit n: version n is supported. */
   readonly versionBitmap: number;
+  /** It held something that is not understood. */
+  readonly hasUnknown?: boolean;
 }
 
 export interface ErrorMessage {
@@ -414,6 +416,10 @@ export interface AsyncConfig {
   readonly packetIn: readonly [slave: number, master: number];
   readonly portStatus: readonly [slave: number, master: number];
   readonly flowRemoved: readonly [slave: number, master: number];
+  /** Since 1.4; off when absent. */
+  readonly roleStatus?: readonly [slave: number, master: number];
+  readonly tableStatus?: readonly [slave: number, master: number];
+  readonly requestForward?: readonly [slave: number, master: number];
 }
 
 export interface NxSetFlowFormat {

@@ -81,7 +81,8 @@ export function putPacketIn2(w: ByteWriter, m: PacketIn, version: number): void 
   if (continuation) putProp(w, Prop.CONTINUATION, () => w.zeros(4).bytes(continuation));
 }
 
-export function pullPacketIn2(r: ByteReader): PacketIn {
+/** @param isLoose What is not known is left out, as whoever gets packets wants it. */
+export function pullPacketIn2(r: ByteReader, isLoose = true): PacketIn {
   let packet = new Uint8Array(0);
   let totalLen = 0;
   let bufferId = OFP_NO_BUFFER;
@@ -114,7 +115,7 @@ export function pullPacketIn2(r: ByteReader): PacketIn {
         reason = reasonOf(body.u8());
         break;
       case Prop.METADATA:
-        metadata = pullMatchFields(body, { loose: true }).match;
+        metadata = pullMatchFields(body, { loose: isLoose }).match;
         break;
       case Prop.USERDATA:
         userdata = new Uint8Array(body.rest());
@@ -124,7 +125,7 @@ export function pullPacketIn2(r: ByteReader): PacketIn {
         continuation = body.rest();
         break;
       default:
-        throw new OfpError('OFPBPC_BAD_TYPE');
+        if (!isLoose) throw new OfpError('OFPBPC_BAD_TYPE');
     }
   }
   if (packet.length === 0 && totalLen === 0) throw new OfpError('OFPBPC_BAD_LEN');
@@ -172,7 +173,7 @@ export function pullPacketIn(r: ByteReader, version: number): PacketIn {
     return { type: 'packet_in', ...base, bufferId, totalLen, reason, metadata, packet, tableId: 0, cookie: ALL_ONES };
   }
   if (version === 2) {
-    const metadata = inPortMetadata(portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT'));
+    const metadata = inPortMetadata(portFromOfp11(r.u32()));
     r.skip(4);
     const totalLen = r.u16();
     const reason = reasonOf(r.u8());
@@ -227,7 +228,7 @@ export function pullPacketOut(r: ByteReader, c: CodecContext): PacketOut {
     metadata = inPortMetadata(ofp10ToOfp11Port(r.u16()));
     length = r.u16();
   } else if (version < 6) {
-    metadata = inPortMetadata(portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT'));
+    metadata = inPortMetadata(portFromOfp11(r.u32()));
     length = r.u16();
     r.skip(6);
   } else {

@@ -40,8 +40,8 @@ export function featuresToKbps(bits: number): number {
   return speeds.find(([mask]) => (bits & mask) !== 0)?.[1] ?? 0;
 }
 
-export function portFromOfp11(number: number, code = 'OFPBAC_BAD_OUT_PORT'): OfpPort {
-  if (number >= OFPP_MAX && number < 0xffffff00) throw new OfpError(code);
+export function portFromOfp11(number: number): OfpPort {
+  if (number >= OFPP_MAX && number < 0xffffff00) throw new OfpError('OFPBAC_BAD_OUT_PORT');
   return number as OfpPort;
 }
 
@@ -67,6 +67,10 @@ export function portEntry(p: PhyPort, version: number): Uint8Array {
   return w.finish();
 }
 
+/** Features that ports of 1.1 and later can have. */
+const FEATURES_11 = 0xffff;
+const features11 = (r: ByteReader): number => r.u32() & FEATURES_11;
+
 function pullPort14(r: ByteReader, port: OfpPort, length: number): PhyPort {
   const start = r.at - 8;
   const hwAddr = r.bytes(6);
@@ -82,10 +86,10 @@ function pullPort14(r: ByteReader, port: OfpPort, length: number): PhyPort {
     const { type, body } = pullProperty(props);
     if (type !== 0) continue;
     body.skip(4);
-    numbers.curr = body.u32();
-    numbers.advertised = body.u32();
-    numbers.supported = body.u32();
-    numbers.peer = body.u32();
+    numbers.curr = features11(body);
+    numbers.advertised = features11(body);
+    numbers.supported = features11(body);
+    numbers.peer = features11(body);
     numbers.currSpeedKbps = body.u32();
     numbers.maxSpeedKbps = body.u32();
   }
@@ -107,7 +111,7 @@ export function pullPort(r: ByteReader, version: number): PhyPort {
     const maxSpeedKbps = featuresToKbps(supported);
     return { port, hwAddr, name, config, state, curr, advertised, supported, peer, currSpeedKbps, maxSpeedKbps };
   }
-  const port = portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT');
+  const port = portFromOfp11(r.u32());
   const length = r.u16();
   r.skip(2);
   if (version >= 5) return pullPort14(r, port, length);
@@ -117,7 +121,8 @@ export function pullPort(r: ByteReader, version: number): PhyPort {
   const config = r.u32() & CONFIG_11;
   const state = r.u32() & STATE_11;
   return {
-    port, hwAddr, name, config, state, curr: r.u32(), advertised: r.u32(), supported: r.u32(), peer: r.u32(),
+    port, hwAddr, name, config, state, curr: features11(r), advertised: features11(r),
+    supported: features11(r), peer: features11(r),
     currSpeedKbps: r.u32(), maxSpeedKbps: r.u32(),
   }; // prettier-ignore
 }
@@ -153,9 +158,9 @@ export function pullPortMod(r: ByteReader, version: number): PortModMessage {
     const hwAddr = r.bytes(6);
     const config = r.u32();
     const mask = r.u32();
-    return { type, port, hwAddr, config: config & CONFIG_10, mask: mask & CONFIG_10, advertise: featuresFrom10(r.u32()) };
+    return { type, port, hwAddr, config: config & mask & CONFIG_10, mask: mask & CONFIG_10, advertise: featuresFrom10(r.u32()) };
   }
-  const port = portFromOfp11(r.u32(), 'OFPPMFC_BAD_PORT');
+  const port = portFromOfp11(r.u32());
   r.skip(4);
   const hwAddr = r.bytes(6);
   r.skip(2);
@@ -169,7 +174,7 @@ export function pullPortMod(r: ByteReader, version: number): PortModMessage {
       advertise = prop.body.u32();
     }
   } else advertise = r.u32();
-  return { type, port, hwAddr, config, mask, advertise };
+  return { type, port, hwAddr, config: config & mask, mask, advertise: advertise & FEATURES_11 };
 }
 
 /** Counters in the order of 1.0-1.3. */
@@ -226,7 +231,7 @@ export function pullPortStats(r: ByteReader, version: number): PortStats {
   if (version >= 5) {
     const length = r.u16();
     r.skip(2);
-    const port = portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT');
+    const port = portFromOfp11(r.u32());
     const durationMs = pullDuration(r);
     const common = pullCounters(r, counters14);
     let ethernet = {};
@@ -240,7 +245,7 @@ export function pullPortStats(r: ByteReader, version: number): PortStats {
     }
     return { port, ...unknownCounters, ...common, ...ethernet, durationMs };
   }
-  const port = version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT');
+  const port = version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32());
   r.skip(version === 1 ? 6 : 4);
   const values = pullCounters(r, counters);
   return { port, ...unknownCounters, ...values, durationMs: version === 4 ? pullDuration(r) : null };

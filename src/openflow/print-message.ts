@@ -17,7 +17,7 @@ import { formatActions } from './format-actions.ts';
 import { decodeHeader, messageLength } from './header.ts';
 import type { FlowMod, FlowModCommand, FlowRemoved, FlowStats, FlowStatsRequest, OfpMessage, PacketIn, PacketOut, TableMod } from './messages.ts';
 import { metadataInPort } from './packet-messages.ts';
-import { OFPG_ALL, OFPP_NONE, OFPTT_ALL, OFP_NO_BUFFER } from './ports.ts';
+import { OFPG_ALL, OFPG_ANY, OFPP_NONE, OFPTT_ALL, OFP_NO_BUFFER } from './ports.ts';
 import {
   formatAsync,
   formatDesc,
@@ -163,21 +163,26 @@ function formatPacketOut(m: PacketOut, ports: PortMap, verbosity: number): strin
 
 /** OFPM13_ALL. */
 const METER_ALL = 0xffffffff;
+const METER_MAX = 0xffff0000;
 
 /** What 1.1 and 1.2 do with packets that no flow matches. */
-const missConfigs = ['controller', 'continue', 'drop', 'default'];
+const missConfigs = ['controller', 'continue', 'drop', 'controller'];
 
 function formatTableMod(m: TableMod, version: number): string {
   const table = m.tableId === OFPTT_ALL ? ' table_id: ALL_TABLES' : ` table_id=${m.tableId}`;
-  return version <= 3 ? `${table}, flow_miss_config=${missConfigs[m.config & 3] ?? ''}\n` : `${table}\n`;
+  if (version <= 3) return `${table}, flow_miss_config=${missConfigs[m.config & 3] ?? ''}\n`;
+  if (version === 4) return `${table}\n`;
+  const onOff = (bit: number): string => ((m.config & bit) !== 0 ? 'on' : 'off');
+  return `${table}, eviction=${onOff(4)}, vacancy=${onOff(8)}\n`;
 }
 
-function formatBody(d: DecodedMessage, ports: PortMap, verbosity: number, showStats: boolean): string {
+function formatBody(bytes: Uint8Array, d: DecodedMessage, ports: PortMap, verbosity: number, showStats: boolean): string {
   const m: OfpMessage = d.message;
   switch (m.type) {
     case 'hello': {
-      const versions = Array.from({ length: 31 }, (_, i) => i).filter((i) => (m.versionBitmap & (1 << i)) !== 0);
-      return `\n version bitmap: ${versions.map((v) => `0x${v.toString(16).padStart(2, '0')}`).join(', ')}\n`;
+      const versions = Array.from({ length: 32 }, (_, i) => i).filter((i) => (m.versionBitmap & (1 << i)) !== 0);
+      const bitmap = `\n version bitmap: ${versions.map((v) => `0x${v.toString(16).padStart(2, '0')}`).join(', ')}\n`;
+      return m.hasUnknown ? `${bitmap} unknown data in hello:\n${hexDump(bytes)}` : bitmap;
     }
     case 'echo_request':
     case 'echo_reply':
@@ -218,9 +223,9 @@ function formatBody(d: DecodedMessage, ports: PortMap, verbosity: number, showSt
       return ' group_id=ALL\n';
     case 'meter_stats_request':
     case 'meter_config_request':
-      return ` meter=${m.meterId === METER_ALL ? 'all' : m.meterId}\n`;
+      return ` meter=${m.meterId === METER_ALL ? 'all' : m.meterId > METER_MAX ? 'unknown' : m.meterId}\n`;
     case 'group_stats_request':
-      return ` group_id=${m.groupId === OFPG_ALL ? 'ALL' : m.groupId}\n`;
+      return ` group_id=${m.groupId === OFPG_ALL ? 'ALL' : m.groupId === OFPG_ANY ? 'ANY' : m.groupId}\n`;
     case 'port_stats_reply':
       return formatPortStats(m.ports, ports);
     case 'port_desc_reply':
@@ -271,6 +276,14 @@ function formatErrorBody(bytes: Uint8Array, version: number, options: PrintOptio
   return s;
 }
 
+/** Flags of a multipart message; only a reply and, since 1.3, a request may have more to come. */
+function formatMultipartFlags(flags: number, hasMore: boolean): string {
+  if (flags === 0) return '';
+  const unknown = hasMore ? flags & ~1 : flags;
+  const more = unknown === flags ? '' : '[more]';
+  return ` flags=${more}${unknown === 0 ? '' : `[***unknown flags 0x${unknown.toString(16).padStart(4, '0')}***]`}`;
+}
+
 /** Text of one message. Any bytes print as something. */
 export function formatMessage(bytes: Uint8Array, options: PrintOptions = {}): string {
   const { ports = noPorts, verbosity = 1, showStats = true } = options;
@@ -291,17 +304,18 @@ export function formatMessage(bytes: Uint8Array, options: PrintOptions = {}): st
   let head = '';
   const flowsRead: FlowStats[] = [];
   try {
-    const { raw, version, xid, body } = decodeHeader(bytes);
+    const { raw, version, xid, flags, body } = decodeHeader(bytes);
     head = `${rawText(raw.name)}${versionText(version)} (xid=0x${xid.toString(16)}):`;
     if (raw.name === 'OFPT_ERROR') return head + formatErrorBody(body.rest(), version, options);
     const decoded = decodeMessage(bytes, { tableIdExtension: true, flowsRead });
-    const text = head + formatBody(decoded, ports, verbosity, showStats);
+    head += formatMultipartFlags(flags, raw.isReply || version >= 4);
+    const text = head + formatBody(bytes, decoded, ports, verbosity, showStats);
     return verbosity >= 3 ? text + hexDump(bytes) : text;
   } catch (e) {
     if (!(e instanceof OfpError) && !(e instanceof WireError)) throw e;
     const partial = flowsRead.reduce((text, f) => `${text} ${formatFlowStats(f, { ports, showStats })}\n`, '\n');
     if (flowsRead.length > 0) head += partial;
-    const separator = head === '' || head.endsWith('\n') ? '' : ' ';
+    const separator = head === '' || head.endsWith('\n') ? '' : head.endsWith(':') ? ' ' : '\n';
     return `${head}${separator}***decode error: ${e.code}***\n${hexDump(bytes)}`;
   }
 }

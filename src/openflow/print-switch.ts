@@ -238,6 +238,9 @@ export function formatRole(m: RoleMessage): string {
 const packetInReasonNames = ['no_match', 'action', 'invalid_ttl', 'action_set', 'group', 'packet_out'];
 const portReasonNames = ['add', 'delete', 'modify'];
 const flowReasonNames = ['idle', 'hard', 'delete', 'group_delete', 'meter_delete', 'eviction'];
+const roleReasonNames = ['primary_request', 'configuration_changed', 'experimenter_data_changed'];
+const tableReasonNames = ['', '', '', 'vacancy_down', 'vacancy_up'];
+const forwardedNames = ['group_mod_request', 'meter_mod_request'];
 
 export function formatAsync(m: AsyncConfig): string {
   const list = (bits: number, names: readonly string[]): string => {
@@ -253,7 +256,9 @@ export function formatAsync(m: AsyncConfig): string {
     s += `       PACKET_IN:${list(m.packetIn[i], packetInReasonNames)}\n`;
     s += `     PORT_STATUS:${list(m.portStatus[i], portReasonNames)}\n`;
     s += `    FLOW_REMOVED:${list(m.flowRemoved[i], flowReasonNames)}\n`;
-    s += '     ROLE_STATUS: (off)\n    TABLE_STATUS: (off)\n  REQUESTFORWARD: (off)\n';
+    s += `     ROLE_STATUS:${list(m.roleStatus?.[i] ?? 0, roleReasonNames)}\n`;
+    s += `    TABLE_STATUS:${list(m.tableStatus?.[i] ?? 0, tableReasonNames)}\n`;
+    s += `  REQUESTFORWARD:${list(m.requestForward?.[i] ?? 0, forwardedNames)}\n`;
     if (i === 1) s += '\n';
   }
   return s;

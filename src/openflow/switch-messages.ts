@@ -40,18 +40,19 @@ export function putHello(w: ByteWriter, m: HelloMessage): void {
 /** Reads the elements of a hello; broken ones are skipped, as the specification asks. */
 export function pullHello(r: ByteReader, version: number): HelloMessage {
   let versionBitmap = versionsUpTo(version);
+  let hasUnknown = false;
   while (r.left >= 4) {
     const type = r.peekU16();
     const length = r.peekU16(2);
-    if (length < 4 || length > r.left) break;
-    const padded = Math.min(Math.ceil(length / 8) * 8, r.left);
-    if (type === 1 && length >= 8) {
-      const bitmap = r.peekU32(4) & ~1;
-      if (bitmap !== 0) versionBitmap = bitmap >>> 0;
-    }
+    const padded = Math.ceil(length / 8) * 8;
+    if (length < 4 || padded > r.left) break;
+    const bitmap = type === 1 && length >= 8 && length % 4 === 0 ? r.peekU32(4) & ~1 : 0;
+    if (bitmap === 0) hasUnknown = true;
+    else versionBitmap = bitmap >>> 0;
     r.skip(padded);
   }
-  return { type: 'hello', versionBitmap };
+  if (r.left > 0) hasUnknown = true;
+  return { type: 'hello', versionBitmap, ...(hasUnknown && { hasUnknown }) };
 }
 
 // features
@@ -141,12 +142,64 @@ export function pullRole(r: ByteReader, type: RoleMessage['type'], isNx: boolean
   if (isNx) return { type, role, generationId: null };
   r.skip(4);
   const generationId = r.u64();
-  const hasGeneration = type === 'role_reply' ? generationId !== 0xffffffffffffffffn : role === 'master' || role === 'slave';
-  return { type, role, generationId: hasGeneration ? generationId : null };
+  const isGiven = (type === 'role_reply' || role !== 'nochange') && generationId !== 0xffffffffffffffffn;
+  return { type, role, generationId: isGiven ? generationId : null };
 }
 
 export function putAsync(w: ByteWriter, m: AsyncConfig): void {
   for (const [slave, master] of [m.packetIn, m.portStatus, m.flowRemoved]) w.u32(master).u32(slave);
+}
+
+type AsyncMask = Exclude<keyof AsyncConfig, 'type'>;
+
+/** Masks of 1.4: property 2n for slaves, 2n + 1 for masters, with the reasons that exist. */
+const asyncProperties: readonly (readonly [key: AsyncMask, reasons: number])[] = [
+  ['packetIn', 0x3f],
+  ['portStatus', 0x07],
+  ['flowRemoved', 0x3f],
+  ['roleStatus', 0x07],
+  ['tableStatus', 0x18],
+  ['requestForward', 0x03],
+];
+
+export function putAsyncProperties(w: ByteWriter, m: AsyncConfig): void {
+  for (const [i, [key, reasons]] of asyncProperties.entries()) {
+    for (const who of [0, 1] as const) w.u16(2 * i + who).u16(8).u32((m[key]?.[who] ?? 0) & reasons);
+  }
+}
+
+/** @param basis What stays of masks that are not named. */
+export function pullAsyncProperties(
+  r: ByteReader,
+  type: AsyncConfig['type'],
+  basis: Partial<AsyncConfig> = {},
+): AsyncConfig {
+  const masks = new Map<AsyncMask, [number, number]>();
+  for (const [key] of asyncProperties) masks.set(key, [...(basis[key] ?? [0, 0])]);
+  while (r.left > 0) {
+    const property = pullProperty(r);
+    const [key, reasons] = asyncProperties[property.type >>> 1] ?? [];
+    const pair = key === undefined ? undefined : masks.get(key);
+    const isReply = type === 'get_async_reply';
+    if (!pair || reasons === undefined) {
+      if (isReply) continue;
+      throw new OfpError('OFPACFC_UNSUPPORTED');
+    }
+    if (property.body.left !== 4) throw new OfpError('OFPBPC_BAD_LEN');
+    const mask = property.body.u32();
+    if ((mask & ~reasons) !== 0 && !isReply) throw new OfpError('OFPACFC_INVALID');
+    pair[property.type & 1] = mask & reasons;
+  }
+  const of = (key: AsyncMask): [number, number] => masks.get(key) ?? [0, 0];
+  return {
+    type,
+    packetIn: of('packetIn'),
+    portStatus: of('portStatus'),
+    flowRemoved: of('flowRemoved'),
+    roleStatus: of('roleStatus'),
+    tableStatus: of('tableStatus'),
+    requestForward: of('requestForward'),
+  };
 }
 
 /** Reasons of a packet-in that versions before 1.4 have. */
@@ -241,7 +294,7 @@ export function queueStatsEntry(q: QueueStats, version: number): Uint8Array {
 
 export function pullQueueStats(r: ByteReader, version: number): QueueStats {
   if (version >= 5) r.skip(8);
-  const port = version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT');
+  const port = version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32());
   if (version === 1) r.skip(2);
   const queueId = r.u32();
   const txBytes = r.u64();
@@ -268,12 +321,12 @@ export function putQueueConfig(w: ByteWriter, m: QueueGetConfigReply, version: n
 }
 
 export function pullQueueConfig(r: ByteReader, version: number): QueueGetConfigReply {
-  const port = version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT');
+  const port = version === 1 ? ofp10ToOfp11Port(r.u16()) : portFromOfp11(r.u32());
   r.skip(version === 1 ? 6 : 4);
   const queues: QueueConfig[] = [];
   while (r.left > 0) {
     const queueId = r.u32();
-    const queuePort = version >= 3 ? portFromOfp11(r.u32(), 'OFPBRC_BAD_PORT') : port;
+    const queuePort = version >= 3 ? portFromOfp11(r.u32()) : port;
     const length = r.u16();
     r.skip(version >= 3 ? 6 : 2);
     const header = version >= 3 ? 16 : 8;
