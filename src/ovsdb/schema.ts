@@ -1,7 +1,7 @@
 /**
  * Database schemas (RFC 7047 §3.2).
  */
-import { isJsonArray, isJsonObject } from '../stream/json.ts';
+import { formatJson, isJsonArray, isJsonObject } from '../stream/json.ts';
 import type { Json } from '../stream/json.ts';
 import { isId } from './data/atom.ts';
 import { expectMembers } from './data/members.ts';
@@ -53,7 +53,7 @@ export function schemaFromJson(json: Json): DatabaseSchema {
   const { name, version = '', cksum = '', tables: tablesJson } = o;
   if (typeof name !== 'string' || !isId(name)) throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'name'.");
   if (typeof version !== 'string' || (version !== '' && !/^\d+\.\d+\.\d+$/.test(version))) {
-    throw syntaxError(json, `schema version "${String(version)}" not in format x.y.z`);
+    throw syntaxError(json, `schema version "${formatJson(version)}" not in format x.y.z`);
   }
   if (typeof cksum !== 'string') throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'cksum'.");
   if (!isJsonObject(tablesJson)) throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'tables'.");
@@ -121,7 +121,7 @@ function indexFromJson(json: Json, columns: ReadonlyMap<string, ColumnSchema>): 
   if (json.length === 0) throw syntaxError(json, 'index must have at least one column');
   return json.map((name) => {
     const column = typeof name === 'string' ? columns.get(name) : undefined;
-    if (column === undefined) throw syntaxError(json, `${String(name)} is not a valid column name`);
+    if (column === undefined) throw syntaxError(json, `${formatJson(name)} is not a valid column name`);
     if (!column.isPersistent) throw syntaxError(json, `ephemeral columns (such as ${column.name}) may not be indexed`);
     return column.name;
   });

@@ -223,7 +223,7 @@ const getExternalId: Command = {
   },
 };
 
-function addPortWith(context: Context, invocation: Invocation, name: string, ifaceNames: readonly string[], settings: readonly string[]): undefined {
+function addPortWith(context: Context, invocation: Invocation, name: string, ifaceNames: readonly string[], settings: readonly string[]): void {
   const [bridgeName = ''] = invocation.args;
   const bridge = context.bridge(bridgeName);
   if (invocation.options.has('may-exist')) {
@@ -236,7 +236,7 @@ function addPortWith(context: Context, invocation: Invocation, name: string, ifa
       if (have.join() !== [...ifaceNames].sort().join()) {
         throw new UsageError(`${described(invocation)} but ${name} is actually attached to interface(s) ${have.join(', ')}`);
       }
-      return undefined;
+      return;
     }
   }
   checkConflicts(context, name, `cannot create a port named ${name}`);
@@ -253,7 +253,6 @@ function addPortWith(context: Context, invocation: Invocation, name: string, ifa
   const schema = context.idl.table('Port');
   if (schema !== undefined) for (const setting of settings) setColumn(context, schema, port, setting);
   appendRef(context, 'Bridge', bridge.uuid, 'ports', [port]);
-  return undefined;
 }
 
 const addPort: Command = {
@@ -262,7 +261,8 @@ const addPort: Command = {
   options: ['may-exist'],
   run: (context, invocation) => {
     const [, name = '', ...settings] = invocation.args;
-    return addPortWith(context, invocation, name, [name], settings);
+    addPortWith(context, invocation, name, [name], settings);
+    return undefined;
   },
 };
 
@@ -275,7 +275,8 @@ const addBond: Command = {
     const at = rest.findIndex((word) => word.includes('='));
     const ifaces = at < 0 ? rest : rest.slice(0, at);
     if (ifaces.length < 2) throw new UsageError(`add-bond requires at least 2 interfaces, but only ${ifaces.length} were specified`);
-    return addPortWith(context, invocation, name, ifaces, at < 0 ? [] : rest.slice(at));
+    addPortWith(context, invocation, name, ifaces, at < 0 ? [] : rest.slice(at));
+    return undefined;
   },
 };
 

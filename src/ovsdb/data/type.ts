@@ -1,7 +1,7 @@
 /**
  * Column types: base types with their constraints (RFC 7047 §3.2 <base-type>, <type>).
  */
-import { isJsonArray } from '../../stream/json.ts';
+import { formatJson, isJsonArray } from '../../stream/json.ts';
 import type { Json, JsonObject } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 import { atomFromJson, atomToJson, compareAtoms, formatAtom, formatReal, isAtomicType, isId, isInteger } from './atom.ts';
@@ -72,7 +72,7 @@ export function baseTypeFromJson(json: Json): BaseType {
       throw syntaxError(json, "Type mismatch for member 'refTable'.");
     }
     if (refType !== null && refType !== 'strong' && refType !== 'weak') {
-      throw syntaxError(json, "refType must be \"strong\" or \"weak\" (not \"" + String(refType) + '")');
+      throw syntaxError(json, "refType must be \"strong\" or \"weak\" (not \"" + formatJson(refType) + '")');
     }
     return { ...base, refTable, refType: refType ?? 'strong' };
   }

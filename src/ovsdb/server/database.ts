@@ -49,7 +49,7 @@ export class Table {
 
   constructor(schema: TableSchema) {
     this.schema = schema;
-    this.indexes = schema.indexes.map(() => new Map());
+    this.indexes = schema.indexes.map(() => new Map<string, string>());
     const references: Reference[] = [];
     const defaults = new Map<string, Datum>();
     for (const column of schema.columns.values()) {

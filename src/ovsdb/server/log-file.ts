@@ -155,7 +155,8 @@ export class LogFile {
   async sync(): Promise<void> {
     if (this.#pendingSync === undefined) {
       this.#pendingSync = this.#fdatasync();
-      return await this.#pendingSync;
+      await this.#pendingSync;
+      return;
     }
     // The running sync may have begun before our record: wait for the one after it.
     this.#nextSync ??= this.#pendingSync.then(

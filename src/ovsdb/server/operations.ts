@@ -70,6 +70,10 @@ class Members {
     if (value === undefined) throw this.error(`Required '${name}' member is missing.`);
     return value;
   }
+  text(name: string, type: 'string' | 'id'): string {
+    const value = this.required(name, type);
+    return typeof value === 'string' ? value : '';
+  }
   finish(): void {
     for (const name of Object.keys(this.json)) {
       if (!this.#used.has(name)) throw this.error(`Member '${name}' is present but not allowed here.`);
@@ -135,7 +139,7 @@ export class Execution {
 
   #one(json: Json, what: string): Json {
     const members = new Members(json, what);
-    const op = String(members.required('op', 'string'));
+    const op = members.text('op', 'string');
     switch (op) {
       case 'insert':
         return this.#insert(members);
@@ -159,13 +163,13 @@ export class Execution {
         members.finish();
         throw new OvsdbError('aborted', 'aborted by request');
       case 'comment': {
-        const comment = members.required('comment', 'string');
+        const comment = members.text('comment', 'string');
         members.finish();
-        this.state.comments.push(String(comment));
+        this.state.comments.push(comment);
         return {};
       }
       case 'assert': {
-        const lock = String(members.required('lock', 'id'));
+        const lock = members.text('lock', 'id');
         members.finish();
         if (!this.#context.hasLock(lock)) throw new OvsdbError('not owner', `Asserted lock ${lock} not held.`);
         return {};
@@ -176,7 +180,7 @@ export class Execution {
   }
 
   #table(members: Members): Table {
-    const name = String(members.required('table', 'id'));
+    const name = members.text('table', 'id');
     const table = this.#context.database.tables.get(name);
     if (table === undefined) throw members.error(`No table named ${name}.`);
     return table;

@@ -214,19 +214,19 @@ export class ServerSession implements LockHolder {
     const database = this.#database('transact', params);
     const key = JSON.stringify(id, (_, v: unknown) => (typeof v === 'bigint' ? `${v}n` : v));
     if (this.#pending.has(key)) throw new OvsdbError('syntax error', 'duplicate request ID', id);
-    let isDone = false;
+    const progress = { isDone: false };
     const cancel = this.#server.transact({
       database,
       operations: params.slice(1),
       isReadOnly: this.#settings.isReadOnly || database.name === '_Server',
       hasLock: (name) => this.#server.locks.isOwner(name, this),
       onDone: (results) => {
-        isDone = true;
+        progress.isDone = true;
         this.#pending.delete(key);
         this.#connection.reply(id, results);
       },
     });
-    if (!isDone) this.#pending.set(key, cancel);
+    if (!progress.isDone) this.#pending.set(key, cancel);
   }
 
   #cancel(id: Json): void {
