@@ -76,10 +76,16 @@ class SocketTransport implements OfConnTransport {
 
 export class SocketConnections implements OfConnFactory {
   readonly #runDir: string;
+  readonly #opening = new Set<Promise<unknown>>();
 
   /** @param runDir Where relative socket paths are. */
   constructor(runDir: string) {
     this.#runDir = runDir;
+  }
+
+  /** Resolves once every listener asked for listens or has failed. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#opening);
   }
 
   connect(target: string): OfConnTransport {
@@ -117,6 +123,8 @@ export class SocketConnections implements OfConnFactory {
         return null;
       },
     );
+    this.#opening.add(closed);
+    void closed.finally(() => this.#opening.delete(closed));
     return {
       close: () => {
         isClosed = true;

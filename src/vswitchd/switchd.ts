@@ -33,7 +33,8 @@ export interface SwitchdOptions {
   readonly clock: ArenaClock;
   readonly random: Random;
   readonly store: ConfigStore;
-  readonly connections: OfConnFactory;
+  /** `settled`: listeners listen; the configuration counts as applied only then. */
+  readonly connections: OfConnFactory & { settled?(): Promise<void> };
   readonly rundir: string;
   /** --enable-dummy=override: bridges of every type use the dummy datapath. */
   readonly dummyOverride: boolean;
@@ -165,6 +166,7 @@ export class Switchd {
       this.#applyGlobals(config);
       await this.#reconcileBridges(config.bridges);
       this.#publish();
+      await this.#options.connections.settled?.();
       await this.#writeStatus();
       this.#lastError = null;
     } catch (error) {
