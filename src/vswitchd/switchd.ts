@@ -68,6 +68,7 @@ export class Switchd {
   #seenSeq = -1;
   #isReconfiguring = false;
   #isSnapshotStale = false;
+  #published = '';
   #isStatusStale = false;
   #retryAtMs = 0;
   #statsAtMs = 0;
@@ -270,9 +271,14 @@ export class Switchd {
     };
   }
 
+  /** Publishes the snapshot if anything in it changed: each publication costs a revalidation. */
   #publish(): void {
     this.#isSnapshotStale = false;
-    publishSnapshot(this.core, { bridges: [...this.bridges.values()].map((b) => b.snapshot(this.bridges)) });
+    const snapshot = { bridges: [...this.bridges.values()].map((b) => b.snapshot(this.bridges)) };
+    const text = JSON.stringify(snapshot);
+    if (text === this.#published) return;
+    this.#published = text;
+    publishSnapshot(this.core, snapshot);
     this.udpif.revalidate();
   }
 
