@@ -10,7 +10,7 @@ import { vlog } from '../../util/log.ts';
 import { UdpifLayout as U } from '../generated/udpif.ts';
 import { CompiledSnapshot } from '../snapshot.ts';
 import { Translator } from '../translate/translator.ts';
-import type { XlateInput } from '../translate/types.ts';
+import { xlateErrors, type XlateInput } from '../translate/types.ts';
 import type { FlowStatsDelta } from '../translate/xcache-replay.ts';
 import { wildcardsForPacket } from '../../flow/flow-wildcards.ts';
 import type { Udpif } from './udpif.ts';
@@ -205,7 +205,7 @@ export class FlowReview {
     this.#input.bridge = port.bridge;
     this.#input.tcpFlags = dv.getUint32(mf + M.tcpFlags, true);
     const result = this.#translator.translate(this.#input);
-    if (result.avoidCaching) return DELETE;
+    if (result.error !== xlateErrors.OK || result.avoidCaching) return DELETE;
     let actions = result.actions;
     let length = result.actionsLength;
     if (result.slow !== 0) {
