@@ -95,11 +95,11 @@ export function putMatchFields(
   const { flow, mask } = match;
   const isOxm = version !== 0;
   const w = new ByteWriter();
-  let impliesEthernet = false;
+  const seen = { impliesEthernet: false };
   const put = (field: Field): void => {
     const fieldMask = wireMask(mask, field);
     if (isZero(fieldMask, 0, fieldMask.length)) return;
-    if (field.prereqs !== 'none') impliesEthernet = true;
+    if (field.prereqs !== 'none') seen.impliesEthernet = true;
     putFieldEntry(w, field, version, getFieldValue(flow, field), field.maskable ? fieldMask : null);
   };
   const putAll = (list: readonly Field[]): void => {
@@ -112,7 +112,7 @@ export function putMatchFields(
   put(requireField(isOxm ? 'in_port_oxm' : 'in_port'));
   put(requireField('actset_output'));
   putAll(ethernet);
-  if (isOxm) putVlan(w, match, version, () => (impliesEthernet = true));
+  if (isOxm) putVlan(w, match, version, () => (seen.impliesEthernet = true));
   else put(requireField('vlan_tci'));
   const dlType = dlTypeOf(flow);
   if (isMplsType(dlType)) putAll(mpls);
@@ -126,7 +126,7 @@ export function putMatchFields(
   put(requireField('metadata'));
   if (cookieMask !== 0n) putCookieEntry(w, cookie, cookieMask);
   // Without any field that implies it, "an Ethernet packet" has to be said.
-  if (isDefaultType && !impliesEthernet) putFieldEntry(out, requireField('packet_type'), version, PT_ETH, null);
+  if (isDefaultType && !seen.impliesEthernet) putFieldEntry(out, requireField('packet_type'), version, PT_ETH, null);
   out.bytes(w.finish());
 }
 

@@ -188,12 +188,12 @@ function formatBody(bytes: Uint8Array, d: DecodedMessage, ports: PortMap, verbos
     case 'echo_reply':
       return ` ${m.data.length} bytes of payload\n${verbosity > 1 ? hexDump(m.data) : ''}`;
     case 'features_reply':
-      return formatFeatures(m, d.version, ports);
+      return formatFeatures(m, d.version);
     case 'set_config':
     case 'get_config_reply':
       return formatSwitchConfig(m);
     case 'port_status':
-      return ` ${{ add: 'ADD', delete: 'DEL', modify: 'MOD' }[m.reason]}:${formatPhyPort(m.desc, ports)}`;
+      return ` ${{ add: 'ADD', delete: 'DEL', modify: 'MOD' }[m.reason]}:${formatPhyPort(m.desc)}`;
     case 'port_mod':
       return formatPortMod(m, ports);
     case 'flow_mod':
@@ -229,7 +229,7 @@ function formatBody(bytes: Uint8Array, d: DecodedMessage, ports: PortMap, verbos
     case 'port_stats_reply':
       return formatPortStats(m.ports, ports);
     case 'port_desc_reply':
-      return sortedPorts(m.ports).reduce((s, p) => s + formatPhyPort(p, ports), '\n');
+      return sortedPorts(m.ports).reduce((s, p) => s + formatPhyPort(p), '\n');
     case 'desc_reply':
       return formatDesc(m);
     case 'queue_stats_request':

@@ -89,10 +89,8 @@ function formatState(state: number): string {
 }
 
 /** One port of show, dump-ports-desc and port_status, with the line's end. */
-export function formatPhyPort(p: PhyPort, ports: PortMap): string {
-  // A name that is not printable is shown as none.
-  let s = ` ${formatOfpPort(p.port, { byName: () => undefined, byNumber: () => undefined })}(${p.name}): addr:${formatMac(p.hwAddr)}\n`;
-  void ports;
+export function formatPhyPort(p: PhyPort): string {
+  let s = ` ${formatOfpPort(p.port)}(${p.name}): addr:${formatMac(p.hwAddr)}\n`;
   s += `     config:     ${formatBits(p.config, PortConfig)}\n`;
   s += `     state:      ${formatState(p.state)}\n`;
   const lines: readonly (readonly [string, number])[] = [
@@ -111,7 +109,7 @@ export function sortedPorts(list: readonly PhyPort[]): PhyPort[] {
   return [...list].sort((a, b) => a.port - b.port);
 }
 
-export function formatFeatures(m: FeaturesReply, version: number, ports: PortMap): string {
+export function formatFeatures(m: FeaturesReply, version: number): string {
   let s = ` dpid:${m.datapathId.toString(16).padStart(16, '0')}\n`;
   s += `n_tables:${m.nTables}, n_buffers:${m.nBuffers}`;
   if (m.auxiliaryId !== 0) s += `, auxiliary_id:${m.auxiliaryId}`;
@@ -122,7 +120,7 @@ export function formatFeatures(m: FeaturesReply, version: number, ports: PortMap
     const names = new Set(of10Actions.filter((_, i) => (m.actions & (1 << i)) !== 0));
     s += `actions: ${actionOrder.filter((a) => names.has(a)).join(' ')}\n`;
   }
-  if (version <= 3) for (const p of sortedPorts(m.ports)) s += formatPhyPort(p, ports);
+  if (version <= 3) for (const p of sortedPorts(m.ports)) s += formatPhyPort(p);
   return s;
 }
 

@@ -22,7 +22,7 @@ export async function ofpPrint(s: Session, args: Args): Promise<void> {
   const bytes = parseHex(hex);
   if (!bytes) throw new UsageError('trailing garbage following hex bytes');
   s.output.out(formatMessage(bytes, { verbosity: Number.parseInt(verbosity, 10) || 0 }));
-  return await Promise.resolve();
+  await Promise.resolve();
 }
 
 /** Prints flows as they would be sent in the protocol that suits them all. */
@@ -45,7 +45,7 @@ function printFlows(s: Session, flows: readonly ParsedFlow[]): void {
 
 export async function parseFlowCommand(s: Session, args: Args): Promise<void> {
   printFlows(s, [parseFlow(args[0] ?? '', 'any')]);
-  return await Promise.resolve();
+  await Promise.resolve();
 }
 
 export async function parseFlowsCommand(s: Session, args: Args): Promise<void> {
@@ -54,7 +54,7 @@ export async function parseFlowsCommand(s: Session, args: Args): Promise<void> {
     s,
     readFlowLines(file).map(([, text]) => parseFlow(text, 'any')),
   );
-  return await Promise.resolve();
+  await Promise.resolve();
 }
 
 export async function encodeHello(s: Session, args: Args): Promise<void> {
@@ -63,5 +63,5 @@ export async function encodeHello(s: Session, args: Args): Promise<void> {
   const bytes = encodeOne({ type: 'hello', versionBitmap }, nextXid(), { version });
   s.output.out(hexDump(bytes, false));
   s.print(bytes);
-  return await Promise.resolve();
+  await Promise.resolve();
 }
