@@ -12,7 +12,7 @@ export class ExitStatus extends Error {
   }
 }
 
-function checkConflicts(context: Context, name: string, what: string): void {
+export function checkConflicts(context: Context, name: string, what: string): void {
   if (context.findBridge(name) !== undefined) throw new UsageError(`${what} because a bridge named ${name} already exists`);
   const port = context.findPort(name);
   if (port !== undefined) {
@@ -24,18 +24,18 @@ function checkConflicts(context: Context, name: string, what: string): void {
   }
 }
 
-function appendRef(context: Context, table: string, uuid: string, column: string, refs: readonly string[]): void {
+export function appendRef(context: Context, table: string, uuid: string, column: string, refs: readonly string[]): void {
   context.transaction.verify(table, uuid, column);
   context.writeSet(table, uuid, column, [...context.atoms(table, uuid, column), ...refs]);
 }
 
-function removeRef(context: Context, table: string, uuid: string, column: string, ref: string): void {
+export function removeRef(context: Context, table: string, uuid: string, column: string, ref: string): void {
   context.transaction.verify(table, uuid, column);
   context.writeSet(table, uuid, column, context.atoms(table, uuid, column).filter((atom) => atom !== ref));
 }
 
 /** Options must precede the command, so they are told in that order. */
-function described(invocation: Invocation): string {
+export function described(invocation: Invocation): string {
   const options = [...invocation.options.keys()].map((name) => `--${name} `).join('');
   return `"${options}${[invocation.name, ...invocation.args].join(' ')}"`;
 }

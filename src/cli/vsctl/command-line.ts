@@ -6,9 +6,15 @@ import { tableOptions } from '../table.ts';
 import { bridgeCommands } from './bridge-commands.ts';
 import type { Command, Invocation } from './context.ts';
 import { databaseCommands } from './database-commands.ts';
+import { detailCommands } from './detail-commands.ts';
 import { switchCommands } from './switch-commands.ts';
 
-export const commands: Readonly<Record<string, Command>> = { ...switchCommands, ...bridgeCommands, ...databaseCommands };
+export const commands: Readonly<Record<string, Command>> = {
+  ...switchCommands,
+  ...bridgeCommands,
+  ...detailCommands,
+  ...databaseCommands,
+};
 
 export const globalOptions: readonly OptionSpec[] = [
   { name: 'db', arg: 'required' },

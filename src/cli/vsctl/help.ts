@@ -54,6 +54,14 @@ SSL commands:
   del-ssl                     delete the SSL configuration
   set-ssl PRIV-KEY CERT CA-CERT  set the SSL configuration
 
+Auto Attach commands:
+  add-aa-mapping BRIDGE I-SID VLAN   add Auto Attach mapping to BRIDGE
+  del-aa-mapping BRIDGE I-SID VLAN   delete Auto Attach mapping VLAN from BRIDGE
+  get-aa-mapping BRIDGE              get Auto Attach mappings from BRIDGE
+
+Switch commands:
+  emer-reset                  reset switch to known good state
+
 Database commands:
   list TBL [REC]              list RECord (or all records) in TBL
   find TBL CONDITION...       list records satisfying CONDITION in TBL

@@ -15,6 +15,8 @@ import type { OvsdbServer } from './server.ts';
 
 const log = vlog('ovsdb_jsonrpc_server');
 const badRequests = rateLimit(60, 5);
+/** A client that reads nothing while updates pile up loses its connection, as it would start over anyway. */
+const maxBacklogBytes = 64 * 1024 * 1024;
 
 export interface SessionSettings {
   /** 0 = never probe. */
@@ -125,6 +127,9 @@ export class ServerSession implements LockHolder {
     if (monitor.version === 1) this.#connection.notify('update', [monitor.id, updates]);
     else if (monitor.version === 2) this.#connection.notify('update2', [monitor.id, updates]);
     else this.#connection.notify('update3', [monitor.id, ZERO_UUID, updates]);
+    if (this.#connection.backlogBytes <= maxBacklogBytes) return;
+    log.warn(`${this.name}: ${this.#connection.backlogBytes} bytes of updates not read, disconnecting`);
+    this.#connection.abort(null);
   }
 
   #onMessage(message: JsonRpcMessage): void {
