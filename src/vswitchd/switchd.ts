@@ -305,24 +305,10 @@ export class Switchd {
     }
   }
 
-  /**
-   * Deletes every megaflow; resolves when they are gone. Their statistics are credited first. Paused
-   * revalidators are let go for this one round.
-   */
+  /** Deletes every megaflow; resolves when they are gone. Their statistics are credited first. */
   async purgeFlows(): Promise<void> {
-    const { udpif } = this;
-    const wasPaused = udpif.paused;
-    udpif.purge();
-    if (wasPaused) udpif.resume();
-    await this.#until(() => udpif.purged);
-    if (!wasPaused) return;
-    udpif.pause();
-    await this.#until(() => udpif.paused);
-  }
-
-  /** Waits for the revalidators to make a condition true. */
-  async #until(condition: () => boolean): Promise<void> {
-    while (!condition() && this.revalidators.counts.revalidators > 0) {
+    this.udpif.purge();
+    while (!this.udpif.purged && this.revalidators.counts.revalidators > 0) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
