@@ -58,7 +58,7 @@ export function messageFromJson(json: Json): JsonRpcMessage | string {
   return { kind: 'reply', id, result };
 }
 
-export function messageToJson(message: JsonRpcMessage): Json {
+function messageToJson(message: JsonRpcMessage): Json {
   switch (message.kind) {
     case 'request':
       return { id: message.id, method: message.method, params: message.params };

@@ -49,11 +49,6 @@ export function parseTarget(text: string, defaultPort: number, runDir: string): 
   }
 }
 
-/** Whether `text` begins with an active method's scheme (`unix:`, `tcp:`). */
-export function isActiveTarget(text: string): boolean {
-  return /^(unix|tcp):./.test(text);
-}
-
 /** Whether `text` begins with a passive method's scheme. */
 export function isPassiveTarget(text: string): boolean {
   return /^(punix:.|ptcp:)/.test(text);

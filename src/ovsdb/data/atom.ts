@@ -9,7 +9,7 @@ import type { Json } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 
 export type Atom = number | bigint | boolean | string;
-export const atomicTypes = ['integer', 'real', 'boolean', 'string', 'uuid'] as const;
+const atomicTypes = ['integer', 'real', 'boolean', 'string', 'uuid'] as const;
 export type AtomicType = (typeof atomicTypes)[number];
 
 /**

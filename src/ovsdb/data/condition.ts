@@ -5,14 +5,14 @@ import { isJsonArray } from '../../stream/json.ts';
 import type { Json } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
-import { atomToJson, compareAtoms } from './atom.ts';
+import { compareAtoms } from './atom.ts';
 import type { SymbolTable } from './atom.ts';
-import { datumEquals, datumFromJson, datumToJson, findKey } from './datum.ts';
+import { datumEquals, datumFromJson, findKey } from './datum.ts';
 import type { Datum } from './datum.ts';
 import { isOptional, isScalar, typeToEnglish } from './type.ts';
 
-export const conditionFunctions = ['==', '!=', '<', '<=', '>', '>=', 'includes', 'excludes'] as const;
-export type ConditionFunction = (typeof conditionFunctions)[number];
+const conditionFunctions = ['==', '!=', '<', '<=', '>', '>=', 'includes', 'excludes'] as const;
+type ConditionFunction = (typeof conditionFunctions)[number];
 
 export type Clause =
   | boolean
@@ -30,7 +30,7 @@ export function conditionFromJson(table: TableSchema, json: Json, symbols?: Symb
   return json.map((item) => clauseFromJson(table, item, symbols));
 }
 
-export function clauseFromJson(table: TableSchema, json: Json, symbols?: SymbolTable): Clause {
+function clauseFromJson(table: TableSchema, json: Json, symbols?: SymbolTable): Clause {
   if (typeof json === 'boolean') return json;
   if (!isJsonArray(json) || json.length !== 3) throw syntaxError(json, 'Parse error in condition.');
   const [columnName, functionName, arg = null] = json;
@@ -70,11 +70,6 @@ export function clauseFromJson(table: TableSchema, json: Json, symbols?: SymbolT
         arg: datumFromJson(isScalar(type) ? type : { ...type, min: 0, max: Infinity }, arg, { symbols }),
       };
   }
-}
-
-export function clauseToJson(clause: Clause): Json {
-  if (typeof clause === 'boolean') return clause;
-  return [clause.column.name, clause.function, datumToJson({ ...clause.column.type, min: 0, max: Infinity }, clause.arg, atomToJson)];
 }
 
 export function clauseHolds(clause: Clause, read: ColumnReader): boolean {

@@ -19,7 +19,7 @@ export interface Datum {
   readonly values: readonly Atom[] | null;
 }
 
-export const EMPTY_SET: Datum = { keys: [], values: null };
+const EMPTY_SET: Datum = { keys: [], values: null };
 const EMPTY_MAP: Datum = { keys: [], values: [] };
 
 export function emptyDatum(type: ColumnType): Datum {

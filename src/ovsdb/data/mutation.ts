@@ -13,7 +13,7 @@ import { checkAtom, isScalar, plainBase, typeToEnglish } from './type.ts';
 import type { ColumnType } from './type.ts';
 
 const mutators = ['+=', '-=', '*=', '/=', '%=', 'insert', 'delete'] as const;
-export type MutatorName = (typeof mutators)[number];
+type MutatorName = (typeof mutators)[number];
 
 export interface Mutation {
   readonly column: ColumnSchema;

@@ -46,7 +46,7 @@ export function isComposite(type: ColumnType): boolean {
 }
 
 /** @throws OvsdbError */
-export function baseTypeFromJson(json: Json): BaseType {
+function baseTypeFromJson(json: Json): BaseType {
   if (typeof json === 'string') return { ...plainBase(atomicTypeFromJson(json)) };
   const o = expectMembers(json, 'ovsdb type', ['type'], [
     'enum', 'minInteger', 'maxInteger', 'minReal', 'maxReal', 'minLength', 'maxLength', 'refTable', 'refType',
@@ -113,7 +113,7 @@ function atomicTypeFromJson(json: Json): AtomicType {
   throw syntaxError(json, 'atomic-type expected');
 }
 
-export function baseTypeToJson(base: BaseType): Json {
+function baseTypeToJson(base: BaseType): Json {
   const o: Record<string, Json> = { type: base.type };
   if (base.enum !== null) {
     const [first] = base.enum;

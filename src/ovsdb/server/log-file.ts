@@ -28,7 +28,7 @@ function ioError(path: string, what: string, error: unknown): OvsdbError {
 }
 
 /** A record as it stands in the file. */
-export function encodeRecord(json: Json): Uint8Array {
+function encodeRecord(json: Json): Uint8Array {
   const body = Buffer.from(`${formatJson(json)}\n`, 'utf8');
   const digest = createHash('sha1').update(body).digest('hex');
   return Buffer.concat([Buffer.from(`OVSDB JSON ${body.length} ${digest}\n`, 'ascii'), body]);

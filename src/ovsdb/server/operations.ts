@@ -365,7 +365,7 @@ export class Execution {
 }
 
 /** @throws OvsdbError for unknown and repeated names */
-export function columnSetFromJson(json: Json, schema: TableSchema): ColumnSchema[] {
+function columnSetFromJson(json: Json, schema: TableSchema): ColumnSchema[] {
   if (!isJsonArray(json)) throw syntaxError(json, 'array of distinct column names expected');
   const columns = json.map((name) => {
     if (typeof name !== 'string') throw syntaxError(json, 'array of distinct column names expected');
@@ -377,7 +377,7 @@ export function columnSetFromJson(json: Json, schema: TableSchema): ColumnSchema
   return columns;
 }
 
-export function rowToJson(row: Row, columns: readonly ColumnSchema[]): JsonObject {
+function rowToJson(row: Row, columns: readonly ColumnSchema[]): JsonObject {
   const json: Record<string, Json> = {};
   for (const column of columns) json[column.name] = datumToJson(column.type, rowDatum(row, column.name));
   return json;

@@ -27,7 +27,7 @@ const lockLog = vlog('lockfile');
 const $random = new SystemRandom();
 
 /** Holds `.NAME.~lock~` beside a database file, the lock of every OVSDB program. */
-export class DatabaseLock {
+class DatabaseLock {
   readonly #fd: number;
   /** @throws OvsdbError if another process holds it */
   constructor(path: string) {
@@ -54,12 +54,6 @@ export class DatabaseLock {
   release(): void {
     closeSync(this.#fd);
   }
-}
-
-export interface Storage {
-  readonly path: string;
-  readonly log: LogFile;
-  readonly database: Database;
 }
 
 /**
@@ -97,7 +91,8 @@ export function createDatabase(path: string, schema: DatabaseSchema): void {
   }
 }
 
-export class OpenDatabase implements Storage {
+/** An open database file. */
+export class OpenDatabase {
   readonly path: string;
   readonly log: LogFile;
   readonly database: Database;
@@ -159,7 +154,7 @@ export class OpenDatabase implements Storage {
 }
 
 /** The least log that holds what `database` holds: its schema and one transaction. */
-export function snapshotRecords(database: Database, comment: string, wallMs: number): Json[] {
+function snapshotRecords(database: Database, comment: string, wallMs: number): Json[] {
   const changes: RowChange[] = [];
   for (const table of database.tables.values()) {
     for (const row of table.rows.values()) changes.push({ table, uuid: row.uuid, old: undefined, new: row });
@@ -198,7 +193,7 @@ function columnsToJson(table: Table, old: Row | undefined, row: Row): JsonObject
 }
 
 /** What a log record changes. @throws OvsdbError */
-export function changesFromRecord(database: Database, record: Json): RowChange[] {
+function changesFromRecord(database: Database, record: Json): RowChange[] {
   if (!isJsonObject(record)) throw new OvsdbError('syntax error', 'object expected', record);
   const isDiff = record['_is_diff'] === true;
   const changes: RowChange[] = [];
