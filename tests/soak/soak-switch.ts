@@ -13,6 +13,7 @@ const explained = [
   /connection (attempt )?failed|connection (closed|dropped|reset)|Connection re(fused|set)|Broken pipe|reconnect/i,
   /could not open network device|No such device|failed to set MTU/, // devices come and go
   /no (OpenFlow )?response|inactivity|send error|received? error|End of file/i,
+  /dropping VLAN|failing open/,
   /peer/i, // patch ports whose other end is not there yet
   /dropping over-deep|over max|resubmit|recursion/i,
   /Unreasonably long .* poll interval|blocked \d+ ms|faults: |context switches|disk: |wakeup due to/,
