@@ -8,7 +8,7 @@
  * appended ones durable; calls of `sync` at the same time share one fdatasync.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fdatasync, fsyncSync, fstatSync, ftruncateSync, openSync, readSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fsyncSync, fstatSync, ftruncateSync, openSync, readSync, realpathSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { vlog } from '../../util/log.ts';
 import { errorText } from '../../sys/errno.ts';
@@ -36,6 +36,8 @@ function encodeRecord(json: Json): Uint8Array {
 
 export class LogFile {
   readonly path: string;
+  /** Where the file really is, also after a change of directory: `replace` must not replace a link to it. */
+  readonly #realPath: string;
   #fd: number;
   /** Where the next record is read, and after reading to the end, written. */
   #offset = 0;
@@ -51,6 +53,7 @@ export class LogFile {
     try {
       this.#fd = openSync(path, mode === 'read' ? 'r' : mode === 'write' ? 'r+' : 'wx+', 0o640);
       this.#size = fstatSync(this.#fd).size;
+      this.#realPath = realpathSync(path);
     } catch (error) {
       throw ioError(path, mode === 'create' ? 'create failed' : 'open failed', error);
     }
@@ -190,19 +193,19 @@ export class LogFile {
    * @throws OvsdbError; the old file then stays in use.
    */
   replace(records: readonly Json[]): void {
-    const temporary = `${this.path}.tmp`;
+    const temporary = `${this.#realPath}.tmp`;
     removeQuietly(temporary);
     const next = new LogFile(temporary, 'create');
     try {
       for (const record of records) next.append(record);
       fsyncSync(next.#fd);
-      renameSync(temporary, this.path);
+      renameSync(temporary, this.#realPath);
     } catch (error) {
       next.close();
       removeQuietly(temporary);
       throw error instanceof OvsdbError ? error : ioError(this.path, 'replace failed', error);
     }
-    syncDirectory(dirname(this.path));
+    syncDirectory(dirname(this.#realPath));
     const old = this.#fd;
     this.#fd = next.#fd;
     this.#offset = next.#offset;
@@ -215,7 +218,7 @@ export class LogFile {
 
   syncNow(): void {
     fsyncSync(this.#fd);
-    syncDirectory(dirname(this.path));
+    syncDirectory(dirname(this.#realPath));
   }
 
   close(): void {
