@@ -15,7 +15,23 @@ const layers = {
   datapath: ['util', 'sys', 'arena', 'wire', 'flow', 'classifier', 'odp', 'netlink', 'netdev'],
   ofproto: ['util', 'arena', 'wire', 'flow', 'classifier', 'openflow', 'odp', 'netdev', 'datapath'],
   lab: ['util', 'arena', 'wire', 'flow', 'classifier', 'odp', 'netdev', 'datapath', 'openflow', 'ofproto'],
-  vswitchd: ['util', 'sys', 'arena', 'wire', 'flow', 'classifier', 'stream', 'openflow', 'odp', 'netlink', 'ovsdb', 'netdev', 'datapath', 'ofproto', 'lab'],
+  vswitchd: [
+    'util',
+    'sys',
+    'arena',
+    'wire',
+    'flow',
+    'classifier',
+    'stream',
+    'openflow',
+    'odp',
+    'netlink',
+    'ovsdb',
+    'netdev',
+    'datapath',
+    'ofproto',
+    'lab',
+  ],
   cli: ['util', 'sys', 'stream', 'wire', 'flow', 'openflow', 'odp', 'ovsdb', 'vswitchd', 'lab'],
 };
 const portable = ['util', 'arena', 'wire', 'flow', 'classifier', 'openflow', 'odp', 'ofproto', 'lab'];
@@ -36,7 +52,12 @@ module.exports = {
       from: { path: `^src/(${portable.join('|')})/`, pathNot: notTest },
       to: { dependencyTypes: ['core'] },
     },
-    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
   ],
   options: {
     tsPreCompilationDeps: true,

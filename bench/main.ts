@@ -12,7 +12,9 @@ const groups: readonly (readonly BenchmarkFactory[])[] = [packetPath, classifier
 
 const { values } = parseArgs({ options: { filter: { type: 'string' }, json: { type: 'string' } } });
 const baseNs = reference();
-console.log(`reference loop ${baseNs.toFixed(2)} ns; ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`);
+console.log(
+  `reference loop ${baseNs.toFixed(2)} ns; ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`,
+);
 console.log(`${'benchmark'.padEnd(52)} ${'best'.padStart(9)} ${'median'.padStart(9)} ${'ratio'.padStart(8)}`);
 
 const results: Measurement[] = [];
@@ -22,7 +24,13 @@ for (const make of groups.flat()) {
     const { best, median } = time(benchmark.run, benchmark.operations);
     const isRate = benchmark.unit.endsWith('/s');
     const show = (ns: number): number => (isRate ? 1e9 / ns : ns);
-    results.push({ name: benchmark.name, unit: benchmark.unit, value: show(best), median: show(median), ratio: best / baseNs });
+    results.push({
+      name: benchmark.name,
+      unit: benchmark.unit,
+      value: show(best),
+      median: show(median),
+      ratio: best / baseNs,
+    });
     const digits = isRate ? 0 : 1;
     console.log(
       `${benchmark.name.padEnd(52)} ${show(best).toFixed(digits).padStart(9)} ${show(median).toFixed(digits).padStart(9)} ` +
@@ -32,5 +40,8 @@ for (const make of groups.flat()) {
   benchmark.close?.();
 }
 if (values.json !== undefined) {
-  writeFileSync(values.json, `${JSON.stringify({ node: process.version, referenceNs: baseNs, results }, null, 2)}\n`);
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ node: process.version, referenceNs: baseNs, results }, null, 2)}\n`,
+  );
 }

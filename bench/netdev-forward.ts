@@ -54,7 +54,15 @@ function slice(): void {
 }
 
 process.on('SIGTERM', () => {
-  console.log(JSON.stringify({ packets, bursts, ports: netdevs.map((n) => n.statistics()), memory: process.memoryUsage().rss, cpu: process.cpuUsage() }));
+  console.log(
+    JSON.stringify({
+      packets,
+      bursts,
+      ports: netdevs.map((n) => n.statistics()),
+      memory: process.memoryUsage().rss,
+      cpu: process.cpuUsage(),
+    }),
+  );
   process.exit(0);
 });
 console.log('ready');

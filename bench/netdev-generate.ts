@@ -11,7 +11,8 @@ import { loadCoreModule } from '../src/sys/core-module.ts';
 import { pinThread } from '../src/sys/threads.ts';
 import { SystemClock } from '../src/util/clock.ts';
 
-const [name = '', seconds = '3', length = '60', flows = '1', mac = 'ff:ff:ff:ff:ff:ff'] = process.argv.slice(2);
+const [name = '', seconds = '3', length = '60', flows = '1', mac = 'ff:ff:ff:ff:ff:ff'] =
+  process.argv.slice(2);
 pinThread(0);
 const clock = new SystemClock();
 const core = createArena({ module: loadCoreModule(), sizeMb: 64, shared: true, seed: 1, threadName: 'main' });
@@ -22,7 +23,34 @@ const list = core.x.alloc(4 * 32) >>> 0;
 for (let i = 0; i < 32; i++) {
   const bytes = new Uint8Array(Number(length));
   bytes.set(mac.split(':').map((part) => parseInt(part, 16)));
-  bytes.set([...netdev.mac, 0x08, 0x00, 0x45, 0, 0, bytes.length - 14, 0, 0, 0, 0, 64, 17, 0, 0, 10, 77, 0, 1, 10, 77, 0, 2], 6);
+  bytes.set(
+    [
+      ...netdev.mac,
+      0x08,
+      0x00,
+      0x45,
+      0,
+      0,
+      bytes.length - 14,
+      0,
+      0,
+      0,
+      0,
+      64,
+      17,
+      0,
+      0,
+      10,
+      77,
+      0,
+      1,
+      10,
+      77,
+      0,
+      2,
+    ],
+    6,
+  );
   const packet = core.x.portFrameAlloc(bytes.length) >>> 0;
   core.u8.set(bytes, packetData(core.dv, packet));
   core.dv.setUint16(packetData(core.dv, packet) + 34, 1000 + (i % Number(flows)));

@@ -9,4 +9,8 @@ const run = (command, args, cwd) => {
   if (status !== 0) process.exit(status ?? 1);
 };
 run(process.execPath, [join(root, 'scripts', 'build.mjs'), '--wasm'], root);
-run(join(root, 'node_modules', '.bin', 'tsx'), [join(root, 'bench', 'main.ts'), ...process.argv.slice(2)], process.cwd());
+run(
+  join(root, 'node_modules', '.bin', 'tsx'),
+  [join(root, 'bench', 'main.ts'), ...process.argv.slice(2)],
+  process.cwd(),
+);

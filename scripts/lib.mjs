@@ -19,7 +19,9 @@ export function run(command, args, options = {}) {
 
 /** `npm ci` unless node_modules was installed from this very lock file. */
 export function ensurePackages() {
-  const want = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const want = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(root, 'node_modules', '.megaflow-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === want) return;
   console.error('installing npm packages ...');

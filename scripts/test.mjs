@@ -6,27 +6,42 @@ import { join } from 'node:path';
 import { ensureBuilt, root } from './lib.mjs';
 
 const packages = {
-  'ovs-vsctl': 'openvswitch-switch', ip: 'iproute2', iperf3: 'iperf3', tcpdump: 'tcpdump', tshark: 'tshark',
-  ping: 'iputils-ping', ethtool: 'ethtool', ps: 'procps', nc: 'netcat-openbsd',
+  'ovs-vsctl': 'openvswitch-switch',
+  ip: 'iproute2',
+  iperf3: 'iperf3',
+  tcpdump: 'tcpdump',
+  tshark: 'tshark',
+  ping: 'iputils-ping',
+  ethtool: 'ethtool',
+  ps: 'procps',
+  nc: 'netcat-openbsd',
 };
-const has = (tool) => ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'].some((d) => existsSync(join(d, tool)));
+const has = (tool) =>
+  ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'].some((d) => existsSync(join(d, tool)));
 const hasOsKen = () => existsSync('/usr/lib/python3/dist-packages/os_ken');
 
 function ensureDebianPackages() {
-  const missing = Object.entries(packages).filter(([tool]) => !has(tool)).map(([, p]) => p);
+  const missing = Object.entries(packages)
+    .filter(([tool]) => !has(tool))
+    .map(([, p]) => p);
   if (!hasOsKen()) missing.push('python3-os-ken');
   if (missing.length === 0) return;
   const isRoot = process.getuid?.() === 0;
   if (!isRoot || !existsSync('/usr/bin/apt-get')) {
-    console.error(`interop tests that need ${missing.join(', ')} are skipped: ${isRoot ? 'no apt-get here' : 'not root'}`);
+    console.error(
+      `interop tests that need ${missing.join(', ')} are skipped: ${isRoot ? 'no apt-get here' : 'not root'}`,
+    );
     return;
   }
   console.error(`installing ${missing.join(', ')} for the interop tests ...`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  const apt = (args) => spawnSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
+  const apt = (args) =>
+    spawnSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
   apt(['update', '-qq']);
   if (!apt(['install', '-y', '-qq', '--no-install-recommends', ...missing])) {
-    console.error('some packages could not be installed: the tests that need them will say that they are skipped');
+    console.error(
+      'some packages could not be installed: the tests that need them will say that they are skipped',
+    );
   }
 }
 
@@ -36,7 +51,14 @@ mkdirSync(join(root, '.cache'), { recursive: true });
 const report = join(root, '.cache', 'vitest.json');
 const vitest = spawnSync(
   process.execPath,
-  [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`, ...process.argv.slice(2)],
+  [
+    join(root, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile=${report}`,
+    ...process.argv.slice(2),
+  ],
   { cwd: root, stdio: 'inherit' },
 );
 let result;
@@ -46,7 +68,9 @@ try {
   console.error(`vitest left no report: ${cause.message}`);
   process.exit(1);
 }
-const failed = result.numFailedTests + (result.numFailedTestSuites > 0 && result.numFailedTests === 0 ? result.numFailedTestSuites : 0);
+const failed =
+  result.numFailedTests +
+  (result.numFailedTestSuites > 0 && result.numFailedTests === 0 ? result.numFailedTestSuites : 0);
 const skipped = result.numPendingTests + (result.numTodoTests ?? 0);
 console.log(`${result.numPassedTests} passed, ${failed} failed, ${skipped} skipped`);
 process.exit(vitest.status === 0 && result.numPassedTests > 0 ? 0 : 1);

@@ -22,7 +22,13 @@ class Bench {
   readonly #writer: OdpActionWriter;
 
   constructor(emcInverse: number) {
-    this.core = createArena({ module: loadCoreModule(), sizeMb: 512, shared: true, seed: 1, threadName: 'bench' });
+    this.core = createArena({
+      module: loadCoreModule(),
+      sizeMb: 512,
+      shared: true,
+      seed: 1,
+      threadName: 'bench',
+    });
     this.core.x.threadOnline();
     this.pmd = this.core.x.pmdCreate(0) >>> 0;
     this.core.x.pmdSetEmcInsertInvProb(this.pmd, emcInverse);
@@ -83,7 +89,11 @@ const l2Mask = (mask: Uint8Array): void => {
 /** Flow i of a set: addresses differ, so that each flow needs its own megaflow. */
 function flowFrame(i: number, subtable: number): Uint8Array {
   const src = [2, 0, subtable, (i >>> 16) & 255, (i >>> 8) & 255, i & 255];
-  return ethernet(0x0800, ipv4(17, udp(1024 + (i & 0x3fff), 53, 18), { src: 0x0a000000 + i, tos: subtable << 2 }), { src });
+  return ethernet(
+    0x0800,
+    ipv4(17, udp(1024 + (i & 0x3fff), 53, 18), { src: 0x0a000000 + i, tos: subtable << 2 }),
+    { src },
+  );
 }
 
 /** Mask s of a set: the exact DSCP, addresses, and a prefix of nw_dst that makes each mask different. */
@@ -93,14 +103,20 @@ const numberedMask =
     l2Mask(mask);
     mask[KeyLayout.nwTos] = 0xfc;
     mask.fill(0xff, KeyLayout.nwSrc, KeyLayout.nwDst);
-    new DataView(mask.buffer, mask.byteOffset).setUint32(KeyLayout.nwDst, (0xffffffff << (31 - subtable)) >>> 0);
+    new DataView(mask.buffer, mask.byteOffset).setUint32(
+      KeyLayout.nwDst,
+      (0xffffffff << (31 - subtable)) >>> 0,
+    );
   };
 
 function emcHit(flows: number): Benchmark {
   const bench = new Bench(1);
   const frames = Array.from({ length: flows }, (_, i) => flowFrame(i, 0));
   for (const frame of frames) bench.install(frame, l2Mask, outputOne);
-  const many = Array.from({ length: Math.max(BURST, flows) }, (_, i) => frames[i % flows] ?? new Uint8Array(0));
+  const many = Array.from(
+    { length: Math.max(BURST, flows) },
+    (_, i) => frames[i % flows] ?? new Uint8Array(0),
+  );
   return { name: `EMC hit, ${String(flows)} flows, output`, unit: 'ns/packet', ...bench.sender(many) };
 }
 
@@ -114,7 +130,11 @@ function dpclsHit(flows: number, subtables: number): Benchmark {
   const sent = Math.min(flows - (flows % BURST), 8192);
   const random = new SeededRandom(1);
   const order = Array.from({ length: sent }, () => frames[random.u32() % flows] ?? new Uint8Array(0));
-  return { name: `dpcls hit, ${String(flows)} flows, ${String(subtables)} subtables`, unit: 'ns/packet', ...bench.sender(order) };
+  return {
+    name: `dpcls hit, ${String(flows)} flows, ${String(subtables)} subtables`,
+    unit: 'ns/packet',
+    ...bench.sender(order),
+  };
 }
 
 function extraction(name: string, frame: Uint8Array): Benchmark {
@@ -155,22 +175,25 @@ export const benchmarks: readonly BenchmarkFactory[] = [
   ...[1, 10, 30].flatMap((subtables) => [1000, 100000].map((flows) => () => dpclsHit(flows, subtables))),
   () => action('drop', () => undefined),
   () => action('output', outputOne),
-  () => action('output to 8 ports', (w) => {
-    for (let port = 2; port < 10; port++) w.output(port);
-  }),
-  () => action('set nw_src and ttl, output', (w) => {
-    w.setMasked(OvsKeyAttr.ipv4, ipv4Key, ipv4Mask);
-    w.output(2);
-  }),
-  () => action('push_vlan, pop_vlan, output', (w) => {
-    w.pushVlan(0x8100, 5);
-    w.popVlan();
-    w.output(2);
-  }),
-  () => action('output, push_vlan, output (copy)', (w) => {
-    w.output(2);
-    w.pushVlan(0x8100, 5);
-    w.output(3);
-  }),
+  () =>
+    action('output to 8 ports', (w) => {
+      for (let port = 2; port < 10; port++) w.output(port);
+    }),
+  () =>
+    action('set nw_src and ttl, output', (w) => {
+      w.setMasked(OvsKeyAttr.ipv4, ipv4Key, ipv4Mask);
+      w.output(2);
+    }),
+  () =>
+    action('push_vlan, pop_vlan, output', (w) => {
+      w.pushVlan(0x8100, 5);
+      w.popVlan();
+      w.output(2);
+    }),
+  () =>
+    action('output, push_vlan, output (copy)', (w) => {
+      w.output(2);
+      w.pushVlan(0x8100, 5);
+      w.output(3);
+    }),
 ];
-

@@ -74,7 +74,8 @@ function parse(argv: readonly string[]): Settings | null {
   for (const { name, value } of options) {
     if (name === 'target') settings.target = value ?? '';
     else if (name === 'format') {
-      if (value !== 'json' && value !== 'text') throw new OvsError('EINVAL', `value "${value ?? ''}" on -f or --format is invalid`);
+      if (value !== 'json' && value !== 'text')
+        throw new OvsError('EINVAL', `value "${value ?? ''}" on -f or --format is invalid`);
       settings.isJson = value === 'json';
     } else if (name === 'pretty') settings.isPretty = true;
     else if (name === 'timeout') startTimeout(value ?? '');
@@ -82,9 +83,11 @@ function parse(argv: readonly string[]): Settings | null {
     else if (name === 'execute') throw new OvsError('EINVAL', '-e is no longer supported');
     else if (name === 'help') return print(help);
     else if (name === 'version') return print(`${versionText(program)}\n`);
-    else if (name === 'option') return print(specs.map((s) => `--${s.name}${s.arg === 'required' ? '=' : ''}\n`).join(''));
+    else if (name === 'option')
+      return print(specs.map((s) => `--${s.name}${s.arg === 'required' ? '=' : ''}\n`).join(''));
   }
-  if (rest.length === 0) throw new OvsError('EINVAL', 'at least one non-option argument is required (use --help for help)');
+  if (rest.length === 0)
+    throw new OvsError('EINVAL', 'at least one non-option argument is required (use --help for help)');
   return settings;
 }
 
@@ -110,7 +113,9 @@ async function ask(settings: Settings): Promise<number> {
       process.stdout.write(show(result, settings));
       return 0;
     }
-    process.stderr.write(`${typeof result === 'string' ? result : formatJson(result)}${program}: ${settings.target}: server returned an error\n`);
+    process.stderr.write(
+      `${typeof result === 'string' ? result : formatJson(result)}${program}: ${settings.target}: server returned an error\n`,
+    );
     return 2;
   } finally {
     client.close();

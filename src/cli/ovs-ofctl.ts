@@ -4,6 +4,7 @@ import { initVlog } from '../sys/vlog-sink.ts';
 import { UsageError } from '../util/errors.ts';
 import * as flow from './ofctl/flow-commands.ts';
 import { helpText } from './ofctl/help.ts';
+import * as mon from './ofctl/monitor.ts';
 import { parseOptions } from './ofctl/options.ts';
 import { ExitError, Session } from './ofctl/session.ts';
 import * as sw from './ofctl/switch-commands.ts';
@@ -14,8 +15,8 @@ type Run = (s: Session, args: readonly string[]) => Promise<void>;
 /** Name: least and most arguments, and what it does. */
 const commands: Readonly<Record<string, readonly [min: number, max: number, run: Run]>> = {
   show: [1, 1, sw.show],
-  monitor: [1, 3, sw.monitor],
-  snoop: [1, 1, sw.snoop],
+  monitor: [1, 3, mon.monitor],
+  snoop: [1, 1, mon.snoop],
   'dump-desc': [1, 1, sw.dumpDesc],
   'dump-tables': [1, 1, sw.dumpTables],
   'dump-table-features': [1, 1, sw.dumpTableFeatures],

@@ -81,7 +81,8 @@ function applyOptions(line: CommandLine, output: Output): Settings | null {
     else if (name === 'commands') return print(commandList());
     else if (name === 'options') return print(optionList());
   }
-  if (line.invocations.length === 0) throw new OvsError('EINVAL', 'missing command name (use --help for help)');
+  if (line.invocations.length === 0)
+    throw new OvsError('EINVAL', 'missing command name (use --help for help)');
   const timeout = given.get('timeout') ?? process.env['OVS_CTL_TIMEOUT'];
   if (typeof timeout === 'string') startTimeout(timeout);
   return {
@@ -130,7 +131,10 @@ async function run(line: CommandLine, settings: Settings, argv: readonly string[
       await idl.ready();
     } catch (error) {
       const what = idl.lastError === '' && error instanceof Error ? error.message : idl.lastError;
-      throw new OvsError('EIO', `${settings.db}: database connection failed (${what === '' ? 'End of file' : what})`);
+      throw new OvsError(
+        'EIO',
+        `${settings.db}: database connection failed (${what === '' ? 'End of file' : what})`,
+      );
     }
     for (;;) {
       const { seqno } = idl;
@@ -144,7 +148,12 @@ async function run(line: CommandLine, settings: Settings, argv: readonly string[
 }
 
 /** Runs all commands once. @returns the exit status, or null to try again after a change. */
-async function attempt(idl: Idl, line: CommandLine, settings: Settings, argv: readonly string[]): Promise<number | null> {
+async function attempt(
+  idl: Idl,
+  line: CommandLine,
+  settings: Settings,
+  argv: readonly string[],
+): Promise<number | null> {
   const context = new Context(idl);
   const { transaction } = context;
   transaction.isDryRun = settings.isDryRun;
@@ -152,7 +161,8 @@ async function attempt(idl: Idl, line: CommandLine, settings: Settings, argv: re
   transaction.comment(`ovs-vsctl (invoked by ${parentName()}): ${escapeArguments([program, ...argv])}`);
   const outputs: CommandOutput[] = [];
   try {
-    for (const invocation of line.invocations) outputs.push(commands[invocation.name]?.run(context, invocation));
+    for (const invocation of line.invocations)
+      outputs.push(commands[invocation.name]?.run(context, invocation));
   } catch (error) {
     if (error instanceof TryAgain) return null;
     throw error;
@@ -164,7 +174,8 @@ async function attempt(idl: Idl, line: CommandLine, settings: Settings, argv: re
   if (status === 'error') throw new OvsError('EIO', `transaction error: ${transactionError(context)}`);
   for (const warning of context.warnings) log.warn(warning);
   settings.output.out(outputs.map((output) => render(output, context, settings)).join(''));
-  if (settings.mustWait && status === 'success' && !settings.isDryRun) await waitForSwitch(context, settings.output);
+  if (settings.mustWait && status === 'success' && !settings.isDryRun)
+    await waitForSwitch(context, settings.output);
   return 0;
 }
 
@@ -180,10 +191,15 @@ function transactionError(context: Context): string {
 function checkSymbols(context: Context): void {
   for (const [name, symbol] of context.symbols) {
     if (!symbol.isCreated) {
-      throw new OvsError('EINVAL', `row id "@${name}" is referenced but never created (e.g. with "-- --id=@${name} create ...")`);
+      throw new OvsError(
+        'EINVAL',
+        `row id "@${name}" is referenced but never created (e.g. with "-- --id=@${name} create ...")`,
+      );
     }
     if (!symbol.isStrongRef) {
-      context.warn(`row id "@${name}" was created but no reference to it was inserted, so it will not actually appear in the database`);
+      context.warn(
+        `row id "@${name}" was created but no reference to it was inserted, so it will not actually appear in the database`,
+      );
     }
   }
 }

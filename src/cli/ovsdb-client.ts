@@ -1,5 +1,16 @@
 /** ovsdb-client: talks to a database server (ovsdb-client(1)). */
-import { JsonRpcConnection, OVSDB_PORT, connectStream, formatJson, formatJsonPretty, isJsonArray, isJsonObject, parseJson, parseTarget, strerror } from '../stream/index.ts';
+import {
+  JsonRpcConnection,
+  OVSDB_PORT,
+  connectStream,
+  formatJson,
+  formatJsonPretty,
+  isJsonArray,
+  isJsonObject,
+  parseJson,
+  parseTarget,
+  strerror,
+} from '../stream/index.ts';
 import type { Json, JsonRpcMessage } from '../stream/index.ts';
 import { vlogUsage } from '../sys/daemon.ts';
 import { ovsRundir } from '../sys/dirs.ts';
@@ -76,7 +87,10 @@ class Client {
     connection.start({
       onMessage: (message) => this.#onMessage(message),
       onClose: (error) => {
-        const lost = new OvsError('EIO', `${server}: receive failed (${error === null ? 'End of file' : strerror(error.code)})`);
+        const lost = new OvsError(
+          'EIO',
+          `${server}: receive failed (${error === null ? 'End of file' : strerror(error.code)})`,
+        );
         for (const { reject } of this.#replies.values()) reject(lost);
         this.onLost(lost);
       },
@@ -101,7 +115,12 @@ class Client {
       const id = this.#connection.request(method, params);
       this.#replies.set(id, {
         resolve,
-        reject: (error) => reject(error.code === 'EPROTO' ? new OvsError('EPROTO', `${what} returned error: ${error.message}`) : error),
+        reject: (error) =>
+          reject(
+            error.code === 'EPROTO'
+              ? new OvsError('EPROTO', `${what} returned error: ${error.message}`)
+              : error,
+          ),
       });
     });
   }
@@ -130,7 +149,8 @@ async function schemaOf(client: Client, database: string): Promise<DatabaseSchem
 async function takeDatabase({ client, args }: Run): Promise<{ database: string; rest: readonly string[] }> {
   const known = await client.call('list_dbs', [], 'list-dbs');
   const [first] = args;
-  if (first !== undefined && isJsonArray(known) && known.includes(first)) return { database: first, rest: args.slice(1) };
+  if (first !== undefined && isJsonArray(known) && known.includes(first))
+    return { database: first, rest: args.slice(1) };
   return { database: 'Open_vSwitch', rest: args };
 }
 
@@ -151,21 +171,31 @@ function tableNamed(schema: DatabaseSchema, name: string): TableSchema {
 }
 
 function ownColumns(table: TableSchema, isUuidShown: boolean): ColumnSchema[] {
-  const columns = [...table.columns.values()].filter((c) => c.name !== '_version' && (isUuidShown || c.name !== '_uuid'));
+  const columns = [...table.columns.values()].filter(
+    (c) => c.name !== '_version' && (isUuidShown || c.name !== '_uuid'),
+  );
   return columns.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 const commands: Readonly<Record<string, Command>> = {
   'list-dbs': async ({ client }) => {
     const names = await client.call('list_dbs', [], 'list-dbs');
-    return isJsonArray(names) ? names.map(String).sort().map((name) => `${name}\n`).join('') : '';
+    return isJsonArray(names)
+      ? names
+          .map(String)
+          .sort()
+          .map((name) => `${name}\n`)
+          .join('')
+      : '';
   },
   'get-schema': async (run) => {
     const schema = await schemaOf(run.client, await databaseOnly(run, 'get-schema'));
     return json(schemaToJson(schema), run.style);
   },
-  'get-schema-version': async (run) => `${(await schemaOf(run.client, await databaseOnly(run, 'get-schema-version'))).version}\n`,
-  'get-schema-cksum': async (run) => `${(await schemaOf(run.client, await databaseOnly(run, 'get-schema-cksum'))).cksum}\n`,
+  'get-schema-version': async (run) =>
+    `${(await schemaOf(run.client, await databaseOnly(run, 'get-schema-version'))).version}\n`,
+  'get-schema-cksum': async (run) =>
+    `${(await schemaOf(run.client, await databaseOnly(run, 'get-schema-cksum'))).cksum}\n`,
   'list-tables': async (run) => {
     const schema = await schemaOf(run.client, await databaseOnly(run, 'list-tables'));
     return run.style.print({ headings: ['Table'], rows: [...schema.tables.keys()].map((name) => [name]) });
@@ -176,7 +206,11 @@ const commands: Readonly<Record<string, Command>> = {
     const [name] = rest;
     const tables = name === undefined ? [...schema.tables.values()] : [tableNamed(schema, name)];
     const rows = tables.flatMap((table) =>
-      [...table.columns.values()].map((c) => [...(name === undefined ? [table.name] : []), c.name, formatJson(columnTypeToJson(c.type), true)]),
+      [...table.columns.values()].map((c) => [
+        ...(name === undefined ? [table.name] : []),
+        c.name,
+        formatJson(columnTypeToJson(c.type), true),
+      ]),
     );
     return run.style.print({ headings: [...(name === undefined ? ['Table'] : []), 'Column', 'Type'], rows });
   },
@@ -188,7 +222,8 @@ const commands: Readonly<Record<string, Command>> = {
 
 async function transact({ client, args, style }: Run, isQuery: boolean): Promise<string> {
   const request = parseJson(args.at(-1) ?? '');
-  if (!isJsonArray(request) || typeof request[0] !== 'string') throw new UsageError('not a valid OVSDB query');
+  if (!isJsonArray(request) || typeof request[0] !== 'string')
+    throw new UsageError('not a valid OVSDB query');
   if (!isQuery) return json(await client.call('transact', request, 'transaction'), style);
   // An abort at the end keeps the results of what came before and changes nothing.
   const results = await client.call('transact', [...request, { op: 'abort' }], 'transaction');
@@ -203,7 +238,10 @@ async function dump(run: Run): Promise<string> {
   const { database, rest } = await takeDatabase(run);
   const schema = await schemaOf(client, database);
   const [tableName, ...columnNames] = rest;
-  const tables = tableName === undefined ? [...schema.tables.values()].sort((a, b) => (a.name < b.name ? -1 : 1)) : [tableNamed(schema, tableName)];
+  const tables =
+    tableName === undefined
+      ? [...schema.tables.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+      : [tableNamed(schema, tableName)];
   const columnsOf = (table: TableSchema): ColumnSchema[] => {
     if (columnNames.length === 0) return ownColumns(table, true);
     const wanted = columnNames.map((name) => {
@@ -213,7 +251,12 @@ async function dump(run: Run): Promise<string> {
     });
     return wanted.sort((a, b) => (a.name < b.name ? -1 : 1));
   };
-  const operations = tables.map((table) => ({ op: 'select', table: table.name, where: [], columns: columnsOf(table).map((c) => c.name) }));
+  const operations = tables.map((table) => ({
+    op: 'select',
+    table: table.name,
+    where: [],
+    columns: columnsOf(table).map((c) => c.name),
+  }));
   const results = await client.call('transact', [database, ...operations], 'transaction');
   let out = '';
   tables.forEach((table, i) => {
@@ -221,7 +264,10 @@ async function dump(run: Run): Promise<string> {
     const rowsJson = isJsonObject(result) ? result['rows'] : undefined;
     const columns = columnsOf(table);
     const rows = (isJsonArray(rowsJson) ? rowsJson : []).map((row) =>
-      columns.map((c) => ({ type: c.type, datum: datumFromJson(c.type, isJsonObject(row) ? (row[c.name] ?? null) : null, { isUnchecked: true }) })),
+      columns.map((c) => ({
+        type: c.type,
+        datum: datumFromJson(c.type, isJsonObject(row) ? (row[c.name] ?? null) : null, { isUnchecked: true }),
+      })),
     );
     rows.sort((a, b) => {
       for (let x = 0; x < columns.length; x++) {
@@ -275,9 +321,15 @@ async function monitor(run: Run): Promise<undefined> {
 }
 
 /** `COLUMN,...` with `!initial`, `!insert`, `!delete`, `!modify` among them. */
-function monitorRequests(table: TableSchema, groups: readonly string[]): { columns: ColumnSchema[]; requests: Json } {
+function monitorRequests(
+  table: TableSchema,
+  groups: readonly string[],
+): { columns: ColumnSchema[]; requests: Json } {
   if (groups.length === 0) {
-    const columns = [...ownColumns(table, false), ...[...table.columns.values()].filter((c) => c.name === '_version')];
+    const columns = [
+      ...ownColumns(table, false),
+      ...[...table.columns.values()].filter((c) => c.name === '_version'),
+    ];
     return { columns, requests: [{ columns: columns.map((c) => c.name) }] };
   }
   const columns: ColumnSchema[] = [];
@@ -289,7 +341,10 @@ function monitorRequests(table: TableSchema, groups: readonly string[]): { colum
       if (word.startsWith('!')) select[word.slice(1)] = false;
       else {
         const column = table.columns.get(word);
-        if (column === undefined) throw new UsageError(`table "${table.name}" in Open_vSwitch does not have a column named "${word}"`);
+        if (column === undefined)
+          throw new UsageError(
+            `table "${table.name}" in Open_vSwitch does not have a column named "${word}"`,
+          );
         columns.push(column);
         names.push(word);
       }
@@ -299,7 +354,12 @@ function monitorRequests(table: TableSchema, groups: readonly string[]): { colum
   return { columns, requests };
 }
 
-function updateRows(uuid: string, update: Json, columns: readonly ColumnSchema[], isInitial: boolean): Cell[][] {
+function updateRows(
+  uuid: string,
+  update: Json,
+  columns: readonly ColumnSchema[],
+  isInitial: boolean,
+): Cell[][] {
   if (!isJsonObject(update)) return [];
   const { old, new: fresh } = update;
   const cells = (action: string, id: string, row: Json | undefined): Cell[] => [
@@ -307,7 +367,9 @@ function updateRows(uuid: string, update: Json, columns: readonly ColumnSchema[]
     action,
     ...columns.map((c): Cell => {
       const value = isJsonObject(row) ? row[c.name] : undefined;
-      return value === undefined ? '' : { type: c.type, datum: datumFromJson(c.type, value, { isUnchecked: true }) };
+      return value === undefined
+        ? ''
+        : { type: c.type, datum: datumFromJson(c.type, value, { isUnchecked: true }) };
     }),
   ];
   if (old === undefined) return [cells(isInitial ? 'initial' : 'insert', uuid, fresh)];

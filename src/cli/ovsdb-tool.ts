@@ -79,7 +79,9 @@ async function transact(args: readonly string[], isReadOnly: boolean): Promise<s
       });
     });
     const [, ...last] = [...results].reverse();
-    const isWhole = results.length === operations.length + 1 && results.every((r) => !isJsonObject(r) || r['error'] === undefined);
+    const isWhole =
+      results.length === operations.length + 1 &&
+      results.every((r) => !isJsonObject(r) || r['error'] === undefined);
     return `${formatJson(isWhole ? last.reverse() : results, true)}\n`;
   } finally {
     storage.close();
@@ -157,8 +159,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (name === undefined) throw new UsageError('missing command name; use --help for help');
     const command = commands[name];
     if (command === undefined) throw new UsageError(`unknown command '${name}'; use --help for help`);
-    if (args.length < command.minArgs) throw new UsageError(`'${name}' command requires at least ${command.minArgs} arguments`);
-    if (args.length > command.maxArgs) throw new UsageError(`'${name}' command takes at most ${command.maxArgs} arguments`);
+    if (args.length < command.minArgs)
+      throw new UsageError(`'${name}' command requires at least ${command.minArgs} arguments`);
+    if (args.length > command.maxArgs)
+      throw new UsageError(`'${name}' command takes at most ${command.maxArgs} arguments`);
     process.stdout.write(await command.run(args, verbosity));
     return 0;
   } catch (error) {

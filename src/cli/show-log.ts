@@ -32,8 +32,14 @@ export function showLog(path: string, verbosity: number): string {
   }
 }
 
-function recordText(schema: DatabaseSchema | undefined, record: Json, verbosity: number, names: Map<string, string>): string {
-  if (!isJsonObject(record) || schema === undefined) throw new OvsdbError('syntax error', 'object expected', record);
+function recordText(
+  schema: DatabaseSchema | undefined,
+  record: Json,
+  verbosity: number,
+  names: Map<string, string>,
+): string {
+  if (!isJsonObject(record) || schema === undefined)
+    throw new OvsdbError('syntax error', 'object expected', record);
   let out = '';
   const { _date: date, _comment: comment, _is_diff: isDiff } = record;
   if (typeof date === 'number') out += ` ${dateText(date)}`;
@@ -43,7 +49,8 @@ function recordText(schema: DatabaseSchema | undefined, record: Json, verbosity:
   for (const [tableName, rows] of Object.entries(record)) {
     const table = schema.tables.get(tableName);
     if (tableName.startsWith('_') || table === undefined || !isJsonObject(rows)) continue;
-    for (const [uuid, row] of Object.entries(rows)) out += rowText(table, uuid, row, isDiff === true, verbosity, names);
+    for (const [uuid, row] of Object.entries(rows))
+      out += rowText(table, uuid, row, isDiff === true, verbosity, names);
   }
   return out;
 }
@@ -60,7 +67,8 @@ function rowText(
   const old = names.get(uuid);
   const name = isJsonObject(row) && typeof row['name'] === 'string' ? `"${row['name']}"` : undefined;
   let out = `  table ${table.name}`;
-  if (old === undefined) out += ` insert row${name === undefined ? '' : ` ${name}`} ${name === undefined ? short : `(${short})`}:\n`;
+  if (old === undefined)
+    out += ` insert row${name === undefined ? '' : ` ${name}`} ${name === undefined ? short : `(${short})`}:\n`;
   else out += ` row ${old} (${short})${isDiff ? ' diff' : ''}:\n`;
   if (row === null) {
     names.delete(uuid);

@@ -39,7 +39,13 @@ export class TableStyle {
   takeOption(name: string, value: string | null): boolean {
     switch (name) {
       case 'format':
-        if (value !== 'table' && value !== 'list' && value !== 'html' && value !== 'csv' && value !== 'json') {
+        if (
+          value !== 'table' &&
+          value !== 'list' &&
+          value !== 'html' &&
+          value !== 'csv' &&
+          value !== 'json'
+        ) {
           throw new UsageError(`unknown output format "${value ?? ''}"`);
         }
         this.format = value;
@@ -72,7 +78,9 @@ export class TableStyle {
   #cell(cell: Cell): string {
     if (typeof cell === 'string') return this.cells === 'json' ? JSON.stringify(cell) : cell;
     if (this.cells === 'json') return formatJson(datumToJson(cell.type, cell.datum, atomToJson));
-    return this.cells === 'bare' ? formatDatumBare(cell.type, cell.datum) : formatDatum(cell.type, cell.datum);
+    return this.cells === 'bare'
+      ? formatDatumBare(cell.type, cell.datum)
+      : formatDatum(cell.type, cell.datum);
   }
 
   /** The text of one table; tables after the first are set apart by an empty line. */
@@ -95,11 +103,16 @@ export class TableStyle {
   #table(table: TextTable, gap: string): string {
     const rows = table.rows.map((row) => row.map((cell) => this.#cell(cell)));
     const widths = table.headings.map((heading, x) => {
-      const width = Math.max(this.hasHeadings ? heading.length : 0, ...rows.map((row) => row[x]?.length ?? 0));
+      const width = Math.max(
+        this.hasHeadings ? heading.length : 0,
+        ...rows.map((row) => row[x]?.length ?? 0),
+      );
       return this.maxColumnWidth > 0 ? Math.min(width, this.maxColumnWidth) : width;
     });
     const line = (cells: readonly string[]): string => {
-      const padded = cells.map((cell, x) => (x === cells.length - 1 ? cell.slice(0, widths[x]) : cell.slice(0, widths[x]).padEnd(widths[x] ?? 0)));
+      const padded = cells.map((cell, x) =>
+        x === cells.length - 1 ? cell.slice(0, widths[x]) : cell.slice(0, widths[x]).padEnd(widths[x] ?? 0),
+      );
       return `${padded.join(' ')}\n`;
     };
     let out = gap;
@@ -118,7 +131,12 @@ export class TableStyle {
       out +
       table.rows
         .map((row) =>
-          row.map((cell, x) => `${this.hasHeadings ? `${(table.headings[x] ?? '').padEnd(20)}: ` : ''}${this.#cell(cell)}\n`).join(''),
+          row
+            .map(
+              (cell, x) =>
+                `${this.hasHeadings ? `${(table.headings[x] ?? '').padEnd(20)}: ` : ''}${this.#cell(cell)}\n`,
+            )
+            .join(''),
         )
         .join('\n')
     );
@@ -129,7 +147,9 @@ export class TableStyle {
     let out = gap;
     if (table.caption !== undefined) out += `${table.caption}\n`;
     if (this.hasHeadings) out += `${table.headings.map(quote).join(',')}\n`;
-    return out + table.rows.map((row) => `${row.map((cell) => quote(this.#cell(cell))).join(',')}\n`).join('');
+    return (
+      out + table.rows.map((row) => `${row.map((cell) => quote(this.#cell(cell))).join(',')}\n`).join('')
+    );
   }
 
   #html(table: TextTable): string {
@@ -149,7 +169,9 @@ export class TableStyle {
   #json(table: TextTable): string {
     const json: Json = {
       ...(table.caption === undefined ? {} : { caption: table.caption }),
-      data: table.rows.map((row) => row.map((cell) => (typeof cell === 'string' ? cell : datumToJson(cell.type, cell.datum)))),
+      data: table.rows.map((row) =>
+        row.map((cell) => (typeof cell === 'string' ? cell : datumToJson(cell.type, cell.datum))),
+      ),
       headings: table.headings,
     };
     return `${this.isPretty ? formatJsonPretty(json) : formatJson(json, true)}\n`;

@@ -19,7 +19,11 @@ const pmdLayout = {
     lock: { at: 0, type: 'u32', doc: 'Writer lock: megaflows, subtables, directory.' },
     id: { at: 4, type: 'u32', doc: 'Core id, 0x7fffffff for the main thread (NON_PMD_CORE_ID).' },
     ports: { at: 12, type: 'ptr', doc: 'u32[1024]: head of the port records of each (port & 1023).' },
-    emcInsertMin: { at: 16, type: 'u32', doc: 'An EMC entry is inserted if a random u32 is at most this; 0 = never.' },
+    emcInsertMin: {
+      at: 16,
+      type: 'u32',
+      doc: 'An EMC entry is inserted if a random u32 is at most this; 0 = never.',
+    },
     emc: { at: 20, type: 'ptr', doc: 'EMC entry headers, 16 bytes each: megaflow, present, hash, -.' },
     emcKeys: { at: 24, type: 'ptr', doc: 'EMC keys, 256 bytes each: the first four present blocks.' },
     random: { at: 28, type: 'u32', doc: 'State of the xorshift generator.' },
@@ -35,7 +39,11 @@ const pmdLayout = {
     keys: { at: 64, type: 'ptr', doc: 'Scratch keys, 768 bytes each.' },
     keyStale: { at: 68, type: 'ptr', doc: 'u32 for each scratch key: blocks that are not zero.' },
     keysUsed: { at: 72, type: 'u32', doc: 'Scratch keys taken in this burst.' },
-    batches: { at: 76, type: 'ptr', doc: 'Batches of 160 bytes: megaflow, count, bytes, tcpFlags, packets[32].' },
+    batches: {
+      at: 76,
+      type: 'ptr',
+      doc: 'Batches of 160 bytes: megaflow, count, bytes, tcpFlags, packets[32].',
+    },
     clones: { at: 80, type: 'ptr', doc: 'Bump arena for copied descriptors and frames.' },
     clonesUsed: { at: 84, type: 'u32', doc: 'Bytes of clones taken.' },
     clonesSize: { at: 88, type: 'u32', doc: 'Bytes of clones.' },
@@ -55,9 +63,17 @@ const pmdLayout = {
     subtableCount: { at: 152, type: 'u32', doc: 'Subtables of all ports.' },
     maskScratch: { at: 164, type: 'ptr', doc: 'A mask in the making, under the lock.' },
     sweep: { at: 168, type: 'u32', doc: 'Next EMC entry to look at for dead megaflows.' },
-    pending: { at: 176, type: 'ptr', doc: 'Packets on their way through the subtables: u32[32] each of keys, packets left; u64[32] entries; u32[32] each of hashes, packets.' },
+    pending: {
+      at: 176,
+      type: 'ptr',
+      doc: 'Packets on their way through the subtables: u32[32] each of keys, packets left; u64[32] entries; u32[32] each of hashes, packets.',
+    },
     batchCount: { at: 172, type: 'u32', doc: 'Batches of the running pass.' },
-    buckets: { at: 156, type: 'ptr', doc: 'u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid.' },
+    buckets: {
+      at: 156,
+      type: 'ptr',
+      doc: 'u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid.',
+    },
     bucketCount: { at: 160, type: 'u32', doc: 'A power of two.' },
     // pmd-stats-show.
     rxPackets: { at: 192, type: 'f64', doc: 'packets received' },
@@ -77,7 +93,11 @@ const pmdLayout = {
     dropLockError: { at: 336, type: 'f64', doc: 'datapath_drop_lock_error' },
     dropUserspaceActionError: { at: 344, type: 'f64', doc: 'datapath_drop_userspace_action_error' },
     dropRecircError: { at: 352, type: 'f64', doc: 'datapath_drop_recirc_error' },
-    dropInvalidPort: { at: 360, type: 'f64', doc: 'datapath_drop_invalid_port (counted by the thread that has no such port)' },
+    dropInvalidPort: {
+      at: 360,
+      type: 'f64',
+      doc: 'datapath_drop_invalid_port (counted by the thread that has no such port)',
+    },
     dropSampleError: { at: 368, type: 'f64', doc: 'datapath_drop_sample_error' },
     dropNshDecapError: { at: 376, type: 'f64', doc: 'datapath_drop_nsh_decap_error' },
     dropMeter: { at: 384, type: 'f64', doc: 'datapath_drop_meter' },
@@ -85,10 +105,23 @@ const pmdLayout = {
     dropTunnelPopError: { at: 400, type: 'f64', doc: 'datapath_drop_tunnel_pop_error' },
     dropInvalidBond: { at: 408, type: 'f64', doc: 'datapath_drop_invalid_bond' },
     dropInvalidTnlPort: { at: 416, type: 'f64', doc: 'datapath_drop_invalid_tnl_port' },
-    dropInvalidAction: { at: 424, type: 'f64', doc: 'datapath_drop_invalid_action (ours: an action not known here)' },
-    dropNoBuffer: { at: 432, type: 'f64', doc: 'datapath_drop_no_buffer (ours: burst scratch memory used up)' },
+    dropInvalidAction: {
+      at: 424,
+      type: 'f64',
+      doc: 'datapath_drop_invalid_action (ours: an action not known here)',
+    },
+    dropNoBuffer: {
+      at: 432,
+      type: 'f64',
+      doc: 'datapath_drop_no_buffer (ours: burst scratch memory used up)',
+    },
     dropAction: { at: 440, type: 'f64', doc: 'Packets that met a drop action or an empty action list.' },
-    dropXlate: { at: 448, type: 'bytes', length: 128, doc: 'f64[16]: packets that met a drop action, by xlate error (drop_action_*).' },
+    dropXlate: {
+      at: 448,
+      type: 'bytes',
+      length: 128,
+      doc: 'f64[16]: packets that met a drop action, by xlate error (drop_action_*).',
+    },
   },
 } as const satisfies LayoutSpec;
 
@@ -132,7 +165,11 @@ const megaflowLayout = {
   fields: {
     // The ukey: owned by the upcall and revalidator code (any thread, under `lock`).
     lock: { at: 0, type: 'u32', doc: 'Lock of the fields below.' },
-    state: { at: 4, type: 'u32', doc: 'OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED.' },
+    state: {
+      at: 4,
+      type: 'u32',
+      doc: 'OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED.',
+    },
     createdMs: { at: 8, type: 'f64', doc: 'When it was installed.' },
     pushedPackets: { at: 16, type: 'f64', doc: 'Packets already credited to rules.' },
     pushedBytes: { at: 24, type: 'f64', doc: 'Bytes already credited.' },
@@ -149,13 +186,21 @@ const megaflowLayout = {
     user1: { at: 76, type: 'u32', doc: 'For the upcall code.' },
     user2: { at: 80, type: 'f64', doc: 'For the upcall code.' },
     user3: { at: 88, type: 'f64', doc: 'For the upcall code.' },
-    keyBlocks: { at: 148, type: 'u32', doc: 'Blocks of the key that it was made for; they follow those of the masked key.' },
+    keyBlocks: {
+      at: 148,
+      type: 'u32',
+      doc: 'Blocks of the key that it was made for; they follow those of the masked key.',
+    },
     // Set when made.
     hash: { at: 96, type: 'u32', doc: 'Hash of the masked key.' },
     subtable: { at: 100, type: 'ptr', doc: 'Its subtable, which has the mask.' },
     pmd: { at: 104, type: 'ptr', doc: 'Its pmd.' },
     slot: { at: 108, type: 'u32', doc: 'Index in pmd.flowSlots.' },
-    generation: { at: 112, type: 'u32', doc: 'Number of this megaflow in its pmd: address + generation name it for ever.' },
+    generation: {
+      at: 112,
+      type: 'u32',
+      doc: 'Number of this megaflow in its pmd: address + generation name it for ever.',
+    },
     inPort: { at: 116, type: 'u32', doc: 'Datapath port it belongs to.' },
     ufid0: { at: 120, type: 'u32', doc: 'Unique id, first word.' },
     ufid1: { at: 124, type: 'u32', doc: 'Unique id.' },
@@ -170,8 +215,16 @@ const megaflowLayout = {
     usedMs: { at: 208, type: 'f64', doc: 'Time of the last packet, 0 = never.' },
     tcpFlags: { at: 216, type: 'u32', doc: 'TCP flags seen.' },
     batch: { at: 220, type: 'u32', doc: 'Scratch: batch of the current burst.' },
-    actions: { at: 224, type: 'ptr', doc: 'Actions block: u32 length, three u32 unused, then the attributes at +16.' },
-    quick: { at: 228, type: 'u32', doc: 'Port + 1 if the actions are one output, 0 = run them; one 64-bit word with actions.' },
+    actions: {
+      at: 224,
+      type: 'ptr',
+      doc: 'Actions block: u32 length, three u32 unused, then the attributes at +16.',
+    },
+    quick: {
+      at: 228,
+      type: 'u32',
+      doc: 'Port + 1 if the actions are one output, 0 = run them; one 64-bit word with actions.',
+    },
     dead: { at: 232, type: 'u32', doc: '1 once deleted: cached references are void.' },
   },
 } as const satisfies LayoutSpec;
@@ -182,7 +235,11 @@ const subtableLayout = {
   size: 64,
   source: "megaflow; OVS 'struct dpcls_subtable'",
   fields: {
-    table: { at: 0, type: 'ptr', doc: 'Hash table: u32 slot mask, u32 used, u32 tombstones, u32 -; then u64 slots (megaflow << 32 | hash).' },
+    table: {
+      at: 0,
+      type: 'ptr',
+      doc: 'Hash table: u32 slot mask, u32 used, u32 tombstones, u32 -; then u64 slots (megaflow << 32 | hash).',
+    },
     present: { at: 4, type: 'u32', doc: 'Blocks that the mask has.' },
     words: { at: 8, type: 'u32', doc: 'Words of the mask that are not zero.' },
     wordList: { at: 12, type: 'ptr', doc: 'For each: u32 byte offset in the key, u32 mask, u64 constant.' },

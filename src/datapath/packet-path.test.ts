@@ -34,7 +34,12 @@ class Path {
   }
 
   /** Installs a megaflow that matches the given byte ranges of the frame's key. */
-  install(frame: Uint8Array, ranges: readonly (readonly [number, number])[], write: Write, nowMs = 5): number {
+  install(
+    frame: Uint8Array,
+    ranges: readonly (readonly [number, number])[],
+    write: Write,
+    nowMs = 5,
+  ): number {
     const { x, u8 } = this.core;
     u8.set(extractFlow(frame, { inPort: IN_PORT }).flow, this.key);
     u8.fill(0, this.mask, this.mask + KeyLayout.size);
@@ -112,7 +117,9 @@ describe('extraction', () => {
 
 describe('a megaflow', () => {
   it('forwards what it matches and counts packets, bytes, time and TCP flags', () => {
-    const mf = path.install(tcpFrame, l2, (w) => { w.output(7); });
+    const mf = path.install(tcpFrame, l2, (w) => {
+      w.output(7);
+    });
     expect(path.process([tcpFrame, udpFrame], 42)).toBe(0);
     expect(path.sent()).toEqual({ 7: [hex(tcpFrame), hex(udpFrame)] });
     const { dv } = path.core;
@@ -127,17 +134,25 @@ describe('a megaflow', () => {
   it('is found by key, by unique id, and expands to the key it was made for', () => {
     const { core, pmd, key, mask } = path;
     const { x, dv, u8 } = core;
-    const mf = path.install(udpFrame, [[KeyLayout.nwDst, 3]], (w) => { w.output(1); });
+    const mf = path.install(udpFrame, [[KeyLayout.nwDst, 3]], (w) => {
+      w.output(1);
+    });
     expect(x.megaflowFind(pmd, key, mask) >>> 0).toBe(mf);
     expect(x.megaflowLookup(pmd, key) >>> 0).toBe(mf);
     const ufid = [0, 4, 8, 12].map((at) => dv.getUint32(mf + MegaflowLayout.ufid0 + at, true));
     expect(x.megaflowFindUfid(pmd, ufid[0] ?? 0, ufid[1] ?? 0, ufid[2] ?? 0, ufid[3] ?? 0) >>> 0).toBe(mf);
     // Installed again it is the same one.
-    expect(path.install(udpFrame, [[KeyLayout.nwDst, 3]], (w) => { w.output(2); })).toBe(mf);
+    expect(
+      path.install(udpFrame, [[KeyLayout.nwDst, 3]], (w) => {
+        w.output(2);
+      }),
+    ).toBe(mf);
     const keyOut = allocKey(core);
     const maskOut = allocKey(core);
     x.megaflowExpand(mf, keyOut, maskOut);
-    const wantMask = new Uint8Array(KeyLayout.size).fill(0xff, 0, 8).fill(0xff, KeyLayout.nwDst, KeyLayout.nwDst + 3);
+    const wantMask = new Uint8Array(KeyLayout.size)
+      .fill(0xff, 0, 8)
+      .fill(0xff, KeyLayout.nwDst, KeyLayout.nwDst + 3);
     expect(hex(readKey(core, maskOut))).toBe(hex(wantMask));
     const flow = extractFlow(udpFrame, { inPort: IN_PORT }).flow;
     expect(hex(readKey(core, keyOut))).toBe(hex(flow));
@@ -150,7 +165,9 @@ describe('a megaflow', () => {
     core.x.pmdSetEmcInsertInvProb(pmd, 1);
     const cycle = (): void => {
       const hits = path.counter(PmdLayout.emcHits);
-      const mf = path.install(udpFrame, l2, (w) => { w.output(7); });
+      const mf = path.install(udpFrame, l2, (w) => {
+        w.output(7);
+      });
       for (let i = 0; i < 2; i++) {
         path.process([udpFrame, udpFrame]);
         path.reset();
@@ -171,8 +188,13 @@ describe('a megaflow', () => {
   });
 
   it('takes other actions at once', () => {
-    const mf = path.install(udpFrame, l2, (w) => { w.output(7); });
-    const { at, length } = path.actions((w) => { w.output(8); w.output(9); });
+    const mf = path.install(udpFrame, l2, (w) => {
+      w.output(7);
+    });
+    const { at, length } = path.actions((w) => {
+      w.output(8);
+      w.output(9);
+    });
     expect(path.core.x.megaflowSetActions(mf, at, length)).toBe(1);
     path.process([udpFrame]);
     expect(Object.keys(path.sent())).toEqual(['8', '9']);
@@ -188,16 +210,31 @@ describe('a megaflow', () => {
       path.reset();
       return path.counter(PmdLayout.subtableLookups) - before;
     };
-    path.install(tcpFrame, [[KeyLayout.nwProto, 1]], (w) => { w.output(1); });
-    path.install(tcpFrame, [[KeyLayout.tcpFlags, 2]], (w) => { w.output(1); });
-    path.install(udpFrame, [[KeyLayout.nwProto, 1], [KeyLayout.nwDst, 4]], (w) => { w.output(2); });
+    path.install(tcpFrame, [[KeyLayout.nwProto, 1]], (w) => {
+      w.output(1);
+    });
+    path.install(tcpFrame, [[KeyLayout.tcpFlags, 2]], (w) => {
+      w.output(1);
+    });
+    path.install(
+      udpFrame,
+      [
+        [KeyLayout.nwProto, 1],
+        [KeyLayout.nwDst, 4],
+      ],
+      (w) => {
+        w.output(2);
+      },
+    );
     expect(lookups()).toBe(3);
     core.x.pmdRank(pmd);
     expect(lookups()).toBe(1);
   });
 
   it('belongs to its input port', () => {
-    path.install(udpFrame, l2, (w) => { w.output(7); });
+    path.install(udpFrame, l2, (w) => {
+      w.output(7);
+    });
     const packet = new ArenaPacket(path.core);
     const batch = path.core.x.alloc(4) >>> 0;
     path.core.dv.setUint32(batch, packet.load(udpFrame, IN_PORT + 1024), true);
@@ -211,8 +248,12 @@ describe('misses', () => {
     expect(path.process([udpFrame, udpFrame, tcpFrame])).toBe(3);
     const [first = 0, second = 0, third = 0] = pmdMisses(core, pmd);
     expect(core.x.pmdRetry(pmd, first)).toBe(0);
-    const mf = path.install(udpFrame, l2, (w) => { w.output(7); });
-    const { at, length } = path.actions((w) => { w.output(7); });
+    const mf = path.install(udpFrame, l2, (w) => {
+      w.output(7);
+    });
+    const { at, length } = path.actions((w) => {
+      w.output(7);
+    });
     core.x.pmdExecute(pmd, first, at, length);
     expect(core.x.pmdRetry(pmd, second) >>> 0).toBe(mf);
     expect(core.x.pmdRetry(pmd, third) >>> 0).toBe(mf);
@@ -255,7 +296,9 @@ describe('actions', () => {
     expect(rest).toEqual([]);
     const tagged = concat(udpFrame.slice(0, 12), [0x81, 0, 0, 5], udpFrame.slice(12));
     expect(hex(packetBytes(path.core, upcall?.packet ?? 0))).toBe(hex(tagged));
-    expect(hex(readKey(path.core, upcall?.key ?? 0))).toBe(hex(extractFlow(tagged, { inPort: IN_PORT }).flow));
+    expect(hex(readKey(path.core, upcall?.key ?? 0))).toBe(
+      hex(extractFlow(tagged, { inPort: IN_PORT }).flow),
+    );
     expect(upcall?.megaflow).toBe(mf);
     expect(path.core.dv.getUint16((upcall?.attribute ?? 0) + 2, true)).toBe(2);
     expect(path.sent()).toEqual({ 1: [hex(udpFrame)] });
@@ -303,11 +346,21 @@ describe('actions', () => {
     });
     path.process([udpFrame]);
     const tagged = concat(udpFrame.slice(0, 12), [0x81, 0, 0, 1], udpFrame.slice(12));
-    expect(path.sent()).toEqual({ 1: [hex(tagged)], 2: [hex(udpFrame.slice(0, 20))], 6: [hex(udpFrame)], 3: [hex(udpFrame)] });
+    expect(path.sent()).toEqual({
+      1: [hex(tagged)],
+      2: [hex(udpFrame.slice(0, 20))],
+      6: [hex(udpFrame)],
+      3: [hex(udpFrame)],
+    });
   });
 
   it('that are unknown or malformed drop the packet, counted', () => {
-    for (const bytes of [[8, 0, 99, 0, 0, 0, 0, 0], [3, 0, 1, 0], [40, 0, 1, 0, 0, 0, 0, 0], [8, 0, 3, 0, 4, 0, 7, 0]]) {
+    for (const bytes of [
+      [8, 0, 99, 0, 0, 0, 0, 0],
+      [3, 0, 1, 0],
+      [40, 0, 1, 0, 0, 0, 0, 0],
+      [8, 0, 3, 0, 4, 0, 7, 0],
+    ]) {
       const { core, pmd } = path;
       const drops = path.counter(PmdLayout.dropInvalidAction);
       const packet = new ArenaPacket(core);
@@ -325,10 +378,43 @@ describe('actions', () => {
     const { core } = path;
     const src = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
     const cases: readonly (readonly [Uint8Array, number, Write])[] = [
-      [tcpFrame, 16, (w) => { w.setMasked(OvsKeyAttr.ipv4, Uint8Array.from([9, 8, 7, 6, 5, 4, 3, 2, 0, 0, 9, 0]), Uint8Array.from([255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 255, 0])); }],
-      [tcpFrame, 16, (w) => { w.setMasked(OvsKeyAttr.tcp, Uint8Array.from([9, 8, 7, 6]), new Uint8Array(4).fill(255)); }],
-      [udpFrame, 6, (w) => { w.pushVlan(0x8100, 5); w.setMasked(OvsKeyAttr.udp, Uint8Array.from([9, 8, 7, 6]), new Uint8Array(4).fill(255)); }],
-      [ethernet(0x86dd, ipv6(6, tcp(1, 2))), 16, (w) => { w.setMasked(OvsKeyAttr.ipv6, concat(src, new Uint8Array(24)), concat(new Uint8Array(16).fill(255), new Uint8Array(24))); }],
+      [
+        tcpFrame,
+        16,
+        (w) => {
+          w.setMasked(
+            OvsKeyAttr.ipv4,
+            Uint8Array.from([9, 8, 7, 6, 5, 4, 3, 2, 0, 0, 9, 0]),
+            Uint8Array.from([255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 255, 0]),
+          );
+        },
+      ],
+      [
+        tcpFrame,
+        16,
+        (w) => {
+          w.setMasked(OvsKeyAttr.tcp, Uint8Array.from([9, 8, 7, 6]), new Uint8Array(4).fill(255));
+        },
+      ],
+      [
+        udpFrame,
+        6,
+        (w) => {
+          w.pushVlan(0x8100, 5);
+          w.setMasked(OvsKeyAttr.udp, Uint8Array.from([9, 8, 7, 6]), new Uint8Array(4).fill(255));
+        },
+      ],
+      [
+        ethernet(0x86dd, ipv6(6, tcp(1, 2))),
+        16,
+        (w) => {
+          w.setMasked(
+            OvsKeyAttr.ipv6,
+            concat(src, new Uint8Array(24)),
+            concat(new Uint8Array(16).fill(255), new Uint8Array(24)),
+          );
+        },
+      ],
     ];
     for (const [frame, checksumOffset, write] of cases) {
       const run = (isPartial: boolean): string => {
@@ -344,14 +430,18 @@ describe('actions', () => {
           const body = packetBytes(core, p).subarray(l4);
           const want = (frame[l4 + checksumOffset] ?? 0) * 256 + (frame[l4 + checksumOffset + 1] ?? 0);
           let sum = (~want & 0xffff) + 0xffff * 2;
-          for (let i = 0; i < body.length; i += 2) sum += 0xffff - ((body[i] ?? 0) * 256 + (body[i + 1] ?? 0));
+          for (let i = 0; i < body.length; i += 2)
+            sum += 0xffff - ((body[i] ?? 0) * 256 + (body[i + 1] ?? 0));
           while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
           core.dv.setUint16(field, sum);
           core.dv.setUint8(p + PacketLayout.flags, 1);
           core.dv.setUint16(p + PacketLayout.csumStart, l4, true);
           core.dv.setUint16(p + PacketLayout.csumOffset, checksumOffset, true);
         }
-        const { at, length } = path.actions((w) => { write(w); w.output(1); });
+        const { at, length } = path.actions((w) => {
+          write(w);
+          w.output(1);
+        });
         core.x.pmdExecute(path.pmd, p, at, length);
         const out = pmdTransmits(core, path.pmd).get(1)?.[0] ?? 0;
         core.x.packetFinishChecksum(out);
@@ -390,10 +480,18 @@ describe('random megaflows', () => {
     const { x, u8, dv } = core;
     x.pmdSetEmcInsertInvProb(pmd, 1);
     const frames = Array.from({ length: 300 }, () =>
-      ethernet(0x0800, ipv4(17, udp(random.u32() % 4, random.u32() % 4), { src: random.u32() % 8, dst: random.u32() % 8 })),
+      ethernet(
+        0x0800,
+        ipv4(17, udp(random.u32() % 4, random.u32() % 4), { src: random.u32() % 8, dst: random.u32() % 8 }),
+      ),
     );
     // Each mask starts with a tag byte of its own (dl_dst[5] is part of every mask), so megaflows are disjoint.
-    const masks = [[KeyLayout.nwSrc + 3], [KeyLayout.nwDst + 3], [KeyLayout.tpSrc + 1, KeyLayout.nwSrc + 3], [KeyLayout.tpDst + 1]];
+    const masks = [
+      [KeyLayout.nwSrc + 3],
+      [KeyLayout.nwDst + 3],
+      [KeyLayout.tpSrc + 1, KeyLayout.nwSrc + 3],
+      [KeyLayout.tpDst + 1],
+    ];
     const tagged = frames.map((frame) => {
       const copy = frame.slice();
       copy[5] = random.u32() % masks.length;
@@ -417,7 +515,9 @@ describe('random megaflows', () => {
         u8.fill(0, mask, mask + KeyLayout.size);
         for (const at of [KeyLayout.dlDst + 5, ...(masks[frame[5] ?? 0] ?? [])]) u8[mask + at] = 0xff;
         const port = 1 + (random.u32() % 1000);
-        const { at, length } = path.actions((w) => { w.output(port); });
+        const { at, length } = path.actions((w) => {
+          w.output(port);
+        });
         live.set(name, { mf: x.megaflowInstall(pmd, key, mask, at, length, 0) >>> 0, port });
       } else {
         expect(missed, name).toBe(0);

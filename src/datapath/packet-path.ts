@@ -31,7 +31,8 @@ export class ArenaPacket {
 
   /** Puts a frame in; metadata become zero. @throws RangeError when it is longer than the capacity. */
   load(frame: Uint8Array, inPort: number): number {
-    if (frame.length > this.#capacity) throw new RangeError(`frame of ${String(frame.length)} bytes is too long`);
+    if (frame.length > this.#capacity)
+      throw new RangeError(`frame of ${String(frame.length)} bytes is too long`);
     const { u8, dv } = this.#core;
     const p = this.#block;
     const buffer = p + PacketLayout.size;

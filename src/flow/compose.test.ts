@@ -32,7 +32,14 @@ describe('composePacket', () => {
   });
 
   it('has right checksums, or wrong ones when asked', () => {
-    for (const text of ['tcp,nw_src=1.2.3.4', 'udp,udp_src=3', 'icmp,icmp_type=8', 'tcp6', 'udp6', 'icmp6,icmpv6_type=128']) {
+    for (const text of [
+      'tcp,nw_src=1.2.3.4',
+      'udp,udp_src=3',
+      'icmp,icmp_type=8',
+      'tcp6',
+      'udp6',
+      'icmp6,icmpv6_type=128',
+    ]) {
       const flow = parseExactFlow(text);
       const payload = expectEthernet(composePacket(flow), {});
       expectIp(payload, {});

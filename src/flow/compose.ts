@@ -1,4 +1,10 @@
-import { checksum, checksumAdd, checksumFinish, pseudoHeaderSum4, pseudoHeaderSum6 } from '../wire/checksum.ts';
+import {
+  checksum,
+  checksumAdd,
+  checksumFinish,
+  pseudoHeaderSum4,
+  pseudoHeaderSum6,
+} from '../wire/checksum.ts';
 import { dlTypeNone, EthType, IpProto, isMplsType } from '../wire/ether-types.ts';
 import { KeyLayout as K } from './generated/key.ts';
 import { be16, be32, isZero, putBe16, putBe32 } from './numbers-text.ts';
@@ -166,7 +172,11 @@ function composeIcmpv6(b: Bytes, flow: Uint8Array, type: number, code: number, p
   if (type === 135 || type === 136) {
     b.u8.set(flow.subarray(K.igmpGroupIp4, K.igmpGroupIp4 + 4), icmp + 4);
     b.putBytes(flow.subarray(K.ndTarget, K.ndTarget + 16));
-    for (const [kind, at] of [[1, K.arpSha], [2, K.arpTha]] as const) { // prettier-ignore
+    for (const [kind, at] of [
+      [1, K.arpSha],
+      [2, K.arpTha],
+    ] as const) {
+      // prettier-ignore
       if (isZero(flow, at, 6)) continue;
       const opt = b.put(8);
       b.u8[opt] = kind;

@@ -27,7 +27,15 @@ export interface Extracted {
   readonly l4: number;
 }
 
-const ETHERTYPE = { ipv4: 0x0800, arp: 0x0806, rarp: 0x8035, vlan: 0x8100, qinq: 0x88a8, ipv6: 0x86dd, nsh: 0x894f } as const;
+const ETHERTYPE = {
+  ipv4: 0x0800,
+  arp: 0x0806,
+  rarp: 0x8035,
+  vlan: 0x8100,
+  qinq: 0x88a8,
+  ipv6: 0x86dd,
+  nsh: 0x894f,
+} as const;
 const PROTO = { icmp: 1, igmp: 2, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
 const EXTENSION = { hopByHop: 0, routing: 43, fragment: 44, auth: 51, destination: 60 } as const;
 const NO_TYPE = 0x05ff;
@@ -180,7 +188,8 @@ function ipv4(w: Window, out: FlowWriter): IpInfo | null {
   if (w.size < 20) return null;
   const header = (w.u8(0) & 15) * 4;
   const total = w.u16(2);
-  if (header < 20 || header > w.size || total > w.size || total < header || w.size - total > 0xffff) return null;
+  if (header < 20 || header > w.size || total > w.size || total < header || w.size - total > 0xffff)
+    return null;
   w.end = w.at + total;
   out.bytes(K.nwSrc, w.slice(12, 4));
   out.bytes(K.nwDst, w.slice(16, 4));
@@ -302,7 +311,8 @@ function neighbour(w: Window, out: FlowWriter): void {
   const found = new Map<number, Uint8Array>();
   let first = 0;
   let isBad = false;
-  const isZero = (mac: Uint8Array | undefined): boolean => mac === undefined || mac.every((byte) => byte === 0);
+  const isZero = (mac: Uint8Array | undefined): boolean =>
+    mac === undefined || mac.every((byte) => byte === 0);
   while (w.size >= 8) {
     const kind = w.u8(0);
     const length = w.u8(1) * 8;

@@ -1,10 +1,29 @@
-import { formatIpv4, formatIpv6, formatMac, parseIpv4, parseIpv6, parseMac, prefixLength, prefixMask } from '../wire/address.ts';
+import {
+  formatIpv4,
+  formatIpv6,
+  formatMac,
+  parseIpv4,
+  parseIpv6,
+  parseMac,
+  prefixLength,
+  prefixMask,
+} from '../wire/address.ts';
 import { tcpFlagNames } from '../wire/ether-types.ts';
 import { UsageError } from '../util/errors.ts';
 import type { Field } from './fields.ts';
 import { ctStateFlagNames, tunFlagNames } from './match-format.ts';
 import { maskIsValid } from './match-set.ts';
-import { be16, be32, formatFlags, formatFlagsMasked, hexBytes, hexNumber, hexPadded, putBe16, putBe32 } from './numbers-text.ts';
+import {
+  be16,
+  be32,
+  formatFlags,
+  formatFlagsMasked,
+  hexBytes,
+  hexNumber,
+  hexPadded,
+  putBe16,
+  putBe32,
+} from './numbers-text.ts';
 import type { FlagNames } from './numbers-text.ts';
 import { formatOfpPort, parseOfpPort } from './ofp-port-text.ts';
 import type { PortMap } from './port-map.ts';
@@ -51,7 +70,13 @@ function parseByFormat(field: Field, text: string, ports: PortMap): FieldValue {
     case 'ethernet':
       return parseMasked(text, parseMac, `${text}: invalid Ethernet address`);
     case 'ipv4':
-      return parseNetwork(text, parseIpv4, 32, 'invalid IP address', 'IPv4 network prefix bits not between 0 and 32, inclusive');
+      return parseNetwork(
+        text,
+        parseIpv4,
+        32,
+        'invalid IP address',
+        'IPv4 network prefix bits not between 0 and 32, inclusive',
+      );
     case 'ipv6':
       return parseNetwork(
         text,
@@ -125,11 +150,7 @@ export function bytesBigint(bytes: Uint8Array): bigint {
   return v;
 }
 
-function parseMasked(
-  text: string,
-  read: (t: string) => Uint8Array | undefined,
-  error: string,
-): FieldValue {
+function parseMasked(text: string, read: (t: string) => Uint8Array | undefined, error: string): FieldValue {
   const slash = text.indexOf('/');
   const value = read(slash < 0 ? text : text.slice(0, slash));
   const mask = slash < 0 ? value?.map(() => 0xff) : read(text.slice(slash + 1));
@@ -151,7 +172,10 @@ function parseNetwork(
   const rest = text.slice(slash + 1);
   const mask = read(rest);
   if (mask) return { value, mask };
-  if (!/^\d+$/.test(rest)) throw new UsageError(`${text}: ${bits === 128 && /^[0-9a-fA-F:.]+$/.test(rest) ? 'Invalid IPv6 mask' : badAddress}`);
+  if (!/^\d+$/.test(rest))
+    throw new UsageError(
+      `${text}: ${bits === 128 && /^[0-9a-fA-F:.]+$/.test(rest) ? 'Invalid IPv6 mask' : badAddress}`,
+    );
   if (Number(rest) > bits) throw new UsageError(`${text}: ${badPrefix}`);
   return { value, mask: prefixMask(Number(rest), bits / 8) };
 }
@@ -206,7 +230,8 @@ export function parseFlags(
     let mask = 0;
     for (const part of text.match(/[+-][^+-]*/g) ?? []) {
       const bit = byName(part.slice(1));
-      if ((mask & bit) !== 0) throw new UsageError(`${part.slice(1)}: Each ${what} flag can be specified only once`);
+      if ((mask & bit) !== 0)
+        throw new UsageError(`${part.slice(1)}: Each ${what} flag can be specified only once`);
       mask |= bit;
       if (part.startsWith('+')) flags |= bit;
     }
@@ -217,9 +242,16 @@ export function parseFlags(
   return { flags, mask: 0xffffffff };
 }
 
-function parseFlagField(text: string, what: string, names: FlagNames, bytes: number, allowed: number): FieldValue {
+function parseFlagField(
+  text: string,
+  what: string,
+  names: FlagNames,
+  bytes: number,
+  allowed: number,
+): FieldValue {
   const { flags, mask } = parseFlags(text, what, names, allowed);
-  const put = (v: number): Uint8Array => bigintBytes(BigInt(v >>> 0) & ((1n << BigInt(8 * bytes)) - 1n), bytes);
+  const put = (v: number): Uint8Array =>
+    bigintBytes(BigInt(v >>> 0) & ((1n << BigInt(8 * bytes)) - 1n), bytes);
   return { value: put(flags), mask: put(mask) };
 }
 
@@ -313,7 +345,6 @@ function widenPort(port: number): number {
 }
 
 function formatInteger(field: Field, value: Uint8Array, mask: Uint8Array | undefined): string {
-  const v =
-    field.format === 'hexadecimal' || field.bytes > 8 ? hexBytes(value) : String(bytesBigint(value));
+  const v = field.format === 'hexadecimal' || field.bytes > 8 ? hexBytes(value) : String(bytesBigint(value));
   return mask === undefined ? v : `${v}/${hexBytes(mask)}`;
 }

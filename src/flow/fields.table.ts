@@ -126,10 +126,14 @@ export const fieldRows: readonly FieldRow[] = [
   row('tun_erspan_ver', K.tunErspanVer, 1, 'mw', 'decimal', 'none', 'NXOXM_ET_ERSPAN_VER(12)', { bits: 4 }),
   inner(
     K.tunErspanIdx + 4,
-    row('tun_erspan_idx', K.tunErspanIdx, 4, 'mw', 'hexadecimal', 'none', 'NXOXM_ET_ERSPAN_IDX(11)', { bits: 20 }),
+    row('tun_erspan_idx', K.tunErspanIdx, 4, 'mw', 'hexadecimal', 'none', 'NXOXM_ET_ERSPAN_IDX(11)', {
+      bits: 20,
+    }),
   ),
   row('tun_erspan_dir', K.tunErspanDir, 1, 'mw', 'decimal', 'none', 'NXOXM_ET_ERSPAN_DIR(13)', { bits: 1 }),
-  row('tun_erspan_hwid', K.tunErspanHwid, 1, 'mw', 'hexadecimal', 'none', 'NXOXM_ET_ERSPAN_HWID(14)', { bits: 6 }),
+  row('tun_erspan_hwid', K.tunErspanHwid, 1, 'mw', 'hexadecimal', 'none', 'NXOXM_ET_ERSPAN_HWID(14)', {
+    bits: 6,
+  }),
   row('tun_gtpu_flags', K.tunGtpuFlags, 1, 'm', 'hexadecimal', 'none', 'NXOXM_ET_GTPU_FLAGS(15)'),
   row('tun_gtpu_msgtype', K.tunGtpuMsgtype, 1, 'm', 'decimal', 'none', 'NXOXM_ET_GTPU_MSGTYPE(16)'),
   ...many(64, (i) =>
@@ -168,9 +172,7 @@ export const fieldRows: readonly FieldRow[] = [
   row('ct_ipv6_dst', K.ctIpv6Dst, 16, 'm', 'ipv6', 'ct', 'NXM_NX_CT_IPV6_DST(123)'),
   row('ct_tp_src', K.ctTpSrc, 2, 'm', 'decimal', 'ct', 'NXM_NX_CT_TP_SRC(124)'),
   row('ct_tp_dst', K.ctTpDst, 2, 'm', 'decimal', 'ct', 'NXM_NX_CT_TP_DST(125)'),
-  ...many(16, (i) =>
-    row(`reg${i}`, K.regs + 4 * i, 4, 'mw', 'hexadecimal', 'none', `NXM_NX_REG${i}(${i})`),
-  ),
+  ...many(16, (i) => row(`reg${i}`, K.regs + 4 * i, 4, 'mw', 'hexadecimal', 'none', `NXM_NX_REG${i}(${i})`)),
   ...many(8, (i) =>
     row(`xreg${i}`, K.regs + 8 * i, 8, 'mw', 'hexadecimal', 'none', `OXM_OF_PKT_REG${i}(${i})@1.3`),
   ),
@@ -231,9 +233,18 @@ export const fieldRows: readonly FieldRow[] = [
   row('ipv6_dst', K.ipv6Dst, 16, 'mw', 'ipv6', 'ipv6', 'NXM_NX_IPV6_DST(20) OXM_OF_IPV6_DST(27)@1.2'),
   inner(
     K.ipv6Label + 4,
-    row('ipv6_label', K.ipv6Label, 4, 'mw', 'hexadecimal', 'ipv6', 'NXM_NX_IPV6_LABEL(27) OXM_OF_IPV6_FLABEL(28)@1.2', {
-      bits: 20,
-    }),
+    row(
+      'ipv6_label',
+      K.ipv6Label,
+      4,
+      'mw',
+      'hexadecimal',
+      'ipv6',
+      'NXM_NX_IPV6_LABEL(27) OXM_OF_IPV6_FLABEL(28)@1.2',
+      {
+        bits: 20,
+      },
+    ),
   ),
   row('nw_proto', K.nwProto, 1, '', 'decimal', 'ip', 'NXM_OF_IP_PROTO(6) OXM_OF_IP_PROTO(10)@1.2', {
     alias: 'ip_proto',
@@ -279,10 +290,44 @@ export const fieldRows: readonly FieldRow[] = [
   row('udp_dst', K.tpDst, 2, 'mw', 'decimal', 'udp', 'NXM_OF_UDP_DST(12) OXM_OF_UDP_DST(16)@1.2', exact),
   row('sctp_src', K.tpSrc, 2, 'mw', 'decimal', 'sctp', 'OXM_OF_SCTP_SRC(17)@1.2', { of11: 'exact' }),
   row('sctp_dst', K.tpDst, 2, 'mw', 'decimal', 'sctp', 'OXM_OF_SCTP_DST(18)@1.2', { of11: 'exact' }),
-  row('icmp_type', K.tpSrc + 1, 1, 'w', 'decimal', 'icmpv4', 'NXM_OF_ICMP_TYPE(13) OXM_OF_ICMPV4_TYPE(19)@1.2', exact),
-  row('icmp_code', K.tpDst + 1, 1, 'w', 'decimal', 'icmpv4', 'NXM_OF_ICMP_CODE(14) OXM_OF_ICMPV4_CODE(20)@1.2', exact),
-  row('icmpv6_type', K.tpSrc + 1, 1, 'w', 'decimal', 'icmpv6', 'NXM_NX_ICMPV6_TYPE(21) OXM_OF_ICMPV6_TYPE(29)@1.2'),
-  row('icmpv6_code', K.tpDst + 1, 1, 'w', 'decimal', 'icmpv6', 'NXM_NX_ICMPV6_CODE(22) OXM_OF_ICMPV6_CODE(30)@1.2'),
+  row(
+    'icmp_type',
+    K.tpSrc + 1,
+    1,
+    'w',
+    'decimal',
+    'icmpv4',
+    'NXM_OF_ICMP_TYPE(13) OXM_OF_ICMPV4_TYPE(19)@1.2',
+    exact,
+  ),
+  row(
+    'icmp_code',
+    K.tpDst + 1,
+    1,
+    'w',
+    'decimal',
+    'icmpv4',
+    'NXM_OF_ICMP_CODE(14) OXM_OF_ICMPV4_CODE(20)@1.2',
+    exact,
+  ),
+  row(
+    'icmpv6_type',
+    K.tpSrc + 1,
+    1,
+    'w',
+    'decimal',
+    'icmpv6',
+    'NXM_NX_ICMPV6_TYPE(21) OXM_OF_ICMPV6_TYPE(29)@1.2',
+  ),
+  row(
+    'icmpv6_code',
+    K.tpDst + 1,
+    1,
+    'w',
+    'decimal',
+    'icmpv6',
+    'NXM_NX_ICMPV6_CODE(22) OXM_OF_ICMPV6_CODE(30)@1.2',
+  ),
   row('nd_target', K.ndTarget, 16, 'mw', 'ipv6', 'nd', 'NXM_NX_ND_TARGET(23) OXM_OF_IPV6_ND_TARGET(31)@1.2'),
   row('nd_sll', K.arpSha, 6, 'mw', 'ethernet', 'nd solicit', 'NXM_NX_ND_SLL(24) OXM_OF_IPV6_ND_SLL(32)@1.2'),
   row('nd_tll', K.arpTha, 6, 'mw', 'ethernet', 'nd advert', 'NXM_NX_ND_TLL(25) OXM_OF_IPV6_ND_TLL(33)@1.2'),

@@ -161,4 +161,3 @@ export function fieldHeader(field: Field, version: number): FieldHeader | undefi
   }
   return best ?? field.headers[0];
 }
-

@@ -40,7 +40,18 @@ export function wildcardsForPacket(flow: Uint8Array): Uint8Array {
   const m = new Uint8Array(KEY_SIZE);
   if (!isZero(flow, K.tunDst, 4) || !isZero(flow, K.tunIpv6Dst, 16)) {
     if ((be16(flow, K.tunFlags) & 8) !== 0) ones(m, 'tunId');
-    ones(m, 'tunSrc', 'tunDst', 'tunIpv6Src', 'tunIpv6Dst', 'tunFlags', 'tunTos', 'tunTtl', 'tunTpSrc', 'tunTpDst');
+    ones(
+      m,
+      'tunSrc',
+      'tunDst',
+      'tunIpv6Src',
+      'tunIpv6Dst',
+      'tunFlags',
+      'tunTos',
+      'tunTtl',
+      'tunTpSrc',
+      'tunTpDst',
+    );
     ones(m, 'tunGbpId', 'tunGbpFlags', 'tunErspanVer', 'tunErspanIdx', 'tunErspanDir', 'tunErspanHwid');
     ones(m, 'tunGtpuFlags', 'tunGtpuMsgtype');
     if (!isZero(flow, K.tunMetadataPresent, 8)) {

@@ -94,7 +94,8 @@ export function formatFlow(flow: Uint8Array, ports: PortMap = noPorts): string {
     mask.fill(0, K.ctTpSrc, K.ctTpDst + 2);
     mask[K.ctNwProto] = 0;
   }
-  for (let i = 0; i < 16; i++) if (!isZero(flow, K.regs + 4 * i, 4)) mask.fill(0xff, K.regs + 4 * i, K.regs + 4 * i + 4);
+  for (let i = 0; i < 16; i++)
+    if (!isZero(flow, K.regs + 4 * i, 4)) mask.fill(0xff, K.regs + 4 * i, K.regs + 4 * i + 4);
   if (!isZero(flow, K.metadata, 8)) mask.fill(0xff, K.metadata, K.metadata + 8);
   const shown = { flow: flow.slice(), mask };
   return formatMatch(shown as Match, ports);
@@ -191,7 +192,8 @@ function formatTunnel(f: Uint8Array, m: Uint8Array): string {
   let s = wideHex('tun_id', f, m, K.tunId, 8);
   s += ipv4Masked('tun_src', f, m, K.tunSrc) + ipv4Masked('tun_dst', f, m, K.tunDst);
   s += ipv6Masked('tun_ipv6_src', f, m, K.tunIpv6Src) + ipv6Masked('tun_ipv6_dst', f, m, K.tunIpv6Dst);
-  if (!isZero(m, K.tunGbpId, 2)) s += decMasked('tun_gbp_id', be16(f, K.tunGbpId), be16(m, K.tunGbpId), 0xffff);
+  if (!isZero(m, K.tunGbpId, 2))
+    s += decMasked('tun_gbp_id', be16(f, K.tunGbpId), be16(m, K.tunGbpId), 0xffff);
   if (m[K.tunGbpFlags] !== 0) s += `tun_gbp_flags=${hexNumber(f[K.tunGbpFlags] ?? 0)},`;
   if (m[K.tunTos] !== 0) s += `tun_tos=${(f[K.tunTos] ?? 0).toString(16)},`;
   if (m[K.tunTtl] !== 0) s += `tun_ttl=${f[K.tunTtl] ?? 0},`;
@@ -199,7 +201,8 @@ function formatTunnel(f: Uint8Array, m: Uint8Array): string {
     // The version says which of the others mean anything.
     const version = f[K.tunErspanVer] ?? 0;
     s += `tun_erspan_ver=${version},`;
-    if (version === 1 && !isZero(m, K.tunErspanIdx, 4)) s += `tun_erspan_idx=${hexNumber(be32(f, K.tunErspanIdx))},`;
+    if (version === 1 && !isZero(m, K.tunErspanIdx, 4))
+      s += `tun_erspan_idx=${hexNumber(be32(f, K.tunErspanIdx))},`;
     if (version === 2) {
       if (m[K.tunErspanDir] !== 0) s += `tun_erspan_dir=${f[K.tunErspanDir] ?? 0},`;
       if (m[K.tunErspanHwid] !== 0) s += `tun_erspan_hwid=${hexNumber(f[K.tunErspanHwid] ?? 0)},`;
@@ -208,8 +211,10 @@ function formatTunnel(f: Uint8Array, m: Uint8Array): string {
   if (m[K.tunGtpuFlags] !== 0) s += `gtpu_flags=${hexNumber(f[K.tunGtpuFlags] ?? 0)},`;
   if (m[K.tunGtpuMsgtype] !== 0) s += `gtpu_msgtype=${f[K.tunGtpuMsgtype] ?? 0},`;
   const flags = be16(m, K.tunFlags);
-  if ((flags & 0x1f) === 0x1f) s += `tun_flags=${formatFlags(allTunFlagNames, be16(f, K.tunFlags), '|') || '0'},`;
-  else if ((flags & 0x1f) !== 0) s += `tun_flags=${formatFlagsMasked(allTunFlagNames, be16(f, K.tunFlags), flags & 0x1f)},`;
+  if ((flags & 0x1f) === 0x1f)
+    s += `tun_flags=${formatFlags(allTunFlagNames, be16(f, K.tunFlags), '|') || '0'},`;
+  else if ((flags & 0x1f) !== 0)
+    s += `tun_flags=${formatFlagsMasked(allTunFlagNames, be16(f, K.tunFlags), flags & 0x1f)},`;
   return s;
 }
 
@@ -330,4 +335,3 @@ export function formatMegaflowMatch(flow: Uint8Array, mask: Uint8Array, ports: P
   m.fill(0xff, K.recircId, K.recircId + 4);
   return formatMatch({ flow: f, mask: m } as Match, ports);
 }
-

@@ -120,14 +120,16 @@ export function parseExactFlow(text: string, ports: PortMap = noPorts): Uint8Arr
     }
     const field = fieldByName(key);
     if (!field) throw new UsageError(`${text}: unknown field ${key}`);
-    if (!prereqsMet(field, flow, 0)) throw new UsageError(`${text}: prerequisites not met for setting ${key}`);
+    if (!prereqsMet(field, flow, 0))
+      throw new UsageError(`${text}: prerequisites not met for setting ${key}`);
     if (field.name !== 'actset_output' && !fieldIsZero(flow, field)) {
       throw new UsageError(`${text}: field ${key} set multiple times`);
     }
     try {
       setFlowField(flow, field, parseFieldValueText(field, value, ports));
     } catch (error) {
-      if (error instanceof UsageError) throw new UsageError(`${text}: bad value for ${key} (${error.message})`);
+      if (error instanceof UsageError)
+        throw new UsageError(`${text}: bad value for ${key} (${error.message})`);
       throw error;
     }
   }
@@ -146,11 +148,11 @@ function setFlowField(flow: Uint8Array, field: Field, value: Uint8Array): void {
   } else {
     writeSubfield(flow, 0, { field, ofs: 0, nBits: Math.max(field.stored, field.bits) }, value);
   }
-  if (!isZero(flow, K.vlanTci0, 2) && isZero(flow, K.vlanTpid0, 2)) putBe16(flow, K.vlanTpid0, EthType.vlan8021q);
+  if (!isZero(flow, K.vlanTci0, 2) && isZero(flow, K.vlanTpid0, 2))
+    putBe16(flow, K.vlanTpid0, EthType.vlan8021q);
 }
 
 /** Whether a flow has a VLAN tag. */
 export function hasVlan(flow: Uint8Array): boolean {
   return (be16(flow, K.vlanTci0) & 0x1000) !== 0;
 }
-

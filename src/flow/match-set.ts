@@ -17,7 +17,8 @@ export function setMatchField(match: Match, field: Field, value: Uint8Array, mas
     return;
   }
   // A label has 20 bits: all of them are the whole field.
-  const isWholeLabel = field.name === 'ipv6_label' && mask !== undefined && (be32(mask, 0) & 0xfffff) === 0xfffff;
+  const isWholeLabel =
+    field.name === 'ipv6_label' && mask !== undefined && (be32(mask, 0) & 0xfffff) === 0xfffff;
   if (mask === undefined || isWholeLabel || mask.every((b) => b === 0xff)) {
     setExact(match, field, value);
     return;
@@ -170,7 +171,8 @@ function copyOut(key: Uint8Array, base: number, field: Field, out: Uint8Array): 
     const from = 8 * i;
     const p = base + field.end - 1 - i;
     let byte = from < field.stored ? (key[p] ?? 0) >>> field.shift : 0;
-    if (field.shift !== 0 && from + 8 - field.shift < field.stored) byte |= (key[p - 1] ?? 0) << (8 - field.shift);
+    if (field.shift !== 0 && from + 8 - field.shift < field.stored)
+      byte |= (key[p - 1] ?? 0) << (8 - field.shift);
     if (from + 8 > bits) byte &= from < bits ? (1 << (bits - from)) - 1 : 0;
     out[field.bytes - 1 - i] = byte & 0xff;
   }
@@ -200,7 +202,8 @@ export function valueIsValid(field: Field, value: Uint8Array): boolean {
     default: {
       for (let i = 0; i < field.bytes; i++) {
         const from = 8 * (field.bytes - 1 - i);
-        const allowed = from >= field.bits ? 0 : field.bits - from >= 8 ? 0xff : (1 << (field.bits - from)) - 1;
+        const allowed =
+          from >= field.bits ? 0 : field.bits - from >= 8 ? 0xff : (1 << (field.bits - from)) - 1;
         if (((value[i] ?? 0) & ~allowed) !== 0) return false;
       }
       return true;

@@ -145,7 +145,9 @@ describe('fields', () => {
   it('reads what it prints', () => {
     fc.assert(
       fc.property(fieldValue, ([field, value, mask]) => {
-        fc.pre(field.format !== 'packet type' && field.format !== 'frag' && !field.format.startsWith('ofp port'));
+        fc.pre(
+          field.format !== 'packet type' && field.format !== 'frag' && !field.format.startsWith('ofp port'),
+        );
         fc.pre(!/flags|ct_state/.test(field.name));
         const masked = value.map((b, i) => b & (mask[i] ?? 0));
         const back = parseFieldText(field, formatFieldText(field, masked, mask));
@@ -168,13 +170,31 @@ const headed = fc.constantFrom<readonly (readonly [string, readonly string[]])[]
 
 describe('match text round trip', () => {
   it('of random conditions', () => {
-    const always = ['in_port_oxm', 'dl_src', 'dl_dst', 'metadata', 'reg0', 'reg5', 'tun_id', 'ct_mark', 'pkt_mark', 'ct_state'];
+    const always = [
+      'in_port_oxm',
+      'dl_src',
+      'dl_dst',
+      'metadata',
+      'reg0',
+      'reg5',
+      'tun_id',
+      'ct_mark',
+      'pkt_mark',
+      'ct_state',
+    ];
     fc.assert(
       fc.property(
         headed,
-        fc.array(fc.tuple(fc.nat(), fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.uint8Array({ minLength: 16, maxLength: 16 })), {
-          maxLength: 8,
-        }),
+        fc.array(
+          fc.tuple(
+            fc.nat(),
+            fc.uint8Array({ minLength: 16, maxLength: 16 }),
+            fc.uint8Array({ minLength: 16, maxLength: 16 }),
+          ),
+          {
+            maxLength: 8,
+          },
+        ),
         ([head], conditions) => {
           const names = [...(head?.[1] ?? []), ...always];
           const match = parseMatchText(head?.[0] ?? '');
@@ -219,7 +239,10 @@ describe('flow text', () => {
     ['nw_src=1.2.3.4', 'nw_src=1.2.3.4: prerequisites not met for setting nw_src'],
     ['in_port=1,in_port=1', 'in_port=1,in_port=1: field in_port set multiple times'],
     ['tcp,udp', 'tcp,udp: Ethernet type set multiple times'],
-    ['ip,nw_src=1.0.0.0/8', 'ip,nw_src=1.0.0.0/8: bad value for nw_src (1.0.0.0/8: wildcards not allowed here)'],
+    [
+      'ip,nw_src=1.0.0.0/8',
+      'ip,nw_src=1.0.0.0/8: bad value for nw_src (1.0.0.0/8: wildcards not allowed here)',
+    ],
     ['bogus=1', 'bogus=1: unknown field bogus'],
   ])('%s: %s', (text, error) => {
     expect(() => parseExactFlow(text)).toThrow(new UsageError(error));
@@ -227,6 +250,8 @@ describe('flow text', () => {
 
   it('prints a megaflow with its packet type', () => {
     const match = parseMatchText('in_port=1,ip,nw_frag=no,nw_dst=10.0.0.0/8');
-    expect(formatMegaflowMatch(match.flow, match.mask)).toBe('recirc_id=0,eth,ip,in_port=1,nw_dst=10.0.0.0/8,nw_frag=no');
+    expect(formatMegaflowMatch(match.flow, match.mask)).toBe(
+      'recirc_id=0,eth,ip,in_port=1,nw_dst=10.0.0.0/8,nw_frag=no',
+    );
   });
 });

@@ -24,10 +24,14 @@ export function parseSubfieldPrefix(text: string): { subfield: Subfield; rest: s
   const end = range[2] === undefined ? start : Number(range[2]);
   if (start > end) throw new UsageError(`${text}: starting bit ${start} is after ending bit ${end}`);
   if (start >= field.bits) {
-    throw new UsageError(`${text}: starting bit ${start} is not valid because field is only ${field.bits} bits wide`);
+    throw new UsageError(
+      `${text}: starting bit ${start} is not valid because field is only ${field.bits} bits wide`,
+    );
   }
   if (end >= field.bits) {
-    throw new UsageError(`${text}: ending bit ${end} is not valid because field is only ${field.bits} bits wide`);
+    throw new UsageError(
+      `${text}: ending bit ${end} is not valid because field is only ${field.bits} bits wide`,
+    );
   }
   return { subfield: { field, ofs: start, nBits: end - start + 1 }, rest };
 }

@@ -4,7 +4,16 @@ import { copyBits, readBits, setBits, writeBits } from './bits.ts';
 import { bigintBytes, bytesBigint } from './field-text.ts';
 import { fields, requireField } from './fields.ts';
 import { KEY_SIZE } from './key.layout.ts';
-import { copySubfield, maskSubfield, readSubfield, readSubfield32, subfieldIsZero, wholeField, writeSubfield, writeSubfield32 } from './subfield.ts';
+import {
+  copySubfield,
+  maskSubfield,
+  readSubfield,
+  readSubfield32,
+  subfieldIsZero,
+  wholeField,
+  writeSubfield,
+  writeSubfield32,
+} from './subfield.ts';
 import { formatSubfield, parseSubfieldText } from './subfield-text.ts';
 
 /** The range as a number, the slow way. */
@@ -12,20 +21,29 @@ function slowRead(u8: Uint8Array, end: number, shift: number, nBits: number): bi
   return (bytesBigint(u8.subarray(0, end)) >> BigInt(shift)) & ((1n << BigInt(nBits)) - 1n);
 }
 
-const range = fc.tuple(fc.integer({ min: 5, max: 20 }), fc.integer({ min: 0, max: 7 }), fc.integer({ min: 1, max: 32 }));
+const range = fc.tuple(
+  fc.integer({ min: 5, max: 20 }),
+  fc.integer({ min: 0, max: 7 }),
+  fc.integer({ min: 1, max: 32 }),
+);
 
 describe('bits', () => {
   it('reads and writes ranges as big-endian numbers', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 24, maxLength: 24 }), range, fc.integer({ min: 0, max: 0xffffffff }), (u8, [end, shift, n], v) => {
-        expect(BigInt(readBits(u8, end, shift, n))).toBe(slowRead(u8, end, shift, n));
-        const before = u8.slice();
-        writeBits(u8, end, shift, n, v);
-        const low = Number(BigInt(v) & ((1n << BigInt(n)) - 1n));
-        expect(readBits(u8, end, shift, n)).toBe(low);
-        writeBits(u8, end, shift, n, Number(slowRead(before, end, shift, n)));
-        expect(u8).toEqual(before);
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 24, maxLength: 24 }),
+        range,
+        fc.integer({ min: 0, max: 0xffffffff }),
+        (u8, [end, shift, n], v) => {
+          expect(BigInt(readBits(u8, end, shift, n))).toBe(slowRead(u8, end, shift, n));
+          const before = u8.slice();
+          writeBits(u8, end, shift, n, v);
+          const low = Number(BigInt(v) & ((1n << BigInt(n)) - 1n));
+          expect(readBits(u8, end, shift, n)).toBe(low);
+          writeBits(u8, end, shift, n, Number(slowRead(before, end, shift, n)));
+          expect(u8).toEqual(before);
+        },
+      ),
       { numRuns: 1000 },
     );
   });
@@ -57,11 +75,13 @@ describe('bits', () => {
   });
 });
 
-const anySubfield = fc.constantFrom(...fields.filter((f) => !f.name.startsWith('tun_metadata'))).chain((field) =>
-  fc
-    .tuple(fc.integer({ min: 0, max: field.bits - 1 }), fc.integer({ min: 1, max: field.bits }))
-    .map(([ofs, n]) => ({ field, ofs, nBits: Math.min(n, field.bits - ofs) })),
-);
+const anySubfield = fc
+  .constantFrom(...fields.filter((f) => !f.name.startsWith('tun_metadata')))
+  .chain((field) =>
+    fc
+      .tuple(fc.integer({ min: 0, max: field.bits - 1 }), fc.integer({ min: 1, max: field.bits }))
+      .map(([ofs, n]) => ({ field, ofs, nBits: Math.min(n, field.bits - ofs) })),
+  );
 
 describe('subfields', () => {
   it('read what was written, as bytes, at any base', () => {
@@ -90,18 +110,23 @@ describe('subfields', () => {
 
   it('move between fields', () => {
     fc.assert(
-      fc.property(anySubfield, anySubfield, fc.uint8Array({ minLength: KEY_SIZE, maxLength: KEY_SIZE }), (from, to, key) => {
-        fc.pre(!/arp_op|nw_tos|in_port/.test(from.field.name + to.field.name));
-        const n = Math.min(from.nBits, to.nBits);
-        const a = { ...from, nBits: n };
-        const expected = new Uint8Array(16);
-        readSubfield(key, 0, a, expected);
-        const target = new Uint8Array(KEY_SIZE);
-        copySubfield(key, 0, from, target, 0, to);
-        const got = new Uint8Array(16);
-        readSubfield(target, 0, { ...to, nBits: n }, got);
-        expect(got).toEqual(expected);
-      }),
+      fc.property(
+        anySubfield,
+        anySubfield,
+        fc.uint8Array({ minLength: KEY_SIZE, maxLength: KEY_SIZE }),
+        (from, to, key) => {
+          fc.pre(!/arp_op|nw_tos|in_port/.test(from.field.name + to.field.name));
+          const n = Math.min(from.nBits, to.nBits);
+          const a = { ...from, nBits: n };
+          const expected = new Uint8Array(16);
+          readSubfield(key, 0, a, expected);
+          const target = new Uint8Array(KEY_SIZE);
+          copySubfield(key, 0, from, target, 0, to);
+          const got = new Uint8Array(16);
+          readSubfield(target, 0, { ...to, nBits: n }, got);
+          expect(got).toEqual(expected);
+        },
+      ),
       { numRuns: 2000 },
     );
   });

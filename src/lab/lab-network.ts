@@ -24,7 +24,11 @@ export class LabNetwork {
 
   constructor(ports: readonly LabPort[]) {
     this.hosts = ports.map((port, i) => {
-      const host = new VirtualHost({ name: port.name, ...labAddress(i + 1), send: (frame) => port.inject(frame) });
+      const host = new VirtualHost({
+        name: port.name,
+        ...labAddress(i + 1),
+        send: (frame) => port.inject(frame),
+      });
       port.onFrame = (frame) => host.receive(frame);
       return host;
     });

@@ -37,7 +37,14 @@ export class VirtualHost {
   readonly name: string;
   readonly mac: Uint8Array;
   readonly ip: Uint8Array;
-  readonly counters: HostCounters = { sent: 0, received: 0, echoRequests: 0, echoReplies: 0, udpSent: 0, udpEchoed: 0 };
+  readonly counters: HostCounters = {
+    sent: 0,
+    received: 0,
+    echoRequests: 0,
+    echoReplies: 0,
+    udpSent: 0,
+    udpEchoed: 0,
+  };
   readonly #send: (frame: Uint8Array) => void;
   /** Neighbours by address text. */
   readonly #neighbours = new Map<string, Uint8Array>();
@@ -62,7 +69,8 @@ export class VirtualHost {
 
   /** Sends a datagram to the UDP echo service (RFC 862) of another host. */
   sendUdpEcho(ip: Uint8Array, sourcePort: number): void {
-    if (this.#sendIp(ip, PROTO_UDP, udpSegment(this.ip, ip, sourcePort, ECHO_PORT, $probes))) this.counters.udpSent++;
+    if (this.#sendIp(ip, PROTO_UDP, udpSegment(this.ip, ip, sourcePort, ECHO_PORT, $probes)))
+      this.counters.udpSent++;
   }
 
   /** A frame from the wire; the array is only read during the call. */
@@ -89,7 +97,8 @@ export class VirtualHost {
     const headerLength = ((frame[14] ?? 0) & 15) * 4;
     const end = 14 + u16(frame, 16);
     const at = 14 + headerLength;
-    if (headerLength < 20 || end > frame.length || at + 8 > end || !equal(frame.subarray(30, 34), this.ip)) return;
+    if (headerLength < 20 || end > frame.length || at + 8 > end || !equal(frame.subarray(30, 34), this.ip))
+      return;
     const source = frame.slice(26, 30);
     const body = frame.slice(at, end);
     const protocol = frame[23];
@@ -100,7 +109,12 @@ export class VirtualHost {
       this.#reply(frame, source, PROTO_ICMP, body);
     } else if (protocol === PROTO_ICMP && body[0] === 0) this.counters.echoReplies++;
     else if (protocol === PROTO_UDP && u16(body, 2) === ECHO_PORT) {
-      this.#reply(frame, source, PROTO_UDP, udpSegment(this.ip, source, ECHO_PORT, u16(body, 0), body.subarray(8)));
+      this.#reply(
+        frame,
+        source,
+        PROTO_UDP,
+        udpSegment(this.ip, source, ECHO_PORT, u16(body, 0), body.subarray(8)),
+      );
     } else if (protocol === PROTO_UDP && u16(body, 0) === ECHO_PORT) this.counters.udpEchoed++;
   }
 
@@ -154,7 +168,13 @@ export class VirtualHost {
   }
 }
 
-function udpSegment(source: Uint8Array, target: Uint8Array, sourcePort: number, targetPort: number, data: Uint8Array): Uint8Array {
+function udpSegment(
+  source: Uint8Array,
+  target: Uint8Array,
+  sourcePort: number,
+  targetPort: number,
+  data: Uint8Array,
+): Uint8Array {
   const length = 8 + data.length;
   const pseudo = new Uint8Array(12 + length);
   pseudo.set(source, 0);
@@ -176,4 +196,5 @@ function putU16(b: Uint8Array, at: number, value: number): void {
   b[at + 1] = value & 0xff;
 }
 
-const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((x, i) => x === b[i]);
+const equal = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((x, i) => x === b[i]);

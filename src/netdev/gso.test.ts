@@ -73,7 +73,8 @@ function build(c: Case): Built {
 }
 
 function pseudoSum(frame: Uint8Array, l3: number, l4Length: number, protocol: number): number {
-  const addresses = (frame[l3] ?? 0) >> 4 === 4 ? frame.subarray(l3 + 12, l3 + 20) : frame.subarray(l3 + 8, l3 + 40);
+  const addresses =
+    (frame[l3] ?? 0) >> 4 === 4 ? frame.subarray(l3 + 12, l3 + 20) : frame.subarray(l3 + 8, l3 + 40);
   return sum16(addresses, l4Length + protocol);
 }
 
@@ -118,10 +119,13 @@ describe('software GSO', () => {
           } else {
             expect(view.getUint16(l3 + 4)).toBe(l4Length);
           }
-          expect(sum16(segment.subarray(l4), pseudoSum(segment, l3, l4Length, c.isTcp ? 6 : 17))).toBe(0xffff);
+          expect(sum16(segment.subarray(l4), pseudoSum(segment, l3, l4Length, c.isTcp ? 6 : 17))).toBe(
+            0xffff,
+          );
           if (c.isTcp) {
             expect(view.getUint32(l4 + 4)).toBe((source.getUint32(l4 + 4) + i * c.gsoSize) >>> 0);
-            const flags = source.getUint8(l4 + 13) & (i === count - 1 ? 0xff : 0xf6) & (i === 0 ? 0xff : 0x7f);
+            const flags =
+              source.getUint8(l4 + 13) & (i === count - 1 ? 0xff : 0xf6) & (i === 0 ? 0xff : 0x7f);
             expect(view.getUint8(l4 + 13)).toBe(flags);
           } else {
             expect(view.getUint16(l4 + 4)).toBe(l4Length);
@@ -129,7 +133,9 @@ describe('software GSO', () => {
           payload.push(...segment.subarray(headers));
         }
         expect(Uint8Array.from(payload)).toEqual(frame.subarray(headers));
-        expect(core.u8.slice(packetData(core.dv, packet), packetData(core.dv, packet) + frame.length)).toEqual(frame);
+        expect(
+          core.u8.slice(packetData(core.dv, packet), packetData(core.dv, packet) + frame.length),
+        ).toEqual(frame);
         core.x.free(packet);
       }),
       { numRuns: 150 },
@@ -158,22 +164,29 @@ describe('software GSO', () => {
     const bytes = fc.uint8Array({ minLength: 14, maxLength: 200 });
     const word = fc.integer({ min: 0, max: 0xffff });
     fc.assert(
-      fc.property(bytes, word, word, word, fc.integer({ min: 0, max: 255 }), (frame, start, offset, size, type) => {
-        const packet = packetOf(frame, start, offset);
-        setPacketGsoType(core.dv, packet, type);
-        setPacketGsoSize(core.dv, packet, size);
-        const count = core.x.gsoSegmentCount(packet);
-        const wireLength = core.x.packetWireLength(packet);
-        expect(wireLength).toBeLessThanOrEqual(packetLength(core.dv, packet));
-        for (let i = 0; type !== 0 && i < Math.min(count, 3); i++) {
-          core.u8.fill(0xa5, out, out + 1000);
-          const length = core.x.gsoSegment(packet, i, out);
-          expect(length).toBeLessThanOrEqual(wireLength);
-          expect(core.u8[out + wireLength]).toBe(0xa5);
-        }
-        if (type === 0) core.x.packetFinishChecksum(packet);
-        core.x.free(packet);
-      }),
+      fc.property(
+        bytes,
+        word,
+        word,
+        word,
+        fc.integer({ min: 0, max: 255 }),
+        (frame, start, offset, size, type) => {
+          const packet = packetOf(frame, start, offset);
+          setPacketGsoType(core.dv, packet, type);
+          setPacketGsoSize(core.dv, packet, size);
+          const count = core.x.gsoSegmentCount(packet);
+          const wireLength = core.x.packetWireLength(packet);
+          expect(wireLength).toBeLessThanOrEqual(packetLength(core.dv, packet));
+          for (let i = 0; type !== 0 && i < Math.min(count, 3); i++) {
+            core.u8.fill(0xa5, out, out + 1000);
+            const length = core.x.gsoSegment(packet, i, out);
+            expect(length).toBeLessThanOrEqual(wireLength);
+            expect(core.u8[out + wireLength]).toBe(0xa5);
+          }
+          if (type === 0) core.x.packetFinishChecksum(packet);
+          core.x.free(packet);
+        },
+      ),
       { numRuns: 500 },
     );
   });

@@ -85,7 +85,7 @@ abstract class KernelPortIo implements PortIo {
   transmit(list: number, count: number): void {
     const { x, dv } = this.core;
     const mtu = dv.getUint32(this.state + PortStateLayout.mtu, true);
-    for (let from = 0; from < count; ) {
+    for (let from = 0; from < count;) {
       const n = x.portPacketPrepare(this.io, list, from, count, mtu);
       from += dv.getUint32(this.io + PortIoLayout.txNext, true);
       const errors = dv.getUint32(this.io + PortIoLayout.txErrors, true);
@@ -159,7 +159,7 @@ class PacketPortIo extends KernelPortIo {
       fd = this.#rxFd;
     }
     let attempts = 0;
-    for (let at = 0; at < n; ) {
+    for (let at = 0; at < n;) {
       const sent = libc.sendmmsg(fd, this.#txMessages + 64 * at, n - at, MSG_DONTWAIT);
       if (sent > 0) {
         at += sent;
@@ -182,7 +182,10 @@ class PacketPortIo extends KernelPortIo {
       attempts = 0;
       at++;
       sockErrors.add();
-      this.count(error === EAGAIN || error === ENOBUFS ? PortStateLayout.txDropped : PortStateLayout.txErrors, 1);
+      this.count(
+        error === EAGAIN || error === ENOBUFS ? PortStateLayout.txDropped : PortStateLayout.txErrors,
+        1,
+      );
     }
   }
 }
@@ -233,7 +236,10 @@ class TapPortIo extends KernelPortIo {
       if (libc.writev(this.#fd, this.#txIovecs + 32 * i, 2) >= 0) continue;
       const error = errno();
       sockErrors.add();
-      this.count(error === EAGAIN || error === ENOBUFS ? PortStateLayout.txDropped : PortStateLayout.txErrors, 1);
+      this.count(
+        error === EAGAIN || error === ENOBUFS ? PortStateLayout.txDropped : PortStateLayout.txErrors,
+        1,
+      );
     }
   }
 }

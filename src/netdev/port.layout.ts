@@ -14,7 +14,7 @@ export const portRingLayout = {
   size: 192,
   source: 'megaflow',
   fields: {
-    lock: { at: 0, type: 'u32', doc: 'Guards head and the producers\' counters.' },
+    lock: { at: 0, type: 'u32', doc: "Guards head and the producers' counters." },
     capacity: { at: 4, type: 'u32', doc: 'Slots, a power of two.' },
     limit: { at: 8, type: 'u32', doc: 'Most frames queued, at most capacity.' },
     eventFd: { at: 12, type: 'u32', doc: 'Descriptor that wakes the consumer, 0xffffffff = none.' },

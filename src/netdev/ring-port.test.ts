@@ -15,7 +15,13 @@ describe('ring ports between threads', () => {
     const core = createArena({ module, sizeMb: 32, shared: true, seed: 1, threadName: 'main' });
     core.x.threadOnline();
     let woken: () => void = () => undefined;
-    setNetdevEnvironment({ core, clock: new ManualClock(), dummy: null, systemEnabled: true, wakeMain: () => woken() });
+    setNetdevEnvironment({
+      core,
+      clock: new ManualClock(),
+      dummy: null,
+      systemEnabled: true,
+      wakeMain: () => woken(),
+    });
     const netdev = openNetdev('lab', 'w1', new Map());
     const port = labPort('w1');
     if (port === undefined) throw new Error('no port');
@@ -43,7 +49,12 @@ describe('ring ports between threads', () => {
     clearInterval(keepAlive);
     await ended;
     expect(lengths).toEqual(sent);
-    expect(netdev.statistics()).toMatchObject({ rx_packets: count, tx_packets: count, rx_dropped: 0, tx_dropped: 0 });
+    expect(netdev.statistics()).toMatchObject({
+      rx_packets: count,
+      tx_packets: count,
+      rx_dropped: 0,
+      tx_dropped: 0,
+    });
     netdev.close();
   });
 });

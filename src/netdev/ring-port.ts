@@ -119,7 +119,15 @@ export class RingPort {
     this.#core.dv.setUint32(this.#fromSwitch + PortRingLayout.mtu, mtu, true);
   }
 
-  get counters(): { rxPackets: number; rxBytes: number; rxDropped: number; txPackets: number; txBytes: number; txDropped: number; txErrors: number } {
+  get counters(): {
+    rxPackets: number;
+    rxBytes: number;
+    rxDropped: number;
+    txPackets: number;
+    txBytes: number;
+    txDropped: number;
+    txErrors: number;
+  } {
     const f64 = (ring: number, at: number): number => this.#core.dv.getFloat64(ring + at, true);
     return {
       rxPackets: f64(this.#toSwitch, PortRingLayout.popped),

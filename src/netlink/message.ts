@@ -97,7 +97,11 @@ export function* netlinkMessages(datagram: Uint8Array): Generator<NetlinkMessage
   while (datagram.length - at >= headerBytes) {
     const length = view.getUint32(at, true);
     if (length < headerBytes || at + length > datagram.length) {
-      throw new WireError('NLMSG_LENGTH', `netlink message of ${length} bytes at ${at} of ${datagram.length}`, at);
+      throw new WireError(
+        'NLMSG_LENGTH',
+        `netlink message of ${length} bytes at ${at} of ${datagram.length}`,
+        at,
+      );
     }
     yield {
       type: view.getUint16(at + 4, true),
@@ -117,9 +121,16 @@ export function netlinkAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
   while (bytes.length - at >= attributeHeaderBytes) {
     const length = view.getUint16(at, true);
     if (length < attributeHeaderBytes || at + length > bytes.length) {
-      throw new WireError('NLA_LENGTH', `netlink attribute of ${length} bytes at ${at} of ${bytes.length}`, at);
+      throw new WireError(
+        'NLA_LENGTH',
+        `netlink attribute of ${length} bytes at ${at} of ${bytes.length}`,
+        at,
+      );
     }
-    found.set(view.getUint16(at + 2, true) & typeMask, bytes.subarray(at + attributeHeaderBytes, at + length));
+    found.set(
+      view.getUint16(at + 2, true) & typeMask,
+      bytes.subarray(at + attributeHeaderBytes, at + length),
+    );
     at += align4(length);
   }
   return found;

@@ -6,7 +6,10 @@ import { decodeLink, dumpLinks, getLink } from './rtnetlink.ts';
 
 describe('netlink messages', () => {
   it('come back as they were written', () => {
-    const attributes = fc.array(fc.tuple(fc.integer({ min: 1, max: 0x3fff }), fc.uint8Array({ maxLength: 300 })), { maxLength: 20 });
+    const attributes = fc.array(
+      fc.tuple(fc.integer({ min: 1, max: 0x3fff }), fc.uint8Array({ maxLength: 300 })),
+      { maxLength: 20 },
+    );
     fc.assert(
       fc.property(attributes, fc.uint8Array({ minLength: 16, maxLength: 16 }), (list, fixed) => {
         const writer = new NetlinkWriter().begin(18, 5, 77).fixed(fixed);
@@ -21,7 +24,10 @@ describe('netlink messages', () => {
     );
   });
   it('nests', () => {
-    const bytes = new NetlinkWriter().begin(1, 0, 0).nested(18, (w) => w.string(1, 'veth').u32(2, 7)).finish();
+    const bytes = new NetlinkWriter()
+      .begin(1, 0, 0)
+      .nested(18, (w) => w.string(1, 'veth').u32(2, 7))
+      .finish();
     const [message] = [...netlinkMessages(bytes)];
     const nested = netlinkAttributes(netlinkAttributes(message?.payload ?? bytes).get(18) ?? bytes);
     expect(readString(nested.get(1))).toBe('veth');

@@ -1,5 +1,13 @@
 import { SystemError } from '../util/errors.ts';
-import { NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkWriter, netlinkAttributes, readString, readU32 } from './message.ts';
+import {
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  NetlinkWriter,
+  netlinkAttributes,
+  readString,
+  readU32,
+} from './message.ts';
 import { NetlinkListener, NetlinkSocket } from './socket.ts';
 
 /** Links (network devices) of the kernel over rtnetlink(7). Main thread. */
@@ -78,7 +86,10 @@ export function decodeLink(payload: Uint8Array): Link | null {
 function decodeStatistics(payload: Uint8Array): LinkStatistics {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const read = (at: number): number => (at + 8 <= payload.length ? Number(view.getBigUint64(at, true)) : 0);
-  return Object.fromEntries(statsNames.map((name, i) => [name, read(i * 8)])) as Record<keyof LinkStatistics, number>;
+  return Object.fromEntries(statsNames.map((name, i) => [name, read(i * 8)])) as Record<
+    keyof LinkStatistics,
+    number
+  >;
 }
 
 let $socket: NetlinkSocket | null = null;

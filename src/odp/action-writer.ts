@@ -1,4 +1,11 @@
-import { OvsActionAttr, OvsCheckPktLenAttr, OvsCtAttr, OvsKeyAttr, OvsSampleAttr, OvsUserspaceAttr } from './attrs.ts';
+import {
+  OvsActionAttr,
+  OvsCheckPktLenAttr,
+  OvsCtAttr,
+  OvsKeyAttr,
+  OvsSampleAttr,
+  OvsUserspaceAttr,
+} from './attrs.ts';
 
 /**
  * Writes datapath actions as netlink attributes into memory that the caller owns.

@@ -181,7 +181,8 @@ function formatCookie(data: Uint8Array): string {
   try {
     cookie = decodeUserCookie(data);
   } catch (error) {
-    if (error instanceof WireError) return `userdata(${Array.from(data, (b) => b.toString(16).padStart(2, '0')).join('')})`;
+    if (error instanceof WireError)
+      return `userdata(${Array.from(data, (b) => b.toString(16).padStart(2, '0')).join('')})`;
     throw error;
   }
   switch (cookie.type) {
@@ -258,7 +259,8 @@ function formatNat(p: Uint8Array): string {
   if (min || protoMin !== 0) {
     s += '=';
     if (min) {
-      const show = (b: Uint8Array): string => (protoMin !== 0 && b.length === 16 ? `[${address(b)}]` : address(b));
+      const show = (b: Uint8Array): string =>
+        protoMin !== 0 && b.length === 16 ? `[${address(b)}]` : address(b);
       s += show(min);
       if (max && address(max) !== address(min)) s += `-${show(max)}`;
     }

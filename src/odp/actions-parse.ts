@@ -324,7 +324,11 @@ function parseCt(body: string, w: OdpActionWriter): void {
     bytes.set(m === undefined ? new Uint8Array(16).fill(0xff) : wide(m), 16);
     w.raw(OvsCtAttr.labels, bytes);
   }
-  for (const [name, attr] of [['helper', OvsCtAttr.helper], ['timeout', OvsCtAttr.timeout]] as const) { // prettier-ignore
+  for (const [name, attr] of [
+    ['helper', OvsCtAttr.helper],
+    ['timeout', OvsCtAttr.timeout],
+  ] as const) {
+    // prettier-ignore
     const text = p.get(name);
     if (text !== undefined) w.raw(attr, cString(text));
   }
@@ -335,4 +339,3 @@ function parseCt(body: string, w: OdpActionWriter): void {
 function cString(text: string): Uint8Array {
   return Uint8Array.from([...Array.from(text, (c) => c.charCodeAt(0) & 0x7f), 0]);
 }
-

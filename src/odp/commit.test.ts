@@ -43,13 +43,7 @@ const cases: readonly (readonly [string, string, string, string, number])[] = [
     'set(eth(src=00:00:00:00:00:01)),set(tcp(src=7))',
     0,
   ],
-  [
-    'tcp,tp_src=5,tp_dst=6',
-    'tcp,tp_src=7,tp_dst=8',
-    'tp_src=0,tp_dst=0',
-    'set(tcp(src=7,dst=8))',
-    0,
-  ],
+  ['tcp,tp_src=5,tp_dst=6', 'tcp,tp_src=7,tp_dst=8', 'tp_src=0,tp_dst=0', 'set(tcp(src=7,dst=8))', 0],
   [
     'tcp,tp_src=5,tp_dst=6,nw_src=10.0.0.1',
     'tcp,dl_src=00:00:00:00:00:ff,tp_src=7,tp_dst=6,nw_src=10.0.0.1',
@@ -75,13 +69,7 @@ const cases: readonly (readonly [string, string, string, string, number])[] = [
     0,
   ],
   ['mpls,mpls_label=100,mpls_bos=1,mpls_ttl=64', 'ip', '', 'pop_mpls(eth_type=0x800)', 0],
-  [
-    'icmp,icmp_type=8',
-    'icmp,icmp_type=3',
-    'icmp_type=0',
-    'set(icmp(type=3,code=0))',
-    SLOW,
-  ],
+  ['icmp,icmp_type=8', 'icmp,icmp_type=3', 'icmp_type=0', 'set(icmp(type=3,code=0))', SLOW],
   [
     'icmp6,icmpv6_type=135,nd_target=fe80::1',
     'icmp6,icmpv6_type=135,nd_target=fe80::2',

@@ -80,7 +80,12 @@ export function commitOdpActions(
 }
 
 /** Writes the tunnel metadata of an output to a tunnel port that wants it set (flow-based tunnels). */
-export function commitTunnelAction(u8: Uint8Array, flow: number, base: number, writer: OdpActionWriter): void {
+export function commitTunnelAction(
+  u8: Uint8Array,
+  flow: number,
+  base: number,
+  writer: OdpActionWriter,
+): void {
   commitTunnel(u8, flow, base, writer);
 }
 
@@ -95,7 +100,8 @@ let $words = new Uint32Array(0);
 /** Most outputs follow no change of headers: told by comparing words. */
 function unchanged(u8: Uint8Array, flow: number, base: number): boolean {
   if ((u8.byteOffset & 3) !== 0 || ((flow | base) & 3) !== 0) return false;
-  if ($words.buffer !== u8.buffer) $words = new Uint32Array(u8.buffer, 0, Math.floor(u8.buffer.byteLength / 4)) as typeof $words;
+  if ($words.buffer !== u8.buffer)
+    $words = new Uint32Array(u8.buffer, 0, Math.floor(u8.buffer.byteLength / 4)) as typeof $words;
   const f = (u8.byteOffset + flow) >>> 2;
   const b = (u8.byteOffset + base) >>> 2;
   for (let i = 0; i < watched.length; i += 2) {
@@ -242,10 +248,32 @@ function commitNetwork(
   if (u8[flow + K.nwProto] === 0) return 0;
   switch (get16(u8, base + K.dlType)) {
     case EthType.ipv4:
-      commitParts(OvsKeyAttr.ipv4, ipv4Parts, IPV4_SIZE, u8, flow, base, wc, writer, useMasked, writableTos(u8, flow, base));
+      commitParts(
+        OvsKeyAttr.ipv4,
+        ipv4Parts,
+        IPV4_SIZE,
+        u8,
+        flow,
+        base,
+        wc,
+        writer,
+        useMasked,
+        writableTos(u8, flow, base),
+      );
       return 0;
     case EthType.ipv6:
-      commitParts(OvsKeyAttr.ipv6, ipv6Parts, IPV6_SIZE, u8, flow, base, wc, writer, useMasked, writableTos(u8, flow, base));
+      commitParts(
+        OvsKeyAttr.ipv6,
+        ipv6Parts,
+        IPV6_SIZE,
+        u8,
+        flow,
+        base,
+        wc,
+        writer,
+        useMasked,
+        writableTos(u8, flow, base),
+      );
       return commitNd(u8, flow, base, wc, writer, useMasked);
     case EthType.arp:
       return commitParts(OvsKeyAttr.arp, arpParts, ARP_SIZE, u8, flow, base, wc, writer, useMasked)
@@ -268,7 +296,17 @@ function commitNd(
   const type = get16(u8, flow + K.tpSrc);
   if ((type !== 135 && type !== 136) || get16(u8, flow + K.tpDst) !== 0) return 0;
   const nd = commitParts(OvsKeyAttr.nd, ndParts, ND_SIZE, u8, flow, base, wc, writer, useMasked);
-  const ext = commitParts(OvsKeyAttr.ndExtensions, ndExtParts, ND_EXT_SIZE, u8, flow, base, wc, writer, useMasked);
+  const ext = commitParts(
+    OvsKeyAttr.ndExtensions,
+    ndExtParts,
+    ND_EXT_SIZE,
+    u8,
+    flow,
+    base,
+    wc,
+    writer,
+    useMasked,
+  );
   return nd || ext ? SlowPath.action : 0;
 }
 

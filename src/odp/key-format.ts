@@ -1,6 +1,16 @@
 import { formatIpv4, formatIpv6, formatMac } from '../wire/address.ts';
 import { tcpFlagNames } from '../wire/ether-types.ts';
-import { be16, be32, formatFlags, formatFlagsMasked, hexBytes, hexNumber, hexPadded, isOnes, isZero } from '../flow/numbers-text.ts';
+import {
+  be16,
+  be32,
+  formatFlags,
+  formatFlagsMasked,
+  hexBytes,
+  hexNumber,
+  hexPadded,
+  isOnes,
+  isZero,
+} from '../flow/numbers-text.ts';
 import { attributeMap, le16, le32, parseAttributes } from './attributes.ts';
 import { ctStateNames, OvsKeyAttr as A, OvsNshKeyAttr, OvsTunnelKeyAttr as T } from './attrs.ts';
 import { keySpecs, partSizes } from './key-specs.ts';
@@ -72,12 +82,7 @@ export function formatOdpAttribute(
   return `${spec.name}(${formatBody(type, value, mask, options)})`;
 }
 
-function formatBody(
-  type: number,
-  v: Uint8Array,
-  m: Uint8Array | undefined,
-  options: OdpKeyFormat,
-): string {
+function formatBody(type: number, v: Uint8Array, m: Uint8Array | undefined, options: OdpKeyFormat): string {
   const verbose = options.verbose === true;
   switch (type) {
     case A.encap:
@@ -112,7 +117,9 @@ function formatBody(
     case A.tcpFlags: {
       const flags = be16(v, 0);
       const mask = m === undefined ? 0xfff : be16(m, 0) & 0xfff;
-      return mask === 0xfff ? formatFlags(tcpFlagNames, flags, '|') : formatFlagsMasked(tcpFlagNames, flags, mask);
+      return mask === 0xfff
+        ? formatFlags(tcpFlagNames, flags, '|')
+        : formatFlagsMasked(tcpFlagNames, flags, mask);
     }
     case A.vlan:
       return formatVlan(be16(v, 0), m === undefined ? 0xffff : be16(m, 0), verbose);
@@ -156,7 +163,8 @@ function formatPart(part: PartSpec, v: Uint8Array, m: Uint8Array | undefined, ve
 }
 
 function isFull(part: PartSpec, m: Uint8Array, size: number): boolean {
-  if (part.bits !== undefined) return be32(m, part.at) >>> 0 === 2 ** part.bits - 1 || isOnes(m, part.at, size);
+  if (part.bits !== undefined)
+    return be32(m, part.at) >>> 0 === 2 ** part.bits - 1 || isOnes(m, part.at, size);
   return isOnes(m, part.at, size);
 }
 
@@ -232,7 +240,8 @@ function formatMpls(v: Uint8Array, m: Uint8Array | undefined): string {
   if (v.length === 4) {
     const lse = be32(v, 0);
     const parts = [lse >>> 12, (lse >>> 9) & 7, lse & 0xff, (lse >>> 8) & 1] as const;
-    if (m === undefined || isOnes(m, 0, 4)) return `label=${parts[0]},tc=${parts[1]},ttl=${parts[2]},bos=${parts[3]}`;
+    if (m === undefined || isOnes(m, 0, 4))
+      return `label=${parts[0]},tc=${parts[1]},ttl=${parts[2]},bos=${parts[3]}`;
     const mask = be32(m, 0);
     const x = (n: number): string => n.toString(16);
     return (
@@ -282,7 +291,8 @@ function formatTunnelBody(v: Uint8Array, m: Uint8Array | undefined, verbose: boo
     }
   }
   const whole = masks === undefined || [T.dontFragment, T.csum, T.oam].every((t) => masks.has(t));
-  if (whole) out.push(`flags(${['df', 'csum', 'key', 'oam'].filter((f) => flags.includes(f)).join('|') || '0'})`);
+  if (whole)
+    out.push(`flags(${['df', 'csum', 'key', 'oam'].filter((f) => flags.includes(f)).join('|') || '0'})`);
   else {
     const bits = [
       [T.dontFragment, 'df'],
@@ -323,7 +333,8 @@ function formatNshBody(v: Uint8Array, m: Uint8Array | undefined, verbose: boolea
   const md1 = values.get(OvsNshKeyAttr.md1);
   if (md1) {
     const mm = masks === undefined ? undefined : (masks.get(OvsNshKeyAttr.md1) ?? new Uint8Array(16));
-    for (let i = 0; i < 4; i++) out.push(formatPart({ name: `c${i + 1}`, kind: 'be32x', at: 4 * i }, md1, mm, verbose));
+    for (let i = 0; i < 4; i++)
+      out.push(formatPart({ name: `c${i + 1}`, kind: 'be32x', at: 4 * i }, md1, mm, verbose));
   }
   return out.filter((s) => s !== '').join(',');
 }

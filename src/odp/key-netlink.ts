@@ -166,7 +166,8 @@ function writeL4(
       // Only a mask that fixes type and code may look at what they imply.
       if (!isNd(flow) || (isMask && (data[K.tpSrc + 1] !== 0xff || data[K.tpDst + 1] !== 0xff))) break;
       copy(A.nd, 28, copies.nd);
-      if (!isZero(data, K.igmpGroupIp4, 4) || !isZero(data, K.tcpFlags, 2)) copy(A.ndExtensions, 8, copies.ndExt);
+      if (!isZero(data, K.igmpGroupIp4, 4) || !isZero(data, K.tcpFlags, 2))
+        copy(A.ndExtensions, 8, copies.ndExt);
       break;
   }
 }
@@ -289,4 +290,3 @@ function readHeaders(attrs: ReadonlyMap<number, Uint8Array>, key: Uint8Array, is
     if (md1?.length === 16) key.set(md1, K.nshC1);
   }
 }
-

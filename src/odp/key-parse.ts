@@ -53,7 +53,11 @@ export function parseOneAttribute(
   const { key, mask } = parseOdpAttributes(text, ports);
   const size = (key[0] ?? 0) | ((key[1] ?? 0) << 8);
   if (size < 4 || ((size + 3) & ~3) !== key.length) throw new UsageError(`syntax error at ${text}`);
-  return { type: (key[2] ?? 0) | ((key[3] ?? 0) << 8), value: key.subarray(4, size), mask: mask.subarray(4, size) };
+  return {
+    type: (key[2] ?? 0) | ((key[3] ?? 0) << 8),
+    value: key.subarray(4, size),
+    mask: mask.subarray(4, size),
+  };
 }
 
 /** A place in a text. */
@@ -251,12 +255,14 @@ function parseParts(c: Cursor, attr: number, put: Put): void {
 /** Reads `value[/mask]` of one part into both arrays. */
 function takePart(c: Cursor, part: PartSpec, value: Uint8Array, mask: Uint8Array): void {
   const start = c.at;
-  const text = c.take(part.kind === 'ipv6' || part.kind === 'mac' ? /[0-9a-fA-F:.]+/y : /[\w.<>]+/y) ?? c.fail();
+  const text =
+    c.take(part.kind === 'ipv6' || part.kind === 'mac' ? /[0-9a-fA-F:.]+/y : /[\w.<>]+/y) ?? c.fail();
   const v = readPart(part, text);
   let m: Uint8Array | undefined = new Uint8Array(partSizes[part.kind]).fill(0xff);
   if (part.bits !== undefined) m = be(2 ** part.bits - 1, 4);
   if (c.take(/\//y) !== undefined) {
-    const maskText = c.take(part.kind === 'ipv6' || part.kind === 'mac' ? /[0-9a-fA-F:.]+/y : /[\w.]+/y) ?? '';
+    const maskText =
+      c.take(part.kind === 'ipv6' || part.kind === 'mac' ? /[0-9a-fA-F:.]+/y : /[\w.]+/y) ?? '';
     m = readPartMask(part, maskText);
   }
   if (!v || !m) {
@@ -304,7 +310,11 @@ function readScalar(part: PartSpec, text: string): Uint8Array | undefined {
 function parseVlan(c: Cursor, put: Put): void {
   let tci = 0x1000;
   let mask = 0x1000;
-  const parts: Record<string, readonly [shift: number, full: number]> = { vid: [0, 0xfff], pcp: [13, 7], cfi: [12, 1] };
+  const parts: Record<string, readonly [shift: number, full: number]> = {
+    vid: [0, 0xfff],
+    pcp: [13, 7],
+    cfi: [12, 1],
+  };
   for (;;) {
     c.take(/[, ]*/y);
     if (c.done || c.rest.startsWith(')')) break;
@@ -469,7 +479,11 @@ function parseNsh(c: Cursor, key: OdpActionWriter, mask: OdpActionWriter): void 
   putBe16(base, 6, path & 0xffff);
   putBe16(baseMask, 4, pathMask >>> 16);
   putBe16(baseMask, 6, pathMask & 0xffff);
-  for (const [w, b, d] of [[key, base, md1], [mask, baseMask, md1Mask]] as const) { // prettier-ignore
+  for (const [w, b, d] of [
+    [key, base, md1],
+    [mask, baseMask, md1Mask],
+  ] as const) {
+    // prettier-ignore
     const nest = w.beginNested(A.nsh);
     w.raw(OvsNshKeyAttr.base, b);
     if (base[2] === 1) w.raw(OvsNshKeyAttr.md1, d);

@@ -7,7 +7,8 @@ import { OvsKeyAttr as A } from './attrs.ts';
  * Kinds: `u8`, `be16`, `be32` print decimal, with an `x` hexadecimal; `u32x` and `u16x` are in host
  * (little-endian) order.
  */
-type PartKind = 'u8' | 'u8x' | 'be16' | 'be16x' | 'be32' | 'be32x' | 'u16x' | 'u32x' | 'mac' | 'ipv4' | 'ipv6' | 'frag';
+type PartKind =
+  'u8' | 'u8x' | 'be16' | 'be16x' | 'be32' | 'be32x' | 'u16x' | 'u32x' | 'mac' | 'ipv4' | 'ipv6' | 'frag';
 
 export interface PartSpec {
   readonly name: string;
@@ -40,7 +41,12 @@ export const partSizes: Readonly<Record<PartKind, number>> = {
   frag: 1,
 };
 
-function spec(attr: number, name: string, size: number, ...parts: readonly (readonly [string, PartKind, number, number?])[]): KeySpec {
+function spec(
+  attr: number,
+  name: string,
+  size: number,
+  ...parts: readonly (readonly [string, PartKind, number, number?])[]
+): KeySpec {
   return {
     attr,
     name,

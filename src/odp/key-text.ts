@@ -8,7 +8,11 @@ import { odpKeyToNetlink, odpMaskToNetlink } from './key-netlink.ts';
  * @param flow Key with the datapath's in_port.
  * @param mask Undefined to print every field of the flow exactly.
  */
-export function formatOdpKey(flow: Uint8Array, mask: Uint8Array | undefined, options: OdpKeyFormat = {}): string {
+export function formatOdpKey(
+  flow: Uint8Array,
+  mask: Uint8Array | undefined,
+  options: OdpKeyFormat = {},
+): string {
   return formatOdpAttributes(
     odpKeyToNetlink(flow),
     mask === undefined ? undefined : odpMaskToNetlink(mask, flow),

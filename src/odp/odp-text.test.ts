@@ -40,12 +40,16 @@ const keys = [
 describe('datapath key text', () => {
   it.each(keys)('%s', (text) => {
     // eth() and absent attributes stand for wildcards, which the reader takes as such.
-    const { flow, mask } = parseOdpKeyText(text.replace('eth(),', 'eth(src=00:00:00:00:00:00/00:00:00:00:00:00),'));
+    const { flow, mask } = parseOdpKeyText(
+      text.replace('eth(),', 'eth(src=00:00:00:00:00:00/00:00:00:00:00:00),'),
+    );
     expect(formatOdpKey(flow, mask)).toBe(text);
   });
 
   it('prints port names, and everything when verbose', () => {
-    const { flow, mask } = parseOdpKeyText('recirc_id(0),in_port(1),eth(dst=00:00:00:00:00:00),eth_type(0x1234)');
+    const { flow, mask } = parseOdpKeyText(
+      'recirc_id(0),in_port(1),eth(dst=00:00:00:00:00:00),eth_type(0x1234)',
+    );
     const ports = { byName: () => undefined, byNumber: (n: number) => (n === 1 ? 'p1' : undefined) };
     expect(formatOdpKey(flow, mask, { ports, verbose: true })).toBe(
       'skb_priority(0/0),skb_mark(0/0),ct_state(0/0),ct_zone(0/0),ct_mark(0/0),ct_label(0/0),recirc_id(0),' +
@@ -55,9 +59,19 @@ describe('datapath key text', () => {
   });
 
   it.each([
-    'in_port(1),bogus(1)', 'eth(dst=zz)', 'in_port(zork)', 'ipv4(tos=0x100)', 'ipv4(frag=zz)', 'ipv4(frag=no',
-    'encap(eth_type(0x0800)', 'vlan(vid=5000)', 'eth_type()', 'tcp_flags(+zork)', 'in_port',
-  ])('%s is a syntax error', (text) => { // prettier-ignore
+    'in_port(1),bogus(1)',
+    'eth(dst=zz)',
+    'in_port(zork)',
+    'ipv4(tos=0x100)',
+    'ipv4(frag=zz)',
+    'ipv4(frag=no',
+    'encap(eth_type(0x0800)',
+    'vlan(vid=5000)',
+    'eth_type()',
+    'tcp_flags(+zork)',
+    'in_port',
+  ])('%s is a syntax error', (text) => {
+    // prettier-ignore
     expect(() => parseOdpKeyText(text)).toThrow(UsageError);
   });
 });
@@ -156,7 +170,9 @@ describe('datapath actions text', () => {
 
   it('throws nothing but UsageError for any text', () => {
     const words = [...actions, ...keys].join(',').match(/\w+|\W/g) ?? [];
-    const text = fc.array(fc.oneof(fc.constantFrom(...words), fc.string({ maxLength: 4 })), { maxLength: 20 });
+    const text = fc.array(fc.oneof(fc.constantFrom(...words), fc.string({ maxLength: 4 })), {
+      maxLength: 20,
+    });
     fc.assert(
       fc.property(text, (parts) => {
         for (const parse of [parseOdpActions, parseOdpKeyText, parseOdpAttributes]) {
@@ -173,21 +189,26 @@ describe('datapath actions text', () => {
 
   it('carries cookies', () => {
     fc.assert(
-      fc.property(fc.nat(0xffff), fc.nat(), fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), (small, large, cookie) => {
-        const value = {
-          type: 'controller' as const,
-          ofpInPort: large,
-          ofprotoUuid: new Uint8Array(16).fill(7),
-          dontSend: true,
-          continuation: false,
-          reason: small,
-          recircId: large,
-          ruleCookie: cookie,
-          controllerId: small,
-          maxLen: small,
-        };
-        expect(decodeUserCookie(encodeUserCookie(value))).toEqual(value);
-      }),
+      fc.property(
+        fc.nat(0xffff),
+        fc.nat(),
+        fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
+        (small, large, cookie) => {
+          const value = {
+            type: 'controller' as const,
+            ofpInPort: large,
+            ofprotoUuid: new Uint8Array(16).fill(7),
+            dontSend: true,
+            continuation: false,
+            reason: small,
+            recircId: large,
+            ruleCookie: cookie,
+            controllerId: small,
+            maxLen: small,
+          };
+          expect(decodeUserCookie(encodeUserCookie(value))).toEqual(value);
+        },
+      ),
     );
   });
 });

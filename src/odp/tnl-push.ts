@@ -14,7 +14,10 @@ const TNL_PUSH_HEADER_AT = 16;
 export function formatTnlPush(p: Uint8Array, portName: (port: number) => string): string {
   if (p.length < TNL_PUSH_HEADER_AT) return 'tnl_push(bad length)';
   const size = le32(p, 8);
-  const header = p.subarray(TNL_PUSH_HEADER_AT, TNL_PUSH_HEADER_AT + Math.min(size, p.length - TNL_PUSH_HEADER_AT));
+  const header = p.subarray(
+    TNL_PUSH_HEADER_AT,
+    TNL_PUSH_HEADER_AT + Math.min(size, p.length - TNL_PUSH_HEADER_AT),
+  );
   return (
     `tnl_push(tnl_port(${portName(le32(p, 0))}),header(size=${size},type=${le32(p, 12)},` +
     `${formatOuter(header)}),out_port(${portName(le32(p, 4))}))`
@@ -43,8 +46,10 @@ function formatOuter(h: Uint8Array): string {
   if (proto === 17 && h.length >= l4 + 8) {
     s += `udp(src=${be16(h, l4)},dst=${be16(h, l4 + 2)},csum=0x${be16(h, l4 + 6).toString(16)}),`;
     if (h.length >= l4 + 16) {
-      if (be16(h, l4 + 2) === 6081) s += `geneve(${(h[l4 + 8] ?? 0) & 0x80 ? 'oam,' : ''}vni=0x${(be32(h, l4 + 12) >>> 8).toString(16)})`;
-      else s += `vxlan(flags=0x${be32(h, l4 + 8).toString(16)},vni=0x${(be32(h, l4 + 12) >>> 8).toString(16)})`;
+      if (be16(h, l4 + 2) === 6081)
+        s += `geneve(${(h[l4 + 8] ?? 0) & 0x80 ? 'oam,' : ''}vni=0x${(be32(h, l4 + 12) >>> 8).toString(16)})`;
+      else
+        s += `vxlan(flags=0x${be32(h, l4 + 8).toString(16)},vni=0x${(be32(h, l4 + 12) >>> 8).toString(16)})`;
     }
   } else if (proto === 47 && h.length >= l4 + 4) {
     s += `gre((flags=0x${be16(h, l4).toString(16)},proto=0x${be16(h, l4 + 2).toString(16)}))`;

@@ -64,7 +64,11 @@ export function encodePacketInFor(conn: OfConn, event: PacketInEvent, reason: Pa
   );
 }
 
-export function encodePortStatusFor(conn: OfConn, reason: 'add' | 'delete' | 'modify', desc: PhyPort): Uint8Array {
+export function encodePortStatusFor(
+  conn: OfConn,
+  reason: 'add' | 'delete' | 'modify',
+  desc: PhyPort,
+): Uint8Array {
   return encodeOne({ type: 'port_status', reason, desc }, 0, contextOf(conn, conn.version));
 }
 

@@ -15,6 +15,9 @@ export function dumpRule(rules: RuleView, rule: number, nowMs: number): string {
     `n_packets=${rules.packets(rule)}`,
     `n_bytes=${rules.bytes(rule)}`,
   ];
-  const rulePart = [...(priority === defaultPriority ? [] : [`priority=${priority}`]), ...(match === '' ? [] : [match])];
+  const rulePart = [
+    ...(priority === defaultPriority ? [] : [`priority=${priority}`]),
+    ...(match === '' ? [] : [match]),
+  ];
   return `${parts.join(', ')}, ${rulePart.join(',')},actions=${formatActions(rules.actions(rule))}`;
 }

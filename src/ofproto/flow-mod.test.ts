@@ -136,23 +136,43 @@ describe('add', () => {
   test('check_overlap refuses only an overlapping rule of the same priority', () => {
     run('ip,nw_dst=10.0.0.0/8');
     const flags = { checkOverlap: true };
-    expect(codeOf(() => { run('tcp', { flags }); })).toBe('OFPFMFC_OVERLAP');
-    expect(codeOf(() => { run('tcp', { flags, priority: 1 }); })).toBe('none');
-    expect(codeOf(() => { run('arp', { flags }); })).toBe('none');
+    expect(
+      codeOf(() => {
+        run('tcp', { flags });
+      }),
+    ).toBe('OFPFMFC_OVERLAP');
+    expect(
+      codeOf(() => {
+        run('tcp', { flags, priority: 1 });
+      }),
+    ).toBe('none');
+    expect(
+      codeOf(() => {
+        run('arp', { flags });
+      }),
+    ).toBe('none');
   });
 
   test('a full table refuses, and keeps replacing', () => {
     tables.config(0).flowLimit = 1;
     run('ip');
-    expect(codeOf(() => { run('arp'); })).toBe('OFPFMFC_TABLE_FULL');
+    expect(
+      codeOf(() => {
+        run('arp');
+      }),
+    ).toBe('OFPFMFC_TABLE_FULL');
     run('ip', { actions: [output(1)] });
     expect(all()).toHaveLength(1);
   });
 
-  test('table 255 means 0; table 254 is the switch\'s own', () => {
+  test("table 255 means 0; table 254 is the switch's own", () => {
     run('ip', { tableId: 255 });
     expect(all()).toHaveLength(1);
-    expect(codeOf(() => { run('ip', { tableId: 254 }); })).toBe('OFPBRC_EPERM');
+    expect(
+      codeOf(() => {
+        run('ip', { tableId: 254 });
+      }),
+    ).toBe('OFPBRC_EPERM');
   });
 });
 
@@ -166,7 +186,12 @@ describe('modify', () => {
     run('ip', { command: 'modify', newCookie: 7n, modifyCookie: true, actions: [output(3)] });
     expect(tables.version).toBe(version + 1);
     const { rules } = tables;
-    const ports = all().map((r) => [rules.match(r).flow[20], rules.cookie(r), rules.idleTimeoutSec(r), rules.actions(r)]);
+    const ports = all().map((r) => [
+      rules.match(r).flow[20],
+      rules.cookie(r),
+      rules.idleTimeoutSec(r),
+      rules.actions(r),
+    ]);
     expect(ports).toHaveLength(3);
     const tcp = all().find((r) => rules.idleTimeoutSec(r) === 9) ?? 0;
     expect(rules.actions(tcp)).toEqual([output(3)]);
@@ -174,7 +199,9 @@ describe('modify', () => {
     expect(rules.flags(tcp)).toBe(1);
     expect(deps.clock.nowMs() - rules.createdMs(tcp)).toBe(2000);
     expect(rules.modifiedMs(tcp)).toBe(deps.clock.nowMs());
-    expect(all().filter((r) => JSON.stringify(rules.actions(r)) === JSON.stringify([output(1)]))).toHaveLength(1);
+    expect(
+      all().filter((r) => JSON.stringify(rules.actions(r)) === JSON.stringify([output(1)])),
+    ).toHaveLength(1);
   });
 
   test('strict changes only the same match and priority', () => {
@@ -270,5 +297,9 @@ test('a change that fails leaves the tables as they were', () => {
     }, host.publish);
   }).toThrow('stop');
   expect(tables.version).toBe(version);
-  expect(all().map((r) => tables.rules.cookie(r)).sort()).toEqual([1n, 2n]);
+  expect(
+    all()
+      .map((r) => tables.rules.cookie(r))
+      .sort(),
+  ).toEqual([1n, 2n]);
 });

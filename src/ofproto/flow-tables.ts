@@ -225,7 +225,8 @@ export class FlowTables {
     const found: number[] = [];
     for (const id of this.#range(tableId)) {
       for (const rule of this.all(id)) {
-        if (bits === 0 || core.x.ruleMatchesLooseBits(rule, this.#flowKey, this.#maskKey, bits) !== 0) found.push(rule);
+        if (bits === 0 || core.x.ruleMatchesLooseBits(rule, this.#flowKey, this.#maskKey, bits) !== 0)
+          found.push(rule);
       }
     }
     return found;
@@ -236,7 +237,7 @@ export class FlowTables {
     const cls = this.classifier(tableId);
     if (cls === 0) return;
     const { x } = this.#core;
-    for (let rule = x.clsFirst(cls) >>> 0; rule !== 0; ) {
+    for (let rule = x.clsFirst(cls) >>> 0; rule !== 0;) {
       const next = x.clsNext(cls, rule) >>> 0;
       if (this.rules.isInserted(rule)) yield rule;
       rule = next;

@@ -17,8 +17,18 @@ const match = parseMatchText('tcp,nw_dst=10.0.0.0/8,tp_dst=80');
 const wide = { cookie: 0n, cookieMask: 0n, outPort: OFPP_NONE, outGroup: OFPG_ANY, tableId: 0 };
 const seeds: readonly OfpMessage[] = [
   {
-    type: 'flow_mod', command: 'add', match, priority: 5, newCookie: 1n, modifyCookie: false, idleTimeoutSec: 1,
-    hardTimeoutSec: 2, bufferId: OFP_NO_BUFFER, flags: noFlowModFlags, importance: 0, ...wide,
+    type: 'flow_mod',
+    command: 'add',
+    match,
+    priority: 5,
+    newCookie: 1n,
+    modifyCookie: false,
+    idleTimeoutSec: 1,
+    hardTimeoutSec: 2,
+    bufferId: OFP_NO_BUFFER,
+    flags: noFlowModFlags,
+    importance: 0,
+    ...wide,
     actions: [
       { kind: 'set_ipv4_dst', ipv4: 5 },
       { kind: 'dec_ttl', controllerIds: [0], raw: 'dec_ttl' },
@@ -26,10 +36,23 @@ const seeds: readonly OfpMessage[] = [
       output,
     ],
   },
-  { type: 'packet_out', bufferId: OFP_NO_BUFFER, packet: new Uint8Array(60), metadata: parseMatchText('in_port=1'), actions: [output] },
+  {
+    type: 'packet_out',
+    bufferId: OFP_NO_BUFFER,
+    packet: new Uint8Array(60),
+    metadata: parseMatchText('in_port=1'),
+    actions: [output],
+  },
   { type: 'flow_stats_request', match, ...wide },
   { type: 'aggregate_stats_request', match, ...wide },
-  { type: 'port_mod', port: 1 as OfpPort, hwAddr: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, 1), config: 1, mask: 1, advertise: 0 },
+  {
+    type: 'port_mod',
+    port: 1 as OfpPort,
+    hwAddr: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, 1),
+    config: 1,
+    mask: 1,
+    advertise: 0,
+  },
   { type: 'port_stats_request', port: OFPP_NONE },
   { type: 'queue_stats_request', port: OFPP_NONE, queueId: 0xffffffff },
   { type: 'desc_request' },
@@ -43,7 +66,10 @@ const seeds: readonly OfpMessage[] = [
 
 const deps = new TestDependencies();
 const ofproto = new Ofproto('br0', 1, 1n as DatapathId, deps);
-ofproto.addPort({ name: 'p1', mac: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, 1), mtu: 1500, adminUp: true, carrier: true }, 1);
+ofproto.addPort(
+  { name: 'p1', mac: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, 1), mtu: 1500, adminUp: true, carrier: true },
+  1,
+);
 ofproto.setControllers([{ target: 'punix:br0.mgmt', type: 'service', inactivityProbeSec: 0 }]);
 
 const mutation = fc.record({

@@ -17,7 +17,14 @@ const output = (port: number): Action => ({ kind: 'output', port: port as OfpPor
 const allOnes = 0xffff_ffff_ffff_ffffn;
 
 function device(name: string, last: number, more: Partial<OfPortDescription> = {}): OfPortDescription {
-  return { name, mac: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, last), mtu: 1500, adminUp: true, carrier: true, ...more };
+  return {
+    name,
+    mac: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, last),
+    mtu: 1500,
+    adminUp: true,
+    carrier: true,
+    ...more,
+  };
 }
 function flowMod(text: string, more: Partial<FlowMod> = {}): FlowMod {
   return {
@@ -79,7 +86,8 @@ beforeEach(() => {
 });
 
 const tool = (version = 4): TestController => TestController.connect(ofproto, deps, version);
-const errorsOf = (messages: OfpMessage[]): string[] => messages.map((m) => (m.type === 'error' ? m.error : m.type));
+const errorsOf = (messages: OfpMessage[]): string[] =>
+  messages.map((m) => (m.type === 'error' ? m.error : m.type));
 function flows(controller: TestController): string[] {
   return controller
     .request(flowStats)
@@ -111,18 +119,29 @@ describe('ports', () => {
     ofproto.updatePort(9 as OfpPort, device('n', 9));
     ofproto.updatePort(9 as OfpPort, device('n', 9, { carrier: false }));
     ofproto.delPort(9 as OfpPort);
-    const told = c.take().map((m) => (m.type === 'port_status' ? `${m.reason} ${m.desc.name} ${m.desc.state}` : m.type));
+    const told = c
+      .take()
+      .map((m) => (m.type === 'port_status' ? `${m.reason} ${m.desc.name} ${m.desc.state}` : m.type));
     expect(told).toEqual(['add n 4', 'modify n 1', 'delete n 1']);
   });
 
   test('port_mod changes what may be changed and checks the address', () => {
     const c = tool();
-    const mod = { type: 'port_mod', port: 1 as OfpPort, hwAddr: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, 1), advertise: 0 } as const;
+    const mod = {
+      type: 'port_mod',
+      port: 1 as OfpPort,
+      hwAddr: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, 1),
+      advertise: 0,
+    } as const;
     expect(c.request({ ...mod, config: PortConfig.PORT_DOWN, mask: PortConfig.PORT_DOWN })).toEqual([]);
     expect(deps.adminUp.get(1)).toBe(false);
     expect(ofproto.port(1 as OfpPort)?.config).toBe(PortConfig.PORT_DOWN);
-    expect(errorsOf(c.request({ ...mod, hwAddr: new Uint8Array(6), config: 0, mask: 0 }))).toEqual(['OFPPMFC_BAD_HW_ADDR']);
-    expect(errorsOf(c.request({ ...mod, port: 99 as OfpPort, config: 0, mask: 0 }))).toEqual(['OFPPMFC_BAD_PORT']);
+    expect(errorsOf(c.request({ ...mod, hwAddr: new Uint8Array(6), config: 0, mask: 0 }))).toEqual([
+      'OFPPMFC_BAD_HW_ADDR',
+    ]);
+    expect(errorsOf(c.request({ ...mod, port: 99 as OfpPort, config: 0, mask: 0 }))).toEqual([
+      'OFPPMFC_BAD_PORT',
+    ]);
   });
 });
 
@@ -146,7 +165,9 @@ describe('requests', () => {
       ...replies.slice(1).map(() => true),
       false,
     ]);
-    const cookies = replies.flatMap((r) => (r.type === 'flow_stats_reply' ? r.flows.map((f) => f.cookie) : []));
+    const cookies = replies.flatMap((r) =>
+      r.type === 'flow_stats_reply' ? r.flows.map((f) => f.cookie) : [],
+    );
     expect(new Set(cookies).size).toBe(3000);
   });
 
@@ -163,8 +184,12 @@ describe('requests', () => {
 
   test('groups and meters that do not exist are refused', () => {
     const c = tool();
-    expect(errorsOf(c.request(flowMod('', { actions: [{ kind: 'group', groupId: 1 }] })))).toEqual(['OFPBAC_BAD_OUT_GROUP']);
-    expect(errorsOf(c.request(flowMod('', { actions: [{ kind: 'meter', meterId: 1 }] })))).toEqual(['OFPMMFC_INVALID_METER']);
+    expect(errorsOf(c.request(flowMod('', { actions: [{ kind: 'group', groupId: 1 }] })))).toEqual([
+      'OFPBAC_BAD_OUT_GROUP',
+    ]);
+    expect(errorsOf(c.request(flowMod('', { actions: [{ kind: 'meter', meterId: 1 }] })))).toEqual([
+      'OFPMMFC_INVALID_METER',
+    ]);
     expect(flows(c)).toEqual([]);
   });
 
@@ -175,8 +200,16 @@ describe('requests', () => {
     c.request({ type: 'packet_out', bufferId: OFP_NO_BUFFER, packet, metadata, actions: [output(1)] });
     expect(deps.packetOuts).toHaveLength(1);
     expect(deps.packetOuts[0]?.packet).toEqual(packet);
-    expect(new DataView(deps.packetOuts[0]?.flow.buffer ?? new ArrayBuffer(8)).getUint32(KeyLayout.inPort)).toBe(7);
-    const buffered = { type: 'packet_out', bufferId: 4, packet: new Uint8Array(), metadata, actions: [] } as const;
+    expect(
+      new DataView(deps.packetOuts[0]?.flow.buffer ?? new ArrayBuffer(8)).getUint32(KeyLayout.inPort),
+    ).toBe(7);
+    const buffered = {
+      type: 'packet_out',
+      bufferId: 4,
+      packet: new Uint8Array(),
+      metadata,
+      actions: [],
+    } as const;
     expect(errorsOf(c.request(buffered))).toEqual(['OFPBRC_BUFFER_UNKNOWN']);
   });
 });
@@ -184,7 +217,9 @@ describe('requests', () => {
 describe('controllers', () => {
   test('status rows follow the connection', () => {
     ofproto.setControllers([{ target: 'tcp:1.1.1.1:6653' }]);
-    expect(ofproto.controllerStatus()).toMatchObject([{ isConnected: false, role: null, status: { state: 'CONNECTING' } }]);
+    expect(ofproto.controllerStatus()).toMatchObject([
+      { isConnected: false, role: null, status: { state: 'CONNECTING' } },
+    ]);
     const c = TestController.answer(ofproto, deps, 4);
     expect(ofproto.controllerStatus()).toMatchObject([
       { isConnected: true, status: { state: 'ACTIVE', sec_since_connect: '0' } },
@@ -193,7 +228,9 @@ describe('controllers', () => {
     expect(ofproto.controllerStatus()[0]?.role).toBe('master');
     c.transport.close();
     ofproto.run(deps.clock.nowMs());
-    expect(ofproto.controllerStatus()).toMatchObject([{ isConnected: false, role: 'other', status: { state: 'BACKOFF' } }]);
+    expect(ofproto.controllerStatus()).toMatchObject([
+      { isConnected: false, role: 'other', status: { state: 'BACKOFF' } },
+    ]);
   });
 
   test('one master; slaves may look but not touch; old elections are refused', () => {
@@ -206,7 +243,9 @@ describe('controllers', () => {
       { type: 'role_reply', role: 'master', generationId: 6n },
     ]);
     expect(errorsOf(a.request(flowMod('')))).toEqual(['OFPBRC_IS_SECONDARY']);
-    expect(errorsOf(a.request({ type: 'role_request', role: 'master', generationId: 5n }))).toEqual(['OFPRRFC_STALE']);
+    expect(errorsOf(a.request({ type: 'role_request', role: 'master', generationId: 5n }))).toEqual([
+      'OFPRRFC_STALE',
+    ]);
     expect(flows(a)).toEqual([]);
     b.take();
     a.take();
@@ -220,7 +259,9 @@ describe('controllers', () => {
     ofproto.setControllers([{ target: 'tcp:1.1.1.1:1' }, { target: 'tcp:1.1.1.1:2' }]);
     const modern = TestController.answer(ofproto, deps, 4);
     const reasons = (): (string | undefined)[] =>
-      [old, modern].map((c) => c.take().map((m) => (m.type === 'packet_in' ? `${m.reason} ${m.totalLen}` : m.type))[0]);
+      [old, modern].map(
+        (c) => c.take().map((m) => (m.type === 'packet_in' ? `${m.reason} ${m.totalLen}` : m.type))[0],
+      );
     ofproto.packetIn(packetIn());
     expect(reasons()).toEqual(['action 60', 'action 60']);
     ofproto.packetIn(packetIn({ miss: 'implicit', reason: 'no_match' }));
@@ -270,7 +311,9 @@ describe('controllers', () => {
     deps.core.x.ruleCredit(rule, 4, 400, deps.clock.nowMs());
     seconds(4);
     c.transport.send(new Uint8Array());
-    expect(c.take()).toMatchObject([{ type: 'flow_removed', cookie: 1n, reason: 'idle', durationMs: 3000, idleTimeoutSec: 2 }]);
+    expect(c.take()).toMatchObject([
+      { type: 'flow_removed', cookie: 1n, reason: 'idle', durationMs: 3000, idleTimeoutSec: 2 },
+    ]);
     expect(c.request(flowMod('', { command: 'delete' }))).toMatchObject([
       { type: 'flow_removed', cookie: 2n, reason: 'delete', packetCount: 4n, byteCount: 400n },
     ]);

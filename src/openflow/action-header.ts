@@ -41,7 +41,15 @@ function makeRaw(
   }
   const argBytes = argSizes[shape] ?? 0;
   const argAt = argBytes === 0 ? headerSize : Math.ceil(headerSize / argBytes) * argBytes;
-  return { name, vendor, type, minLength: Math.ceil((argAt + argBytes) / 8) * 8, isVariable, argBytes, argAt };
+  return {
+    name,
+    vendor,
+    type,
+    minLength: Math.ceil((argAt + argBytes) / 8) * 8,
+    isVariable,
+    argBytes,
+    argAt,
+  };
 }
 
 for (const [name, where, shape, variable] of rawActions as readonly (readonly [

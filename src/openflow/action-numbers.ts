@@ -33,7 +33,10 @@ export const multipathAlgorithms = [
 ] as const satisfies readonly MultipathAction['algorithm'][];
 
 /** NX_BD_ALG_*. */
-export const bundleAlgorithms = ['active_backup', 'hrw'] as const satisfies readonly BundleAction['algorithm'][];
+export const bundleAlgorithms = [
+  'active_backup',
+  'hrw',
+] as const satisfies readonly BundleAction['algorithm'][];
 
 /** NX_ACTION_SAMPLE_*. */
 export const sampleDirections = [

@@ -65,10 +65,7 @@ function verifyNested(a: Action, outer: 'ct' | 'clone' | 'write_actions' | undef
     return;
   }
   const unsupported = (): never =>
-    fail(
-      'OFPBAC_BAD_ARGUMENT',
-      `${outer ?? ''} action doesn't support nested action ${actionName(a.kind)}`,
-    );
+    fail('OFPBAC_BAD_ARGUMENT', `${outer ?? ''} action doesn't support nested action ${actionName(a.kind)}`);
   if (outer === 'ct') {
     if (field === undefined) unsupported();
     else if (!isCtField) {

@@ -67,13 +67,7 @@ export interface GroupAction {
 }
 
 export type HashFields =
-  | 'eth_src'
-  | 'symmetric_l4'
-  | 'symmetric_l3l4'
-  | 'symmetric_l3l4+udp'
-  | 'nw_src'
-  | 'nw_dst'
-  | 'symmetric_l3';
+  'eth_src' | 'symmetric_l4' | 'symmetric_l3l4' | 'symmetric_l3l4+udp' | 'nw_src' | 'nw_dst' | 'symmetric_l3';
 
 export interface BundleAction {
   readonly kind: 'bundle';
@@ -231,8 +225,18 @@ export type LearnSpecSource =
   | { readonly type: 'immediate'; readonly value: Uint8Array };
 
 export type LearnSpec =
-  | { readonly dstType: 'match'; readonly nBits: number; readonly source: LearnSpecSource; readonly dst: Subfield }
-  | { readonly dstType: 'load'; readonly nBits: number; readonly source: LearnSpecSource; readonly dst: Subfield }
+  | {
+      readonly dstType: 'match';
+      readonly nBits: number;
+      readonly source: LearnSpecSource;
+      readonly dst: Subfield;
+    }
+  | {
+      readonly dstType: 'load';
+      readonly nBits: number;
+      readonly source: LearnSpecSource;
+      readonly dst: Subfield;
+    }
   | { readonly dstType: 'output'; readonly nBits: number; readonly source: LearnSpecSource };
 
 export interface LearnAction {

@@ -203,7 +203,8 @@ class Checker {
         if (!this.#isIp()) flow[K.nwProto] = 0;
         return a;
       case 'decap':
-        if (be32(flow, K.packetType) === 0) putBe32(flow, K.packetType, (0x10000 | be16(flow, K.dlType)) >>> 0);
+        if (be32(flow, K.packetType) === 0)
+          putBe32(flow, K.packetType, (0x10000 | be16(flow, K.dlType)) >>> 0);
         else {
           putBe32(flow, K.packetType, PT_UNKNOWN);
           putBe16(flow, K.dlType, 0xffff);

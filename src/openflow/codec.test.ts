@@ -72,7 +72,11 @@ describe('messages', () => {
 
     test(`port statistics survive version ${context.version}`, () => {
       const durationMs = context.version >= 4 ? 1500.000002 : null;
-      const m: OfpMessage = { type: 'port_stats_reply', ports: [{ port: port.port, ...counters, durationMs }], more: false };
+      const m: OfpMessage = {
+        type: 'port_stats_reply',
+        ports: [{ port: port.port, ...counters, durationMs }],
+        more: false,
+      };
       expect(decodeMessage(encodeOne(m, 1, context)).message).toEqual(m);
     });
 
@@ -95,7 +99,12 @@ describe('messages', () => {
 
   test('roles and asynchronous masks keep who is master', () => {
     for (const version of [1, 4]) {
-      const m: OfpMessage = { type: 'set_async_config', packetIn: [1, 2], portStatus: [3, 4], flowRemoved: [5, 6] };
+      const m: OfpMessage = {
+        type: 'set_async_config',
+        packetIn: [1, 2],
+        portStatus: [3, 4],
+        flowRemoved: [5, 6],
+      };
       expect(decodeMessage(encodeOne(m, 1, { version })).message).toEqual(m);
     }
     const role: OfpMessage = { type: 'role_request', role: 'master', generationId: 5n };

@@ -59,7 +59,8 @@ export function decodeMessage(bytes: Uint8Array, context: Partial<CodecContext> 
 
 /** Encodes a message; more than one array only for long multipart replies. */
 export function encodeMessage(message: OfpMessage, xid: number, context: CodecContext): Uint8Array[] {
-  if (message.type === 'error') return [encodeErrorMessage(message.error, context.version, xid, message.data)];
+  if (message.type === 'error')
+    return [encodeErrorMessage(message.error, context.version, xid, message.data)];
   return encodeBody(message, xid, context);
 }
 

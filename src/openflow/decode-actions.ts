@@ -20,7 +20,13 @@ import { isAllowedInActionSet, verifyActions } from './action-order.ts';
 import type { Action, SampleAction } from './actions.ts';
 import { putBits } from './bits.ts';
 import type { ByteReader } from './byte-io.ts';
-import { decodeController, decodeController2, decodeEncap, decodeLearn, decodeNat } from './decode-long-actions.ts';
+import {
+  decodeController,
+  decodeController2,
+  decodeEncap,
+  decodeLearn,
+  decodeNat,
+} from './decode-long-actions.ts';
 import {
   checkDestination,
   checkSource,
@@ -157,7 +163,8 @@ function decodeMultipath(r: ByteReader): Action {
   r.skip(2);
   const ofsNbits = r.u16();
   const dst = decodeOfsNbits(pullShortHeader(r), ofsNbits);
-  if (!fields || !algorithm || dst.nBits < Math.ceil(Math.log2(maxLink + 1))) return bad('OFPBAC_BAD_ARGUMENT');
+  if (!fields || !algorithm || dst.nBits < Math.ceil(Math.log2(maxLink + 1)))
+    return bad('OFPBAC_BAD_ARGUMENT');
   return { kind: 'multipath', fields, basis, algorithm, maxLink, arg, dst: checkDestination(dst) };
 }
 
@@ -173,7 +180,16 @@ function decodeSample(r: ByteReader, raw: SampleAction['raw']): Action {
     allZeros(r, 'NXBRC_MUST_BE_ZERO');
   }
   if (probability === 0) bad('OFPBAC_BAD_ARGUMENT');
-  return { kind: 'sample', probability, collectorSetId, obsDomainId, obsPointId, samplingPort, direction, raw };
+  return {
+    kind: 'sample',
+    probability,
+    collectorSetId,
+    obsDomainId,
+    obsPointId,
+    samplingPort,
+    direction,
+    raw,
+  };
 }
 
 function decodeCt(r: ByteReader, version: number, depth: number, o: DecodeActionsOptions): Action {
@@ -209,7 +225,13 @@ function decodeTable(pulled: PulledAction, withCtOrig: boolean): Action {
   const inPort = port16(r);
   const tableId = r.u8();
   if (!r.allZeros(3)) bad('OFPBAC_BAD_ARGUMENT');
-  return { kind: 'resubmit', inPort, tableId, withCtOrig, raw: withCtOrig ? 'resubmit_table_ct' : 'resubmit_table' };
+  return {
+    kind: 'resubmit',
+    inPort,
+    tableId,
+    withCtOrig,
+    raw: withCtOrig ? 'resubmit_table_ct' : 'resubmit_table',
+  };
 }
 
 function vlanVid(vid: number, pushVlanIfNeeded: boolean): Action {
@@ -531,4 +553,3 @@ export function decodeInstructions(
   verifyActions(out, version, true);
   return out;
 }
-

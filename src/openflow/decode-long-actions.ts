@@ -14,7 +14,14 @@ import {
   NatRange,
   packetInReasons,
 } from './action-numbers.ts';
-import type { Action, ControllerAction, EncapProperty, LearnSpec, LearnSpecSource, PacketInReason } from './actions.ts';
+import type {
+  Action,
+  ControllerAction,
+  EncapProperty,
+  LearnSpec,
+  LearnSpecSource,
+  PacketInReason,
+} from './actions.ts';
 import type { ByteReader } from './byte-io.ts';
 import { pullFieldHeader, pullShortHeader } from './nxm.ts';
 
@@ -30,7 +37,15 @@ export function decodeController(r: ByteReader): ControllerAction {
   const maxLen = r.u16();
   const controllerId = r.u16();
   const reason = reasonOf(r.u8());
-  return { kind: 'controller', maxLen, controllerId, reason, pause: false, userdata: new Uint8Array(0), meterId: 0 };
+  return {
+    kind: 'controller',
+    maxLen,
+    controllerId,
+    reason,
+    pause: false,
+    userdata: new Uint8Array(0),
+    meterId: 0,
+  };
 }
 
 /** One property of type 16, length 16, padded to 8 bytes. @throws OfpError OFPBPC_BAD_LEN */
@@ -104,8 +119,7 @@ export function decodeLearn(r: ByteReader, isLong: boolean): Action {
   if (r.u8() !== 0 || tableId === 0xff) bad('OFPBAC_BAD_ARGUMENT');
   const finIdleTimeoutSec = r.u16();
   const finHardTimeoutSec = r.u16();
-  const allowed =
-    LearnFlag.SEND_FLOW_REM | LearnFlag.DELETE_LEARNED | (isLong ? LearnFlag.WRITE_RESULT : 0);
+  const allowed = LearnFlag.SEND_FLOW_REM | LearnFlag.DELETE_LEARNED | (isLong ? LearnFlag.WRITE_RESULT : 0);
   if ((flags & ~allowed) !== 0) bad('OFPBAC_BAD_ARGUMENT');
   let limit = 0;
   let resultDst: Subfield | undefined;

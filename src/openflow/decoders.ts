@@ -262,7 +262,13 @@ export const decoders: Partial<Record<RawName, Decoder>> = {
   OFPST12_GROUP_FEATURES_REQUEST: plain('group_features_request'),
   OFPST12_GROUP_FEATURES_REPLY: (r) => {
     const four = (): readonly [number, number, number, number] => [r.u32(), r.u32(), r.u32(), r.u32()];
-    return { type: 'group_features_reply', types: r.u32(), capabilities: r.u32(), maxGroups: four(), actions: four() };
+    return {
+      type: 'group_features_reply',
+      types: r.u32(),
+      capabilities: r.u32(),
+      maxGroups: four(),
+      actions: four(),
+    };
   },
   OFPST13_METER_REQUEST: meterRequest('meter_stats_request'),
   OFPST13_METER_REPLY: emptyReply('meter_stats_reply'),

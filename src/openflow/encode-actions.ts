@@ -17,19 +17,20 @@ import {
   multipathAlgorithms,
   sampleDirections,
 } from './action-numbers.ts';
-import type { Action, CtAction, EncapAction, SampleAction, SetFieldAction, SetL4PortAction } from './actions.ts';
+import type {
+  Action,
+  CtAction,
+  EncapAction,
+  SampleAction,
+  SetFieldAction,
+  SetL4PortAction,
+} from './actions.ts';
 import { isInstruction } from './actions.ts';
 import type { RawActionName } from './actions.table.ts';
 import { bigintToBytes, bytesToBigint, loadSegments } from './bits.ts';
 import type { ByteWriter } from './byte-io.ts';
 import { putController, putLearn, putNat } from './encode-long-actions.ts';
-import {
-  encodeOfsNbits,
-  hasShortHeader,
-  putFieldEntry,
-  putFieldHeader,
-  shortHeader,
-} from './nxm.ts';
+import { encodeOfsNbits, hasShortHeader, putFieldEntry, putFieldHeader, shortHeader } from './nxm.ts';
 
 const OFP12 = 3;
 const OFP15 = 6;
@@ -191,7 +192,9 @@ function putCt(w: ByteWriter, version: number, a: CtAction): void {
     w.u16((a.commit ? CT_COMMIT : 0) | (a.force ? CT_FORCE : 0));
     if (a.zoneSrc) w.u32(shortHeader(a.zoneSrc.field)).u16(encodeOfsNbits(a.zoneSrc));
     else w.u32(0).u16(a.zoneImm);
-    w.u8(a.recircTable ?? CT_RECIRC_NONE).zeros(3).u16(a.alg);
+    w.u8(a.recircTable ?? CT_RECIRC_NONE)
+      .zeros(3)
+      .u16(a.alg);
     encodeActions(w, a.actions, version);
   });
 }
@@ -201,7 +204,11 @@ function putEncap(w: ByteWriter, version: number, a: EncapAction): void {
     w.u16(a.hdrSize).u32(a.packetType);
     for (const p of a.props) {
       const start = w.length;
-      w.u16(p.class).u8(p.type).u8(4 + p.data.length).bytes(p.data).padTo(8, start);
+      w.u16(p.class)
+        .u8(p.type)
+        .u8(4 + p.data.length)
+        .bytes(p.data)
+        .padTo(8, start);
     }
   });
 }
@@ -260,7 +267,9 @@ function encodeAction(w: ByteWriter, a: Action, version: number): void {
       putAction(w, version, a.dst ? 'NXAST_BUNDLE_LOAD' : 'NXAST_BUNDLE', () => {
         w.u16(bundleAlgorithms.indexOf(a.algorithm)).u16(hashFields.indexOf(a.fields)).u16(a.basis);
         w.u32(shortHeader(requireField('in_port'))).u16(a.slaves.length);
-        w.u16(a.dst ? encodeOfsNbits(a.dst) : 0).u32(a.dst ? shortHeader(a.dst.field) : 0).zeros(4);
+        w.u16(a.dst ? encodeOfsNbits(a.dst) : 0)
+          .u32(a.dst ? shortHeader(a.dst.field) : 0)
+          .zeros(4);
         for (const slave of a.slaves) w.u16(u16Port(slave));
       });
       return;

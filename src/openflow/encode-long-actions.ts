@@ -26,9 +26,7 @@ function putProp(w: ByteWriter, type: number, body: () => void): void {
 export function putController(w: ByteWriter, version: number, a: ControllerAction): void {
   const reason = packetInReasons.indexOf(a.reason);
   if (a.userdata.length === 0 && !a.pause && a.meterId === 0) {
-    putAction(w, version, 'NXAST_CONTROLLER', () =>
-      w.u16(a.maxLen).u16(a.controllerId).u8(reason).u8(0),
-    );
+    putAction(w, version, 'NXAST_CONTROLLER', () => w.u16(a.maxLen).u16(a.controllerId).u8(reason).u8(0));
     return;
   }
   putAction(w, version, 'NXAST_CONTROLLER2', () => {
@@ -51,7 +49,10 @@ export function putLearn(w: ByteWriter, version: number, a: LearnAction): void {
   putAction(w, version, isLong ? 'NXAST_LEARN2' : 'NXAST_LEARN', () => {
     w.u16(a.idleTimeoutSec).u16(a.hardTimeoutSec).u16(a.priority).u64(a.cookie).u16(flags);
     w.u8(a.tableId).u8(0).u16(a.finIdleTimeoutSec).u16(a.finHardTimeoutSec);
-    if (isLong) w.u32(a.limit).u16(a.resultDst?.ofs ?? 0).u16(0);
+    if (isLong)
+      w.u32(a.limit)
+        .u16(a.resultDst?.ofs ?? 0)
+        .u16(0);
     if (a.resultDst) putFieldHeader(w, a.resultDst.field, 0);
     for (const spec of a.specs) {
       const dst = spec.dstType === 'match' ? 0 : spec.dstType === 'load' ? LEARN_DST_LOAD : LEARN_DST_OUTPUT;

@@ -114,9 +114,12 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
         putFlowMod(w, m, c);
       });
     case 'flow_removed':
-      return one(isNxm ? 'NXT_FLOW_REMOVED' : v === 1 ? 'OFPT10_FLOW_REMOVED' : 'OFPT11_FLOW_REMOVED', (w) => {
-        putFlowRemoved(w, m, c);
-      });
+      return one(
+        isNxm ? 'NXT_FLOW_REMOVED' : v === 1 ? 'OFPT10_FLOW_REMOVED' : 'OFPT11_FLOW_REMOVED',
+        (w) => {
+          putFlowRemoved(w, m, c);
+        },
+      );
     case 'packet_in':
       if (c.packetInFormat === 'nxt_packet_in2') {
         return one('NXT_PACKET_IN2', (w) => {
@@ -129,7 +132,13 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
         });
       }
       return one(
-        pick(v, [1, 'OFPT10_PACKET_IN'], [2, 'OFPT11_PACKET_IN'], [3, 'OFPT12_PACKET_IN'], [4, 'OFPT13_PACKET_IN']),
+        pick(
+          v,
+          [1, 'OFPT10_PACKET_IN'],
+          [2, 'OFPT11_PACKET_IN'],
+          [3, 'OFPT12_PACKET_IN'],
+          [4, 'OFPT13_PACKET_IN'],
+        ),
         (w) => {
           putPacketIn(w, m, v);
         },
@@ -139,16 +148,26 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
         putPacketIn2(w, m.packetIn, v);
       });
     case 'packet_out':
-      return one(pick(v, [1, 'OFPT10_PACKET_OUT'], [2, 'OFPT11_PACKET_OUT'], [6, 'OFPT15_PACKET_OUT']), (w) => {
-        putPacketOut(w, m, v);
-      });
+      return one(
+        pick(v, [1, 'OFPT10_PACKET_OUT'], [2, 'OFPT11_PACKET_OUT'], [6, 'OFPT15_PACKET_OUT']),
+        (w) => {
+          putPacketOut(w, m, v);
+        },
+      );
     case 'flow_stats_request':
-      return one(isNxm ? 'NXST_FLOW_REQUEST' : v === 1 ? 'OFPST10_FLOW_REQUEST' : 'OFPST11_FLOW_REQUEST', (w) => {
-        putFlowStatsRequest(w, m, c);
-      });
+      return one(
+        isNxm ? 'NXST_FLOW_REQUEST' : v === 1 ? 'OFPST10_FLOW_REQUEST' : 'OFPST11_FLOW_REQUEST',
+        (w) => {
+          putFlowStatsRequest(w, m, c);
+        },
+      );
     case 'aggregate_stats_request':
       return one(
-        isNxm ? 'NXST_AGGREGATE_REQUEST' : v === 1 ? 'OFPST10_AGGREGATE_REQUEST' : 'OFPST11_AGGREGATE_REQUEST',
+        isNxm
+          ? 'NXST_AGGREGATE_REQUEST'
+          : v === 1
+            ? 'OFPST10_AGGREGATE_REQUEST'
+            : 'OFPST11_AGGREGATE_REQUEST',
         (w) => {
           putFlowStatsRequest(w, m, c);
         },
@@ -157,7 +176,13 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
       return many(
         isNxm
           ? 'NXST_FLOW_REPLY'
-          : pick(v, [1, 'OFPST10_FLOW_REPLY'], [2, 'OFPST11_FLOW_REPLY'], [4, 'OFPST13_FLOW_REPLY'], [6, 'OFPST15_FLOW_REPLY']),
+          : pick(
+              v,
+              [1, 'OFPST10_FLOW_REPLY'],
+              [2, 'OFPST11_FLOW_REPLY'],
+              [4, 'OFPST13_FLOW_REPLY'],
+              [6, 'OFPST15_FLOW_REPLY'],
+            ),
         mapped(m.flows, (f) => flowStatsEntry(f, c)),
         m.more,
       );
@@ -167,7 +192,13 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
       });
     case 'table_stats_reply':
       return many(
-        pick(v, [1, 'OFPST10_TABLE_REPLY'], [2, 'OFPST11_TABLE_REPLY'], [3, 'OFPST12_TABLE_REPLY'], [4, 'OFPST13_TABLE_REPLY']),
+        pick(
+          v,
+          [1, 'OFPST10_TABLE_REPLY'],
+          [2, 'OFPST11_TABLE_REPLY'],
+          [3, 'OFPST12_TABLE_REPLY'],
+          [4, 'OFPST13_TABLE_REPLY'],
+        ),
         mapped(m.tables, (t) => tableStatsEntry(t, v)),
         m.more,
       );
@@ -180,13 +211,24 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
       return one('OFPST15_PORT_DESC_REQUEST', (w) => w.u32(m.port).zeros(4));
     case 'port_stats_reply':
       return many(
-        pick(v, [1, 'OFPST10_PORT_REPLY'], [2, 'OFPST11_PORT_REPLY'], [4, 'OFPST13_PORT_REPLY'], [5, 'OFPST14_PORT_REPLY']),
+        pick(
+          v,
+          [1, 'OFPST10_PORT_REPLY'],
+          [2, 'OFPST11_PORT_REPLY'],
+          [4, 'OFPST13_PORT_REPLY'],
+          [5, 'OFPST14_PORT_REPLY'],
+        ),
         mapped(m.ports, (p) => portStatsEntry(p, v)),
         m.more,
       );
     case 'port_desc_reply':
       return many(
-        pick(v, [1, 'OFPST10_PORT_DESC_REPLY'], [2, 'OFPST11_PORT_DESC_REPLY'], [5, 'OFPST14_PORT_DESC_REPLY']),
+        pick(
+          v,
+          [1, 'OFPST10_PORT_DESC_REPLY'],
+          [2, 'OFPST11_PORT_DESC_REPLY'],
+          [5, 'OFPST14_PORT_DESC_REPLY'],
+        ),
         mapped(m.ports, (p) => portEntry(p, v)),
         m.more,
       );
@@ -203,7 +245,13 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
       });
     case 'queue_stats_reply':
       return many(
-        pick(v, [1, 'OFPST10_QUEUE_REPLY'], [2, 'OFPST11_QUEUE_REPLY'], [4, 'OFPST13_QUEUE_REPLY'], [5, 'OFPST14_QUEUE_REPLY']),
+        pick(
+          v,
+          [1, 'OFPST10_QUEUE_REPLY'],
+          [2, 'OFPST11_QUEUE_REPLY'],
+          [4, 'OFPST13_QUEUE_REPLY'],
+          [5, 'OFPST14_QUEUE_REPLY'],
+        ),
         mapped(m.queues, (q) => queueStatsEntry(q, v)),
         m.more,
       );
@@ -224,9 +272,12 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
       });
     }
     case 'set_async_config':
-      return one(pick(v, [1, 'NXT_SET_ASYNC_CONFIG'], [4, 'OFPT13_SET_ASYNC'], [5, 'OFPT14_SET_ASYNC']), (w) => {
-        (v >= 5 ? putAsyncProperties : putAsync)(w, m);
-      });
+      return one(
+        pick(v, [1, 'NXT_SET_ASYNC_CONFIG'], [4, 'OFPT13_SET_ASYNC'], [5, 'OFPT14_SET_ASYNC']),
+        (w) => {
+          (v >= 5 ? putAsyncProperties : putAsync)(w, m);
+        },
+      );
     case 'get_async_reply':
       return one(pick(v, [4, 'OFPT13_GET_ASYNC_REPLY'], [5, 'OFPT14_GET_ASYNC_REPLY']), (w) => {
         (v >= 5 ? putAsyncProperties : putAsync)(w, m);
@@ -256,7 +307,9 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
         w.u16(m.command).zeros(2).u32(m.groupId).bytes(m.body),
       );
     case 'meter_mod':
-      return one(pick(v, [4, 'OFPT13_METER_MOD']), (w) => w.u16(m.command).u16(0).u32(m.meterId).bytes(m.body));
+      return one(pick(v, [4, 'OFPT13_METER_MOD']), (w) =>
+        w.u16(m.command).u16(0).u32(m.meterId).bytes(m.body),
+      );
     case 'group_stats_reply':
       return one(pick(v, [2, 'OFPST11_GROUP_REPLY'], [4, 'OFPST13_GROUP_REPLY']));
     case 'group_desc_reply':

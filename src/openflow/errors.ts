@@ -55,8 +55,7 @@ function knownVersion(version: number): OfpVersion {
 
 function encodeError(name: string, version: number, xid: number, data: Uint8Array): Uint8Array {
   const v = knownVersion(version);
-  const numbers =
-    numbersByName.get(`${v}/${name}`) ??
+  const numbers = numbersByName.get(`${v}/${name}`) ??
     numbersByName.get(`${v}/NXBRC_UNENCODABLE_ERROR`) ?? { vendor: 0, type: 1, code: 1 };
   const w = new ByteWriter();
   w.u8(v).u8(1).u16(0).u32(xid);

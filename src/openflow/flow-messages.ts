@@ -30,7 +30,13 @@ import { OFPG_ANY, OFPP_MAX, OFPP_NONE, OFPTT_ALL, ofp10ToOfp11Port } from './po
 
 const ALL_ONES = 0xffffffffffffffffn;
 
-const commands = ['add', 'modify', 'modify_strict', 'delete', 'delete_strict'] as const satisfies readonly FlowModCommand[];
+const commands = [
+  'add',
+  'modify',
+  'modify_strict',
+  'delete',
+  'delete_strict',
+] as const satisfies readonly FlowModCommand[];
 const removedReasons = [
   'idle', 'hard', 'delete', 'group_delete', 'meter_delete', 'eviction',
 ] as const satisfies readonly FlowRemovedReason[]; // prettier-ignore
@@ -96,8 +102,16 @@ export function putFlowMod(w: ByteWriter, m: FlowMod, c: CodecContext): void {
     const isAdd = m.command === 'add' || m.modifyCookie;
     w.u64(isAdd ? m.newCookie : m.cookie & m.cookieMask).u64(m.command === 'add' ? 0n : m.cookieMask);
     // "All tables" only means something to a deletion.
-    w.u8(m.tableId === OFPTT_ALL && !isDelete ? 0 : m.tableId).u8(number).u16(m.idleTimeoutSec).u16(m.hardTimeoutSec).u16(m.priority).u32(m.bufferId);
-    w.u32(m.outPort).u32(m.outGroup).u16(flagBits(m.flags, version)).u16(version >= 5 ? m.importance : 0);
+    w.u8(m.tableId === OFPTT_ALL && !isDelete ? 0 : m.tableId)
+      .u8(number)
+      .u16(m.idleTimeoutSec)
+      .u16(m.hardTimeoutSec)
+      .u16(m.priority)
+      .u32(m.bufferId);
+    w.u32(m.outPort)
+      .u32(m.outGroup)
+      .u16(flagBits(m.flags, version))
+      .u16(version >= 5 ? m.importance : 0);
     putOxmMatch(w, m.match, version);
     encodeInstructions(w, m.actions, version);
     return;
@@ -106,14 +120,18 @@ export function putFlowMod(w: ByteWriter, m: FlowMod, c: CodecContext): void {
   const outPort = (isDelete ? m.outPort : OFPP_NONE) & 0xffff;
   if (c.flowFormat === 'nxm') {
     w.u64(m.newCookie).u16(command).u16(m.idleTimeoutSec).u16(m.hardTimeoutSec).u16(m.priority);
-    w.u32(m.bufferId).u16(m.outPort & 0xffff).u16(flagBits(m.flags, version));
+    w.u32(m.bufferId)
+      .u16(m.outPort & 0xffff)
+      .u16(flagBits(m.flags, version));
     const at = w.length;
     w.u16(0).zeros(6);
     w.setU16(at, putNxMatch(w, m.match, m.cookie, m.cookieMask));
   } else {
     putOf10Match(w, m.match);
     w.u64(m.newCookie).u16(command).u16(m.idleTimeoutSec).u16(m.hardTimeoutSec).u16(m.priority);
-    w.u32(m.bufferId).u16(outPort === 0xffff ? m.outPort & 0xffff : outPort).u16(flagBits(m.flags, version));
+    w.u32(m.bufferId)
+      .u16(outPort === 0xffff ? m.outPort & 0xffff : outPort)
+      .u16(flagBits(m.flags, version));
   }
   encodeInstructions(w, m.actions, version);
 }
@@ -246,7 +264,10 @@ export function putFlowRemoved(w: ByteWriter, m: FlowRemoved, c: CodecContext): 
   const { version } = c;
   if (version === 1 && c.flowFormat !== 'nxm') {
     putOf10Match(w, m.match);
-    w.u64(m.cookie).u16(m.priority).u8(reason > 2 ? 2 : reason).u8(0);
+    w.u64(m.cookie)
+      .u16(m.priority)
+      .u8(reason > 2 ? 2 : reason)
+      .u8(0);
     w.u32(seconds(m.durationMs)).u32(nanoseconds(m.durationMs)).u16(m.idleTimeoutSec).zeros(2);
     w.u64(known(m.packetCount)).u64(known(m.byteCount));
     return;
@@ -254,10 +275,15 @@ export function putFlowRemoved(w: ByteWriter, m: FlowRemoved, c: CodecContext): 
   const isNx = version === 1;
   // Reasons that a version lacks are said as "deleted".
   const max = version >= 5 ? 5 : version >= 4 ? 4 : version >= 2 ? 3 : 2;
-  w.u64(m.cookie).u16(m.priority).u8(reason > max ? 2 : reason).u8(isNx ? m.tableId + 1 : m.tableId);
+  w.u64(m.cookie)
+    .u16(m.priority)
+    .u8(reason > max ? 2 : reason)
+    .u8(isNx ? m.tableId + 1 : m.tableId);
   w.u32(seconds(m.durationMs)).u32(nanoseconds(m.durationMs)).u16(m.idleTimeoutSec);
   const at = w.length;
-  w.u16(isNx ? 0 : m.hardTimeoutSec).u64(m.packetCount).u64(m.byteCount);
+  w.u16(isNx ? 0 : m.hardTimeoutSec)
+    .u64(m.packetCount)
+    .u64(m.byteCount);
   if (isNx) w.setU16(at, putNxMatch(w, m.match));
   else putOxmMatch(w, m.match, version);
 }
@@ -314,7 +340,9 @@ export function putFlowStatsRequest(w: ByteWriter, m: FlowStatsRequest, c: Codec
     w.setU16(at, putNxMatch(w, m.match, m.cookie, m.cookieMask));
   } else {
     putOf10Match(w, m.match);
-    w.u8(m.tableId).u8(0).u16(m.outPort & 0xffff);
+    w.u8(m.tableId)
+      .u8(0)
+      .u16(m.outPort & 0xffff);
   }
 }
 
@@ -361,7 +389,9 @@ export function flowStatsEntry(f: FlowStats, c: CodecContext): Uint8Array {
   const nsec = nanoseconds(f.durationMs);
   if (version > 1) {
     w.u32(sec).u32(nsec).u16(f.priority).u16(f.idleTimeoutSec).u16(f.hardTimeoutSec);
-    w.u16(version >= 4 ? flagBits(f.flags, version) : 0).u16(version >= 5 ? f.importance : 0).zeros(2);
+    w.u16(version >= 4 ? flagBits(f.flags, version) : 0)
+      .u16(version >= 5 ? f.importance : 0)
+      .zeros(2);
     w.u64(f.cookie).u64(f.packetCount).u64(f.byteCount);
     putOxmMatch(w, f.match, version);
   } else if (c.flowFormat === 'nxm') {

@@ -230,7 +230,9 @@ function narrow(key: string, value: string, c: ParseContext): void {
 function usesIpv6Fields(match: Match): boolean {
   if (be16(match.flow, K.dlType) !== EthType.ipv6) return false;
   const isUsed = (from: number, to: number): boolean => match.mask.subarray(from, to).some((b) => b !== 0);
-  return isUsed(K.nwProto, K.nwFrag + 1) || isUsed(K.tpSrc, K.tpDst + 2) || isUsed(K.tcpFlags, K.tcpFlags + 2);
+  return (
+    isUsed(K.nwProto, K.nwFrag + 1) || isUsed(K.tpSrc, K.tpDst + 2) || isUsed(K.tcpFlags, K.tcpFlags + 2)
+  );
 }
 
 /**
@@ -288,7 +290,8 @@ function checkAndNarrow(fm: FlowMod, c: ParseContext): Action[] {
   try {
     const { actions, isConsistent } = checkActions(fm.actions, { match: fm.match, tableId: fm.tableId });
     if (!isConsistent) c.usable &= P_OF10_ANY;
-    if (!isConsistent && c.usable === 0) fail('actions are invalid with specified match (OFPBAC_MATCH_INCONSISTENT)');
+    if (!isConsistent && c.usable === 0)
+      fail('actions are invalid with specified match (OFPBAC_MATCH_INCONSISTENT)');
     return actions;
   } catch (e) {
     if (e instanceof OfpError) fail(`actions are invalid with specified match (${e.code})`);

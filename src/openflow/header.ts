@@ -134,7 +134,8 @@ function experimenterKind(vendor: number): 'NXT' | 'ONFT' {
 export function putHeader(w: ByteWriter, raw: RawName, version: number, xid: number): void {
   const { kind, number, isReply } = rawMessage(raw);
   const [request, reply] = multipartTypes(version);
-  const type = kind === 'OFPT' ? number : kind === 'OFPST' || kind === 'NXST' ? (isReply ? reply : request) : 4;
+  const type =
+    kind === 'OFPT' ? number : kind === 'OFPST' || kind === 'NXST' ? (isReply ? reply : request) : 4;
   w.u8(version).u8(type).u16(0).u32(xid);
   if (kind === 'OFPST' || kind === 'NXST') {
     w.u16(kind === 'OFPST' ? number : OFPST_VENDOR).u16(0);

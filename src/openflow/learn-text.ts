@@ -50,7 +50,8 @@ function formatSpec(spec: LearnSpec, ports: PortMap): string {
       return isSame ? formatSubfield(spec.dst) : `${formatSubfield(spec.dst)}=${formatSubfield(source.src)}`;
     }
     case 'load':
-      if (source.type === 'immediate') return `load:${formatHexValue(source.value)}->${formatSubfield(spec.dst)}`;
+      if (source.type === 'immediate')
+        return `load:${formatHexValue(source.value)}->${formatSubfield(spec.dst)}`;
       return `load:${formatSubfield(source.src)}->${formatSubfield(spec.dst)}`;
     case 'output':
       return source.type === 'field' ? `output:${formatSubfield(source.src)}` : 'output:?';
@@ -103,7 +104,7 @@ function parseLoad(value: string): LearnSpec {
 
 /** `FIELD=VALUE`, `SUBFIELD=VALUE`, `SUBFIELD=SUBFIELD` or `SUBFIELD` alone. */
 function parseMatchSpec(name: string, value: string, learned: Match, ports: PortMap): LearnSpec {
-  const whole = value === '' ? undefined : fieldByName(name) ?? fieldByHeaderName(name)?.field;
+  const whole = value === '' ? undefined : (fieldByName(name) ?? fieldByHeaderName(name)?.field);
   if (whole) {
     let parsed;
     try {
@@ -183,7 +184,7 @@ export function parseLearn(arg: string, ports: PortMap = noPorts): LearnAction {
     else if (key === 'result_dst') {
       resultDst = parseSubfieldText(value);
       if (!resultDst.field.writable) failed(`${resultDst.field.name} is read-only`);
-      if (resultDst.nBits !== 1) failed('result_dst in \'learn\' action must be a single bit');
+      if (resultDst.nBits !== 1) failed("result_dst in 'learn' action must be a single bit");
     } else if (key === 'load') specs.push(parseLoad(value));
     else if (key === 'output') specs.push(parseOutput(value));
     else {

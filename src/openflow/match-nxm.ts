@@ -8,7 +8,14 @@
 import { requireField } from '../flow/fields.ts';
 import type { Field } from '../flow/fields.ts';
 import { KeyLayout as K } from '../flow/generated/key.ts';
-import { getFieldMask, getFieldValue, maskIsValid, setDefaultPacketType, setMatchField, valueIsValid } from '../flow/match-set.ts';
+import {
+  getFieldMask,
+  getFieldValue,
+  maskIsValid,
+  setDefaultPacketType,
+  setMatchField,
+  valueIsValid,
+} from '../flow/match-set.ts';
 import { Match } from '../flow/match.ts';
 import { be16, be32, isZero, putBe16 } from '../flow/numbers-text.ts';
 import { prereqsMet } from '../flow/prereqs.ts';
@@ -126,7 +133,8 @@ export function putMatchFields(
   put(requireField('metadata'));
   if (cookieMask !== 0n) putCookieEntry(w, cookie, cookieMask);
   // Without any field that implies it, "an Ethernet packet" has to be said.
-  if (isDefaultType && !seen.impliesEthernet) putFieldEntry(out, requireField('packet_type'), version, PT_ETH, null);
+  if (isDefaultType && !seen.impliesEthernet)
+    putFieldEntry(out, requireField('packet_type'), version, PT_ETH, null);
   out.bytes(w.finish());
 }
 
@@ -151,7 +159,13 @@ function putVlan(w: ByteWriter, match: Match, version: number, implied: () => vo
     return b;
   };
   if (vidMask !== 0) {
-    putFieldEntry(w, requireField('vlan_vid'), version, two(vid), vidMask === VLAN_VID_CFI ? null : two(vidMask));
+    putFieldEntry(
+      w,
+      requireField('vlan_vid'),
+      version,
+      two(vid),
+      vidMask === VLAN_VID_CFI ? null : two(vidMask),
+    );
     implied();
   }
   if (vid !== 0 && (mask & VLAN_PCP_MASK) !== 0) {
@@ -205,7 +219,8 @@ function toU64(bytes: Uint8Array): bigint {
   return new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0);
 }
 
-const pipelineFields = /^(tun_|metadata$|in_port|actset_output|reg|xreg|xxreg|packet_type|pkt_mark|ct_|recirc_id|dp_hash|conj_id|skb_priority)/;
+const pipelineFields =
+  /^(tun_|metadata$|in_port|actset_output|reg|xreg|xxreg|packet_type|pkt_mark|ct_|recirc_id|dp_hash|conj_id|skb_priority)/;
 
 /** Reads NXM or OXM fields up to the end of `r`. @throws OfpError OFPBMC_* */
 export function pullMatchFields(r: ByteReader, options: PullMatchOptions = {}): DecodedMatch {
@@ -268,4 +283,3 @@ export function pullOxmMatch(r: ByteReader, options: PullMatchOptions = {}): Mat
   fields.skip(4);
   return pullMatchFields(fields, options).match;
 }
-

@@ -33,12 +33,12 @@ const VLAN_CFI = 0x1000;
 const VLAN_VID_MASK = 0x0fff;
 const VLAN_PCP_MASK = 0xe000;
 
-const prefixMask = (wildBits: number): number =>
-  wildBits >= 32 ? 0 : (0xffffffff << wildBits) >>> 0;
+const prefixMask = (wildBits: number): number => (wildBits >= 32 ? 0 : (0xffffffff << wildBits) >>> 0);
 
 /** Whether anything but the input port counts; such a match is for Ethernet packets only. */
 function matchesHeaders(wildcards: number): boolean {
-  const exactBits = W.DL_VLAN | W.DL_SRC | W.DL_DST | W.DL_TYPE | W.NW_PROTO | W.TP_SRC | W.TP_DST | W.DL_VLAN_PCP | W.NW_TOS;
+  const exactBits =
+    W.DL_VLAN | W.DL_SRC | W.DL_DST | W.DL_TYPE | W.NW_PROTO | W.TP_SRC | W.TP_DST | W.DL_VLAN_PCP | W.NW_TOS;
   const addressBits = (32 << 8) | (32 << 14);
   return (wildcards & exactBits) !== exactBits || (wildcards & addressBits) !== addressBits;
 }
@@ -113,7 +113,11 @@ export function pullOf10Match(r: ByteReader): Match {
 }
 
 function wildBits(mask: number): number {
-  return mask === 0 ? 32 : Math.clz32((mask & -mask) >>> 0) === 32 ? 32 : 31 - Math.clz32((mask & -mask) >>> 0);
+  return mask === 0
+    ? 32
+    : Math.clz32((mask & -mask) >>> 0) === 32
+      ? 32
+      : 31 - Math.clz32((mask & -mask) >>> 0);
 }
 
 /** Writes 40 bytes; what 1.0 cannot say is left out. */
@@ -152,7 +156,9 @@ export function putOf10Match(w: ByteWriter, match: Match): void {
   w.u32(wildcards >>> 0).u16(inPort);
   w.bytes(flow.subarray(K.dlSrc, K.dlSrc + 6)).bytes(flow.subarray(K.dlDst, K.dlDst + 6));
   w.u16(dlVlan).u8(dlVlanPcp).u8(0).u16(be16(flow, K.dlType));
-  w.u8((flow[K.nwTos] ?? 0) & 0xfc).u8(flow[K.nwProto] ?? 0).zeros(2);
+  w.u8((flow[K.nwTos] ?? 0) & 0xfc)
+    .u8(flow[K.nwProto] ?? 0)
+    .zeros(2);
   w.u32(be32(flow, K.nwSrc)).u32(be32(flow, K.nwDst));
   const isArp = be16(flow, K.dlType) === EthType.arp;
   w.u16(isArp ? 0 : be16(flow, K.tpSrc)).u16(isArp ? 0 : be16(flow, K.tpDst));

@@ -205,13 +205,7 @@ export interface FlowMod {
   readonly actions: readonly Action[];
 }
 
-export type FlowRemovedReason =
-  | 'idle'
-  | 'hard'
-  | 'delete'
-  | 'group_delete'
-  | 'meter_delete'
-  | 'eviction';
+export type FlowRemovedReason = 'idle' | 'hard' | 'delete' | 'group_delete' | 'meter_delete' | 'eviction';
 
 export interface FlowRemoved {
   readonly type: 'flow_removed';

@@ -39,7 +39,8 @@ export function parseU32(text: string): number {
 export function parseU64(text: string): bigint {
   if (text === '') throw new UsageError('missing required numeric argument');
   const value = parseInteger(text);
-  if (value === undefined || value > 0xffffffffffffffffn) throw new UsageError(`invalid numeric format ${text}`);
+  if (value === undefined || value > 0xffffffffffffffffn)
+    throw new UsageError(`invalid numeric format ${text}`);
   return BigInt.asUintN(64, value);
 }
 

@@ -24,7 +24,9 @@ interface HeaderNumbers {
 function putNumbers(w: ByteWriter, h: HeaderNumbers, length: number, hasMask: boolean): void {
   const isExperimenter = h.class === EXPERIMENTER_CLASS;
   const total = length * (hasMask ? 2 : 1) + (isExperimenter ? 4 : 0);
-  w.u16(h.class).u8((h.field << 1) | (hasMask ? 1 : 0)).u8(total);
+  w.u16(h.class)
+    .u8((h.field << 1) | (hasMask ? 1 : 0))
+    .u8(total);
   if (isExperimenter) w.u32(h.vendor);
 }
 
@@ -113,9 +115,7 @@ export function pullHeader(r: ByteReader): PulledHeader {
   const known = fieldByHeader(vendor, oxmClass, number);
   const isRightLength =
     known !== undefined &&
-    (isVariable(known.field)
-      ? width <= known.field.bytes
-      : length === known.field.bytes * (hasMask ? 2 : 1));
+    (isVariable(known.field) ? width <= known.field.bytes : length === known.field.bytes * (hasMask ? 2 : 1));
   const isCookie = oxmClass === COOKIE_CLASS && number === COOKIE_FIELD && length === (hasMask ? 16 : 8);
   return {
     field: isRightLength ? known.field : undefined,

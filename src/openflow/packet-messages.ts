@@ -11,10 +11,24 @@ import { decodeActions } from './decode-actions.ts';
 import { refuseTunnelOptions } from './tunnel-options.ts';
 import { pullProperty } from './decode-long-actions.ts';
 import { encodeActions } from './encode-actions.ts';
-import { pullMatchFields, pullNxMatch, pullOxmMatch, putMatchFields, putNxMatch, putOxmMatch } from './match-nxm.ts';
+import {
+  pullMatchFields,
+  pullNxMatch,
+  pullOxmMatch,
+  putMatchFields,
+  putNxMatch,
+  putOxmMatch,
+} from './match-nxm.ts';
 import type { PacketIn, PacketOut } from './messages.ts';
 import { portFromOfp11 } from './port-messages.ts';
-import { OFPP_CONTROLLER, OFPP_LOCAL, OFPP_MAX, OFPP_NONE, OFP_NO_BUFFER, ofp10ToOfp11Port } from './ports.ts';
+import {
+  OFPP_CONTROLLER,
+  OFPP_LOCAL,
+  OFPP_MAX,
+  OFPP_NONE,
+  OFP_NO_BUFFER,
+  ofp10ToOfp11Port,
+} from './ports.ts';
 import type { OfpPort } from '../util/brand.ts';
 
 const ALL_ONES = 0xffffffffffffffffn;
@@ -131,7 +145,18 @@ export function pullPacketIn2(r: ByteReader, isLoose = true): PacketIn {
   if (packet.length === 0 && totalLen === 0) throw new OfpError('OFPBPC_BAD_LEN');
   if (totalLen === 0) totalLen = packet.length;
   else if (totalLen < packet.length) throw new OfpError('OFPBPC_BAD_LEN');
-  return { type: 'packet_in', packet, totalLen, bufferId, reason, tableId, cookie, metadata, userdata, continuation };
+  return {
+    type: 'packet_in',
+    packet,
+    totalLen,
+    bufferId,
+    reason,
+    tableId,
+    cookie,
+    metadata,
+    userdata,
+    continuation,
+  };
 }
 
 export function putNxPacketIn(w: ByteWriter, m: PacketIn, version: number): void {
@@ -145,7 +170,11 @@ export function putNxPacketIn(w: ByteWriter, m: PacketIn, version: number): void
 export function putPacketIn(w: ByteWriter, m: PacketIn, version: number): void {
   const reason = reasonNumber(m.reason, version);
   if (version === 1) {
-    w.u32(m.bufferId).u16(m.totalLen).u16(metadataInPort(m.metadata) & 0xffff).u8(reason).u8(0);
+    w.u32(m.bufferId)
+      .u16(m.totalLen)
+      .u16(metadataInPort(m.metadata) & 0xffff)
+      .u8(reason)
+      .u8(0);
     w.bytes(m.packet);
     return;
   }
@@ -170,7 +199,17 @@ export function pullPacketIn(r: ByteReader, version: number): PacketIn {
     const reason = reasonOf(r.u8());
     r.skip(1);
     const packet = r.rest();
-    return { type: 'packet_in', ...base, bufferId, totalLen, reason, metadata, packet, tableId: 0, cookie: ALL_ONES };
+    return {
+      type: 'packet_in',
+      ...base,
+      bufferId,
+      totalLen,
+      reason,
+      metadata,
+      packet,
+      tableId: 0,
+      cookie: ALL_ONES,
+    };
   }
   if (version === 2) {
     const metadata = inPortMetadata(portFromOfp11(r.u32()));
@@ -178,7 +217,17 @@ export function pullPacketIn(r: ByteReader, version: number): PacketIn {
     const totalLen = r.u16();
     const reason = reasonOf(r.u8());
     const tableId = r.u8();
-    return { type: 'packet_in', ...base, bufferId, totalLen, reason, metadata, tableId, cookie: ALL_ONES, packet: r.rest() };
+    return {
+      type: 'packet_in',
+      ...base,
+      bufferId,
+      totalLen,
+      reason,
+      metadata,
+      tableId,
+      cookie: ALL_ONES,
+      packet: r.rest(),
+    };
   }
   const totalLen = r.u16();
   const reason = reasonOf(r.u8());
@@ -186,7 +235,17 @@ export function pullPacketIn(r: ByteReader, version: number): PacketIn {
   const cookie = version >= 4 ? r.u64() : ALL_ONES;
   const metadata = pullOxmMatch(r, { loose: true });
   r.skip(2);
-  return { type: 'packet_in', ...base, bufferId, totalLen, reason, tableId, cookie, metadata, packet: r.rest() };
+  return {
+    type: 'packet_in',
+    ...base,
+    bufferId,
+    totalLen,
+    reason,
+    tableId,
+    cookie,
+    metadata,
+    packet: r.rest(),
+  };
 }
 
 export function pullNxPacketIn(r: ByteReader): PacketIn {
@@ -199,7 +258,17 @@ export function pullNxPacketIn(r: ByteReader): PacketIn {
   r.skip(6);
   const { match: metadata } = pullNxMatch(r, matchLength, { loose: true });
   r.skip(2);
-  return { type: 'packet_in', ...base, bufferId, totalLen, reason, tableId, cookie, metadata, packet: r.rest() };
+  return {
+    type: 'packet_in',
+    ...base,
+    bufferId,
+    totalLen,
+    reason,
+    tableId,
+    cookie,
+    metadata,
+    packet: r.rest(),
+  };
 }
 
 export function putPacketOut(w: ByteWriter, m: PacketOut, version: number): void {

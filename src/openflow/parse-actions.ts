@@ -21,7 +21,14 @@ import { packetInReasons } from './action-numbers.ts';
 import { bigintToBytes, putBits } from './bits.ts';
 import { parseLearn } from './learn-text.ts';
 import { parseInteger, parseU16, parseU32, parseU64, parseU8, requireIpv4, requireMac } from './numbers.ts';
-import { parseBundle, parseEncap, parseDecap, parseMultipath, parseNat, parseSample } from './parse-long-actions.ts';
+import {
+  parseBundle,
+  parseEncap,
+  parseDecap,
+  parseMultipath,
+  parseNat,
+  parseSample,
+} from './parse-long-actions.ts';
 import { OFPP_CONTROLLER, OFPP_IN_PORT, OFPP_LOCAL, OFPP_MAX } from './ports.ts';
 import { P_ANY, P_NXM_OF11_UP, P_OF11_UP, P_OF13_UP, P_OF15_UP, usableForSet } from './protocols.ts';
 import { parseTableId } from './tables-text.ts';
@@ -136,7 +143,8 @@ function splitArrow(arg: string): { readonly value: string; readonly key: string
 
 function parseSetField(arg: string, c: ParseContext): Action {
   const { value: text, key } = splitArrow(arg);
-  const field = fieldByName(key) ?? fieldByHeaderName(key)?.field ?? fail(`${key} is not a valid OXM field name`);
+  const field =
+    fieldByName(key) ?? fieldByHeaderName(key)?.field ?? fail(`${key} is not a valid OXM field name`);
   if (!field.writable) fail(`${key} is read-only`);
   const { value, mask } = parseFieldText(field, text, c.ports);
   if (!valueIsValid(field, value)) fail(`${text} is not a valid value for field ${key}`);
@@ -246,14 +254,21 @@ function parseFinTimeout(arg: string): Action {
 
 function parseResubmit(arg: string, c: ParseContext): Action {
   const [port = '', table = '', ct = ''] = arg.split(',');
-  const inPort = port === '' ? OFPP_IN_PORT : (parsePort(port, c) ?? fail(`${port}: resubmit to unknown port`));
+  const inPort =
+    port === '' ? OFPP_IN_PORT : (parsePort(port, c) ?? fail(`${port}: resubmit to unknown port`));
   const tableId = table === '' ? 255 : (parseTableId(table) ?? fail(`${table}: resubmit to unknown table`));
   if (ct !== '' && ct !== 'ct') fail(`${ct}: unknown parameter`);
   if (inPort === OFPP_IN_PORT && tableId === 255) {
     fail('at least one "in_port" or "table" must be specified on resubmit');
   }
   const withCtOrig = ct === 'ct';
-  return { kind: 'resubmit', inPort, tableId, withCtOrig, raw: withCtOrig ? 'resubmit_table_ct' : 'resubmit_table' };
+  return {
+    kind: 'resubmit',
+    inPort,
+    tableId,
+    withCtOrig,
+    raw: withCtOrig ? 'resubmit_table_ct' : 'resubmit_table',
+  };
 }
 
 function parseConjunction(arg: string): Action {
@@ -359,7 +374,9 @@ const parsers: Readonly<Record<string, (arg: string, c: ParseContext) => Action>
   set_mpls_label: parseMplsLabel,
   set_mpls_tc: parseMplsTc,
   set_mpls_ttl: (arg) =>
-    arg === '' ? fail('set_mpls_ttl: expected ttl.') : { kind: 'set_mpls_ttl', ttl: parseU8(arg, 'MPLS TTL') },
+    arg === ''
+      ? fail('set_mpls_ttl: expected ttl.')
+      : { kind: 'set_mpls_ttl', ttl: parseU8(arg, 'MPLS TTL') },
   dec_mpls_ttl: () => ({ kind: 'dec_mpls_ttl' }),
   push_mpls: (arg) => ({ kind: 'push_mpls', ethertype: parseU16(arg, 'push_mpls') }),
   pop_mpls: (arg) => ({ kind: 'pop_mpls', ethertype: parseU16(arg, 'pop_mpls') }),
@@ -463,4 +480,3 @@ export function parseActions(text: string, context: ParseContext = parseContext(
 export function parseInstructions(text: string, context: ParseContext = parseContext()): Action[] {
   return parseList(text, context, true);
 }
-

@@ -24,15 +24,27 @@ export function parseBundle(arg: string, ports: PortMap, isLoad: boolean): Actio
   const delimiter = parts[at] ?? '';
   if (delimiter === '') fail(`${arg}: not enough arguments to bundle action`);
   const m = /^(?:members|slaves):(.*)$/.exec(delimiter);
-  if (!m) return fail(`${arg}: missing member delimiter, expected \`members', got \`${delimiter.split(':')[0] ?? ''}'`);
+  if (!m)
+    return fail(
+      `${arg}: missing member delimiter, expected \`members', got \`${delimiter.split(':')[0] ?? ''}'`,
+    );
   const slaves = [m[1] ?? '', ...parts.slice(at + 1)]
     .filter((x) => x !== '')
     .map((x) => (parseOfpPort(x, ports) ?? fail(`${x}: bad port number`)) as OfpPort);
-  const hash = hashFields.find((f) => f.toLowerCase() === fields.toLowerCase()) ?? fail(`${arg}: unknown fields \`${fields}'`);
+  const hash =
+    hashFields.find((f) => f.toLowerCase() === fields.toLowerCase()) ??
+    fail(`${arg}: unknown fields \`${fields}'`);
   const alg =
-    bundleAlgorithms.find((a) => a === algorithm.toLowerCase()) ?? fail(`${arg}: unknown algorithm \`${algorithm}'`);
+    bundleAlgorithms.find((a) => a === algorithm.toLowerCase()) ??
+    fail(`${arg}: unknown algorithm \`${algorithm}'`);
   if (memberType.toLowerCase() !== 'ofport') fail(`${arg}: unknown member_type \`${memberType}'`);
-  const common = { kind: 'bundle', fields: hash, basis: atoi(basis) & 0xffff, algorithm: alg, slaves } as const;
+  const common = {
+    kind: 'bundle',
+    fields: hash,
+    basis: atoi(basis) & 0xffff,
+    algorithm: alg,
+    slaves,
+  } as const;
   if (dstText === undefined) return common;
   const dst = parseSubfieldText(dstText);
   if (!dst.field.writable) fail(`${arg}: destination field is not writable`);
@@ -43,14 +55,19 @@ export function parseMultipath(arg: string): Action {
   const parts = arg.split(/[, ]+/).filter((x) => x !== '');
   const [fields = '', basis = '', algorithm = '', links = '', extra = '', dstText = ''] = parts;
   if (dstText === '') fail(`${arg}: not enough arguments to multipath action`);
-  const hash = hashFields.find((f) => f.toLowerCase() === fields.toLowerCase()) ?? fail(`${arg}: unknown fields \`${fields}'`);
+  const hash =
+    hashFields.find((f) => f.toLowerCase() === fields.toLowerCase()) ??
+    fail(`${arg}: unknown fields \`${fields}'`);
   const alg =
-    multipathAlgorithms.find((a) => a === algorithm.toLowerCase()) ?? fail(`${arg}: unknown algorithm \`${algorithm}'`);
+    multipathAlgorithms.find((a) => a === algorithm.toLowerCase()) ??
+    fail(`${arg}: unknown algorithm \`${algorithm}'`);
   const nLinks = atoi(links);
   if (nLinks < 1 || nLinks > 65536) fail(`${arg}: n_links ${nLinks} is not in valid range 1 to 65536`);
   const dst = parseSubfieldText(dstText);
   if (dst.nBits < 16 && nLinks > 2 ** dst.nBits) {
-    fail(`${arg}: ${dst.nBits}-bit destination field has ${2 ** dst.nBits} possible values, less than specified n_links ${nLinks}`);
+    fail(
+      `${arg}: ${dst.nBits}-bit destination field has ${2 ** dst.nBits} possible values, less than specified n_links ${nLinks}`,
+    );
   }
   return {
     kind: 'multipath', fields: hash, basis: atoi(basis) & 0xffff, algorithm: alg, maxLink: nLinks - 1,
@@ -101,7 +118,9 @@ const v4 = '\\d{1,3}(?:\\.\\d{1,3}){3}';
 function parseNatRange(text: string): NatRange {
   const invalid = (): never => fail(`invalid nat range "${text}"`);
   const four = new RegExp(`^(${v4})(?:-(${v4}))?`).exec(text);
-  const six = four ? null : /^(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+))(?:-(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+)))?/.exec(text);
+  const six = four
+    ? null
+    : /^(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+))(?:-(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+)))?/.exec(text);
   const read = (t: string | undefined): Uint8Array | undefined =>
     t === undefined ? undefined : four ? parseIpv4(t) : parseIpv6(t);
   let rest = text;
@@ -201,7 +220,11 @@ function parseProp(key: string, value: string): EncapProperty {
   const head = Uint8Array.of(Number(c) >> 8, Number(c) & 0xff, Number(t), bytes.length);
   // The property is as long as its padding makes it.
   const padding = (8 - (bytes.length % 8)) % 8;
-  return { class: NSH_CLASS, type: 2, data: Uint8Array.from([...head, ...bytes, ...new Uint8Array(padding)]) };
+  return {
+    class: NSH_CLASS,
+    type: 2,
+    data: Uint8Array.from([...head, ...bytes, ...new Uint8Array(padding)]),
+  };
 }
 
 export function parseEncap(arg: string): Action {

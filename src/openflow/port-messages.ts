@@ -47,7 +47,9 @@ export function portFromOfp11(number: number): OfpPort {
 
 export function putPort(w: ByteWriter, p: PhyPort, version: number): void {
   if (version === 1) {
-    w.u16(p.port & 0xffff).bytes(p.hwAddr).text(p.name, 16);
+    w.u16(p.port & 0xffff)
+      .bytes(p.hwAddr)
+      .text(p.name, 16);
     w.u32(p.config & CONFIG_10).u32(p.state & STATE_10);
     for (const bits of [p.curr, p.advertised, p.supported, p.peer]) w.u32(featuresTo10(bits));
     return;
@@ -109,7 +111,19 @@ export function pullPort(r: ByteReader, version: number): PhyPort {
     const peer = featuresFrom10(r.u32());
     const currSpeedKbps = featuresToKbps(curr);
     const maxSpeedKbps = featuresToKbps(supported);
-    return { port, hwAddr, name, config, state, curr, advertised, supported, peer, currSpeedKbps, maxSpeedKbps };
+    return {
+      port,
+      hwAddr,
+      name,
+      config,
+      state,
+      curr,
+      advertised,
+      supported,
+      peer,
+      currSpeedKbps,
+      maxSpeedKbps,
+    };
   }
   const port = portFromOfp11(r.u32());
   const length = r.u16();
@@ -141,11 +155,19 @@ export function pullPortStatus(r: ByteReader, version: number): PortStatusMessag
 
 export function putPortMod(w: ByteWriter, m: PortModMessage, version: number): void {
   if (version === 1) {
-    w.u16(m.port & 0xffff).bytes(m.hwAddr).u32(m.config & CONFIG_10).u32(m.mask & CONFIG_10);
+    w.u16(m.port & 0xffff)
+      .bytes(m.hwAddr)
+      .u32(m.config & CONFIG_10)
+      .u32(m.mask & CONFIG_10);
     w.u32(featuresTo10(m.advertise)).zeros(4);
     return;
   }
-  w.u32(m.port).zeros(4).bytes(m.hwAddr).zeros(2).u32(m.config & CONFIG_11).u32(m.mask & CONFIG_11);
+  w.u32(m.port)
+    .zeros(4)
+    .bytes(m.hwAddr)
+    .zeros(2)
+    .u32(m.config & CONFIG_11)
+    .u32(m.mask & CONFIG_11);
   if (version >= 5) {
     if (m.advertise !== 0) w.u16(0).u16(8).u32(m.advertise);
   } else w.u32(m.advertise).zeros(4);
@@ -158,7 +180,14 @@ export function pullPortMod(r: ByteReader, version: number): PortModMessage {
     const hwAddr = r.bytes(6);
     const config = r.u32();
     const mask = r.u32();
-    return { type, port, hwAddr, config: config & mask & CONFIG_10, mask: mask & CONFIG_10, advertise: featuresFrom10(r.u32()) };
+    return {
+      type,
+      port,
+      hwAddr,
+      config: config & mask & CONFIG_10,
+      mask: mask & CONFIG_10,
+      advertise: featuresFrom10(r.u32()),
+    };
   }
   const port = portFromOfp11(r.u32());
   r.skip(4);

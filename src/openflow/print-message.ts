@@ -15,7 +15,17 @@ import { decodeErrorBody } from './errors.ts';
 import { DEFAULT_PRIORITY, formatDuration, formatFlowMatch, formatFlowStats } from './flow-text.ts';
 import { formatActions } from './format-actions.ts';
 import { decodeHeader, messageLength } from './header.ts';
-import type { FlowMod, FlowModCommand, FlowRemoved, FlowStats, FlowStatsRequest, OfpMessage, PacketIn, PacketOut, TableMod } from './messages.ts';
+import type {
+  FlowMod,
+  FlowModCommand,
+  FlowRemoved,
+  FlowStats,
+  FlowStatsRequest,
+  OfpMessage,
+  PacketIn,
+  PacketOut,
+  TableMod,
+} from './messages.ts';
 import { metadataInPort } from './packet-messages.ts';
 import { OFPG_ALL, OFPG_ANY, OFPP_NONE, OFPTT_ALL, OFP_NO_BUFFER } from './ports.ts';
 import {
@@ -176,11 +186,19 @@ function formatTableMod(m: TableMod, version: number): string {
   return `${table}, eviction=${onOff(4)}, vacancy=${onOff(8)}\n`;
 }
 
-function formatBody(bytes: Uint8Array, d: DecodedMessage, ports: PortMap, verbosity: number, showStats: boolean): string {
+function formatBody(
+  bytes: Uint8Array,
+  d: DecodedMessage,
+  ports: PortMap,
+  verbosity: number,
+  showStats: boolean,
+): string {
   const m: OfpMessage = d.message;
   switch (m.type) {
     case 'hello': {
-      const versions = Array.from({ length: 32 }, (_, i) => i).filter((i) => (m.versionBitmap & (1 << i)) !== 0);
+      const versions = Array.from({ length: 32 }, (_, i) => i).filter(
+        (i) => (m.versionBitmap & (1 << i)) !== 0,
+      );
       const bitmap = `\n version bitmap: ${versions.map((v) => `0x${v.toString(16).padStart(2, '0')}`).join(', ')}\n`;
       return m.hasUnknown ? `${bitmap} unknown data in hello:\n${hexDump(bytes)}` : bitmap;
     }
@@ -270,7 +288,9 @@ function formatErrorBody(bytes: Uint8Array, version: number, options: PrintOptio
   if (!known) throw new OfpError('OFPBRC_BAD_LEN');
   let s = ` ${error}\n`;
   if (error.startsWith('OFPHFC_')) {
-    const text = Array.from(data, (b) => (b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : `\\x${b.toString(16).padStart(2, '0')}`));
+    const text = Array.from(data, (b) =>
+      b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : `\\x${b.toString(16).padStart(2, '0')}`,
+    );
     s += `${text.join('')}\n`;
   } else s += formatMessage(data, { ...options, verbosity: 1 });
   return s;
@@ -313,7 +333,10 @@ export function formatMessage(bytes: Uint8Array, options: PrintOptions = {}): st
     return verbosity >= 3 ? text + hexDump(bytes) : text;
   } catch (e) {
     if (!(e instanceof OfpError) && !(e instanceof WireError)) throw e;
-    const partial = flowsRead.reduce((text, f) => `${text} ${formatFlowStats(f, { ports, showStats })}\n`, '\n');
+    const partial = flowsRead.reduce(
+      (text, f) => `${text} ${formatFlowStats(f, { ports, showStats })}\n`,
+      '\n',
+    );
     if (flowsRead.length > 0) head += partial;
     const separator = head === '' || head.endsWith('\n') ? '' : head.endsWith(':') ? ' ' : '\n';
     return `${head}${separator}***decode error: ${e.code}***\n${hexDump(bytes)}`;

@@ -153,8 +153,7 @@ export function formatPortStats(list: readonly PortStats[], ports: PortMap): str
 }
 
 /** What 1.0 tells that a table can match. */
-const of10Matching =
-  'in_port eth_{src,dst,type} vlan_{vid,pcp} ip_{src,dst} nw_{proto,tos} tcp_{src,dst}';
+const of10Matching = 'in_port eth_{src,dst,type} vlan_{vid,pcp} ip_{src,dst} nw_{proto,tos} tcp_{src,dst}';
 
 /** Tables as dump-tables prints them: what repeats is `ditto`. */
 export function formatTableStats(list: readonly TableStats[], version: number): string {
@@ -214,8 +213,13 @@ export function formatQueueStats(list: readonly QueueStats[], ports: PortMap): s
 export function formatQueueConfig(m: QueueGetConfigReply, ports: PortMap): string {
   let s = ` port=${formatOfpPort(m.port, ports)}\n`;
   const rate = (name: string, tenths: number): string =>
-    tenths === 0xffff ? '' : tenths <= 1000 ? ` ${name}:${Math.floor(tenths / 10)}.${tenths % 10}%` : ` ${name}:(disabled)`;
-  for (const q of m.queues) s += `queue ${q.queueId}:${rate('min_rate', q.minRate)}${rate('max_rate', q.maxRate)}\n`;
+    tenths === 0xffff
+      ? ''
+      : tenths <= 1000
+        ? ` ${name}:${Math.floor(tenths / 10)}.${tenths % 10}%`
+        : ` ${name}:(disabled)`;
+  for (const q of m.queues)
+    s += `queue ${q.queueId}:${rate('min_rate', q.minRate)}${rate('max_rate', q.maxRate)}\n`;
   return s;
 }
 
@@ -290,4 +294,3 @@ export function formatMeterFeatures(m: MeterFeaturesReply): string {
     `band_types: ${bands.join(' ') || '0'}\ncapabilities: ${caps.join(' ') || '0'}\n`
   );
 }
-

@@ -72,9 +72,11 @@ export function parseProtocol(name: string): number | undefined {
 /** Wire version of one protocol. */
 export function protocolVersion(protocol: number): number {
   if ((protocol & P_OF10_ANY) !== 0) return 1;
-  return [Protocol.OF11_STD, Protocol.OF12_OXM, Protocol.OF13_OXM, Protocol.OF14_OXM, Protocol.OF15_OXM].findIndex(
-    (p) => p === protocol,
-  ) + 2;
+  return (
+    [Protocol.OF11_STD, Protocol.OF12_OXM, Protocol.OF13_OXM, Protocol.OF14_OXM, Protocol.OF15_OXM].findIndex(
+      (p) => p === protocol,
+    ) + 2
+  );
 }
 
 /** All protocols of a wire version. */
@@ -95,7 +97,7 @@ function isPrefix(mask: Uint8Array): boolean {
   for (const b of mask) {
     if (!isOpen && b !== 0) return false;
     if (b !== 0xff) {
-      if (((~b & 0xff) & ((~b & 0xff) + 1)) !== 0) return false;
+      if ((~b & 0xff & ((~b & 0xff) + 1)) !== 0) return false;
       isOpen = false;
     }
   }

@@ -83,7 +83,11 @@ export function putFeatures(w: ByteWriter, m: FeaturesReply, version: number): v
   for (const c of capabilityBits) {
     if (m.capabilities.has(c.name) && version >= c.from && version <= c.to) bits |= 1 << c.bit;
   }
-  w.u64(m.datapathId).u32(m.nBuffers).u8(m.nTables).u8(version >= 4 ? m.auxiliaryId : 0).zeros(2);
+  w.u64(m.datapathId)
+    .u32(m.nBuffers)
+    .u8(m.nTables)
+    .u8(version >= 4 ? m.auxiliaryId : 0)
+    .zeros(2);
   w.u32(bits).u32(version === 1 ? m.actions : 0);
   if (version <= 3) for (const port of m.ports) putPort(w, port, version);
 }
@@ -122,7 +126,12 @@ export function pullSwitchConfig(r: ByteReader, type: SwitchConfig['type'], vers
   const known = CONFIG_FRAG_MASK | (hasTtl ? CONFIG_INVALID_TTL : 0);
   if (type === 'set_config' && (flags & ~known) !== 0) throw new OfpError('OFPSCFC_BAD_FLAGS');
   const frag = fragModes[flags & CONFIG_FRAG_MASK] ?? 'normal';
-  return { type, frag, missSendLen, invalidTtlToController: hasTtl ? (flags & CONFIG_INVALID_TTL) !== 0 : null };
+  return {
+    type,
+    frag,
+    missSendLen,
+    invalidTtlToController: hasTtl ? (flags & CONFIG_INVALID_TTL) !== 0 : null,
+  };
 }
 
 // roles and asynchronous messages
@@ -132,7 +141,10 @@ const nxRoles = ['equal', 'master', 'slave'] as const satisfies readonly Control
 
 export function putRole(w: ByteWriter, m: RoleMessage, isNx: boolean): void {
   if (isNx) w.u32(Math.max((nxRoles as readonly string[]).indexOf(m.role), 0));
-  else w.u32(roles.indexOf(m.role)).zeros(4).u64(m.generationId ?? 0xffffffffffffffffn);
+  else
+    w.u32(roles.indexOf(m.role))
+      .zeros(4)
+      .u64(m.generationId ?? 0xffffffffffffffffn);
 }
 
 export function pullRole(r: ByteReader, type: RoleMessage['type'], isNx: boolean): RoleMessage {
@@ -164,7 +176,10 @@ const asyncProperties: readonly (readonly [key: AsyncMask, reasons: number])[] =
 
 export function putAsyncProperties(w: ByteWriter, m: AsyncConfig): void {
   for (const [i, [key, reasons]] of asyncProperties.entries()) {
-    for (const who of [0, 1] as const) w.u16(2 * i + who).u16(8).u32((m[key]?.[who] ?? 0) & reasons);
+    for (const who of [0, 1] as const)
+      w.u16(2 * i + who)
+        .u16(8)
+        .u32((m[key]?.[who] ?? 0) & reasons);
   }
 }
 
@@ -238,7 +253,11 @@ export function tableStatsEntry(t: TableStats, version: number): Uint8Array {
   w.u8(t.tableId);
   if (version >= 4) return w.zeros(3).u32(t.activeCount).u64(t.lookupCount).u64(t.matchedCount).finish();
   if (version === 1) {
-    w.zeros(3).text(t.name, 32).u32(t.wildcards ?? 0).u32(t.maxEntries).u32(t.activeCount);
+    w.zeros(3)
+      .text(t.name, 32)
+      .u32(t.wildcards ?? 0)
+      .u32(t.maxEntries)
+      .u32(t.activeCount);
     return w.u64(t.lookupCount).u64(t.matchedCount).finish();
   }
   w.zeros(7).text(t.name, 32);
@@ -265,7 +284,14 @@ export function pullTableStats(r: ByteReader, version: number): TableStats {
   const tableId = r.u8();
   if (version >= 4) {
     r.skip(3);
-    return { tableId, name: '', maxEntries: 0, activeCount: r.u32(), lookupCount: r.u64(), matchedCount: r.u64() };
+    return {
+      tableId,
+      name: '',
+      maxEntries: 0,
+      activeCount: r.u32(),
+      lookupCount: r.u64(),
+      matchedCount: r.u64(),
+    };
   }
   r.skip(version === 1 ? 3 : 7);
   const name = r.text(32);
@@ -284,7 +310,10 @@ export function pullTableStats(r: ByteReader, version: number): TableStats {
 
 export function queueStatsEntry(q: QueueStats, version: number): Uint8Array {
   const w = new ByteWriter();
-  if (version === 1) w.u16(q.port & 0xffff).zeros(2).u32(q.queueId);
+  if (version === 1)
+    w.u16(q.port & 0xffff)
+      .zeros(2)
+      .u32(q.queueId);
   else if (version >= 5) w.u16(48).zeros(6).u32(q.port).u32(q.queueId);
   else w.u32(q.port).u32(q.queueId);
   w.u64(q.txBytes).u64(q.txPackets).u64(q.txErrors);

@@ -44,7 +44,9 @@ const standardActions = [0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25];
 function oxmFields(version: number, isWanted: (f: Field) => boolean): Field[] {
   return fields.filter((f) => {
     const header = fieldHeader(f, version);
-    return header !== undefined && header.since <= version && isWanted(f) && !f.name.startsWith('tun_metadata');
+    return (
+      header !== undefined && header.since <= version && isWanted(f) && !f.name.startsWith('tun_metadata')
+    );
   });
 }
 

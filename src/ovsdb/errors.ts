@@ -11,7 +11,10 @@ export class OvsdbError extends OvsError {
   readonly syntax: string | undefined;
   constructor(code: string, details?: string, syntax?: Json) {
     const text = syntax === undefined ? undefined : formatJson(syntax, true);
-    super(code, `${text === undefined ? '' : `syntax "${text}": `}${code}${details === undefined ? '' : `: ${details}`}`);
+    super(
+      code,
+      `${text === undefined ? '' : `syntax "${text}": `}${code}${details === undefined ? '' : `: ${details}`}`,
+    );
     this.details = details;
     this.syntax = text;
   }

@@ -51,12 +51,15 @@ export function isBuiltinColumn(name: string): boolean {
 export function schemaFromJson(json: Json): DatabaseSchema {
   const o = expectMembers(json, 'database schema', ['name', 'tables'], ['version', 'cksum']);
   const { name, version = '', cksum = '', tables: tablesJson } = o;
-  if (typeof name !== 'string' || !isId(name)) throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'name'.");
+  if (typeof name !== 'string' || !isId(name))
+    throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'name'.");
   if (typeof version !== 'string' || (version !== '' && !/^\d+\.\d+\.\d+$/.test(version))) {
     throw syntaxError(json, `schema version "${formatJson(version)}" not in format x.y.z`);
   }
-  if (typeof cksum !== 'string') throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'cksum'.");
-  if (!isJsonObject(tablesJson)) throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'tables'.");
+  if (typeof cksum !== 'string')
+    throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'cksum'.");
+  if (!isJsonObject(tablesJson))
+    throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'tables'.");
   const tables = new Map<string, TableSchema>();
   for (const [tableName, tableJson] of Object.entries(tablesJson)) {
     if (tableName.startsWith('_')) throw syntaxError(json, `names beginning with "_" are reserved`);
@@ -75,7 +78,10 @@ function checkReferences(tables: ReadonlyMap<string, TableSchema>, json: Json): 
     if (base?.refTable === null || base?.refTable === undefined) return;
     const target = tables.get(base.refTable);
     if (target === undefined) {
-      throw syntaxError(json, `table ${table.name} column ${column.name} ${word} refers to undefined table ${base.refTable}`);
+      throw syntaxError(
+        json,
+        `table ${table.name} column ${column.name} ${word} refers to undefined table ${base.refTable}`,
+      );
     }
   };
   for (const table of tables.values()) {
@@ -90,11 +96,13 @@ function tableFromJson(name: string, json: Json): TableSchema {
   const what = `table schema for table ${name}`;
   const o = expectMembers(json, what, ['columns'], ['maxRows', 'isRoot', 'indexes']);
   const { columns: columnsJson, maxRows = null, isRoot = false, indexes = [] } = o;
-  if (!isJsonObject(columnsJson)) throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'columns'.`);
+  if (!isJsonObject(columnsJson))
+    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'columns'.`);
   if (maxRows !== null && (typeof maxRows !== 'number' || !Number.isInteger(maxRows) || maxRows <= 0)) {
     throw syntaxError(json, 'maxRows must be at least 1');
   }
-  if (typeof isRoot !== 'boolean') throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'isRoot'.`);
+  if (typeof isRoot !== 'boolean')
+    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'isRoot'.`);
   const own = Object.entries(columnsJson);
   if (own.length === 0) throw syntaxError(json, 'table must have at least one column');
   const columns = new Map<string, ColumnSchema>([
@@ -106,7 +114,8 @@ function tableFromJson(name: string, json: Json): TableSchema {
     if (!isId(columnName)) throw syntaxError(json, 'name must be a valid id');
     columns.set(columnName, columnFromJson(columnName, columnJson));
   }
-  if (!isJsonArray(indexes)) throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'indexes'.`);
+  if (!isJsonArray(indexes))
+    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'indexes'.`);
   return {
     name,
     columns,
@@ -122,7 +131,8 @@ function indexFromJson(json: Json, columns: ReadonlyMap<string, ColumnSchema>): 
   return json.map((name) => {
     const column = typeof name === 'string' ? columns.get(name) : undefined;
     if (column === undefined) throw syntaxError(json, `${formatJson(name)} is not a valid column name`);
-    if (!column.isPersistent) throw syntaxError(json, `ephemeral columns (such as ${column.name}) may not be indexed`);
+    if (!column.isPersistent)
+      throw syntaxError(json, `ephemeral columns (such as ${column.name}) may not be indexed`);
     return column.name;
   });
 }
@@ -131,8 +141,10 @@ function columnFromJson(name: string, json: Json): ColumnSchema {
   const what = `schema for column ${name}`;
   const o = expectMembers(json, what, ['type'], ['mutable', 'ephemeral']);
   const { mutable = true, ephemeral = false } = o;
-  if (typeof mutable !== 'boolean') throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'mutable'.`);
-  if (typeof ephemeral !== 'boolean') throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'ephemeral'.`);
+  if (typeof mutable !== 'boolean')
+    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'mutable'.`);
+  if (typeof ephemeral !== 'boolean')
+    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'ephemeral'.`);
   const type = columnTypeFromJson(o['type'] ?? null);
   // A weak reference vanishes with its target, so the column has to be changeable.
   const isWeak = [type.key, type.value].some((b) => b?.refTable != null && b.refType === 'weak');

@@ -140,7 +140,8 @@ function withShortPath<T>(path: string, fn: (path: string, done: () => void) => 
  * @throws SystemError (as rejection) with the errno of connect(2).
  */
 export async function connectStream(target: StreamTarget, signal?: AbortSignal): Promise<ByteStream> {
-  const name = target.kind === 'unix' ? `unix:${target.path}` : `tcp:${formatHostPort(target.host, target.port)}`;
+  const name =
+    target.kind === 'unix' ? `unix:${target.path}` : `tcp:${formatHostPort(target.host, target.port)}`;
   return await new Promise<ByteStream>((resolve, reject) => {
     const open = (socket: Socket, done: () => void): void => {
       const onAbort = (): void => {

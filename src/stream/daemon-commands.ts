@@ -14,7 +14,8 @@ import type { UnixctlCommands } from './unixctl.ts';
 /** Where coverage totals come from: this thread's counters, plus those of workers in daemons that have some. */
 export type CoverageSource = () => Promise<ReadonlyMap<string, number>>;
 
-const ownCounters: CoverageSource = () => Promise.resolve(new Map([...counters()].map(([name, c]) => [name, c.total])));
+const ownCounters: CoverageSource = () =>
+  Promise.resolve(new Map([...counters()].map(([name, c]) => [name, c.total])));
 
 /**
  * The control commands that every daemon has: vlog/*, coverage/*, memory/show (ovs-appctl(8)).
@@ -44,8 +45,12 @@ export function registerDaemonCommands(
     vlogClose();
     return '';
   });
-  commands.registerCommand('vlog/enable-rate-limit', '[module]...', 0, Infinity, (args) => fail(vlogSetRateLimits(args, true)));
-  commands.registerCommand('vlog/disable-rate-limit', '[module]...', 0, Infinity, (args) => fail(vlogSetRateLimits(args, false)));
+  commands.registerCommand('vlog/enable-rate-limit', '[module]...', 0, Infinity, (args) =>
+    fail(vlogSetRateLimits(args, true)),
+  );
+  commands.registerCommand('vlog/disable-rate-limit', '[module]...', 0, Infinity, (args) =>
+    fail(vlogSetRateLimits(args, false)),
+  );
   commands.registerCommand('vlog/message', '{level} {message}', 2, 2, ([level = '', message = '']) => {
     const known = ['emer', 'err', 'warn', 'info', 'dbg'] as const;
     const found = known.find((l) => l === level.toLowerCase());

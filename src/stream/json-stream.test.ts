@@ -23,13 +23,22 @@ const json: fc.Arbitrary<Json> = fc.letrec<{ value: Json }>((tie) => ({
     fc.constant(null),
     fc.boolean(),
     fc.integer(),
-    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((n) => (Number.isSafeInteger(Number(n)) ? Number(n) : n)),
+    fc
+      .bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+      .map((n) => (Number.isSafeInteger(Number(n)) ? Number(n) : n)),
     fc.string({ unit: 'grapheme' }).filter((s) => !s.includes('\0')),
     fc.array(tie('value'), { maxLength: 4 }),
-    fc.dictionary(fc.string().filter((k) => k !== '__proto__' && !k.includes('\0')), tie('value'), { maxKeys: 4 }),
+    fc.dictionary(
+      fc.string().filter((k) => k !== '__proto__' && !k.includes('\0')),
+      tie('value'),
+      { maxKeys: 4 },
+    ),
   ),
 })).value;
-const topLevel = fc.oneof(fc.array(json, { maxLength: 4 }), fc.dictionary(fc.constantFrom('a', 'b', 'method'), json));
+const topLevel = fc.oneof(
+  fc.array(json, { maxLength: 4 }),
+  fc.dictionary(fc.constantFrom('a', 'b', 'method'), json),
+);
 
 describe('JsonStreamParser', () => {
   it('finds the same values however the bytes are cut', () => {
@@ -82,17 +91,20 @@ describe('JsonStreamParser', () => {
 
 describe('JSON', () => {
   it('keeps 64-bit integers', () => {
-    expect(parseJson('[9223372036854775807,-9223372036854775808,9007199254740993,1e3,12345678901234567890]')).toEqual([
-      2n ** 63n - 1n, -(2n ** 63n), 9007199254740993n, 1000, 12345678901234567890,
-    ]);
+    expect(
+      parseJson('[9223372036854775807,-9223372036854775808,9007199254740993,1e3,12345678901234567890]'),
+    ).toEqual([2n ** 63n - 1n, -(2n ** 63n), 9007199254740993n, 1000, 12345678901234567890]);
     expect(formatJson([2n ** 63n - 1n, 1.5])).toBe('[9223372036854775807,1.5]');
   });
   it('reads long digits inside of strings and escapes', () => {
     expect(parseJson('{"a\\n\\u00e9":"1234567890123456789","b":[1234567890123456789,true,null]}')).toEqual({
-      'a\né': '1234567890123456789', b: [1234567890123456789n, true, null],
+      'a\né': '1234567890123456789',
+      b: [1234567890123456789n, true, null],
     });
   });
   it('prints as OVS does with --pretty', () => {
-    expect(formatJsonPretty({ b: [{ name: 'br1' }], a: [] })).toBe('{\n  "a": [],\n  "b": [\n    {\n      "name": "br1"}]}');
+    expect(formatJsonPretty({ b: [{ name: 'br1' }], a: [] })).toBe(
+      '{\n  "a": [],\n  "b": [\n    {\n      "name": "br1"}]}',
+    );
   });
 });

@@ -117,7 +117,9 @@ export function formatJsonPretty(value: Json, isSorted = true, indent = ''): str
   const keys = Object.keys(value);
   if (keys.length === 0) return '{}';
   if (isSorted) keys.sort();
-  const members = keys.map((k) => `${inner}${JSON.stringify(k)}: ${formatJsonPretty(value[k] ?? null, isSorted, inner)}`);
+  const members = keys.map(
+    (k) => `${inner}${JSON.stringify(k)}: ${formatJsonPretty(value[k] ?? null, isSorted, inner)}`,
+  );
   return `{\n${members.join(',\n')}}`;
 }
 

@@ -41,7 +41,8 @@ export type JsonRpcMessage =
 export function messageFromJson(json: Json): JsonRpcMessage | string {
   if (!isJsonObject(json)) return 'message is not a JSON object';
   for (const key of Object.keys(json)) {
-    if (!['method', 'params', 'result', 'error', 'id'].includes(key)) return `message has unexpected member "${key}"`;
+    if (!['method', 'params', 'result', 'error', 'id'].includes(key))
+      return `message has unexpected member "${key}"`;
   }
   const { method, params = null, result = null, error = null, id = null } = json;
   if (method !== undefined && method !== null) {

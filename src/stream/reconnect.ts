@@ -123,7 +123,8 @@ export class Reconnect {
       }
       this.#backoffMs = this.maxBackoffMs;
     } else this.#backoffMs *= 2;
-    if (!this.#isQuiet) log.info(`${this.name}: waiting ${Math.round(this.#backoffMs / 100) / 10} seconds before reconnect`);
+    if (!this.#isQuiet)
+      log.info(`${this.name}: waiting ${Math.round(this.#backoffMs / 100) / 10} seconds before reconnect`);
     this.#enter('backoff', nowMs);
   }
 
@@ -155,11 +156,15 @@ export class Reconnect {
       case 'connecting':
         return 'disconnect';
       case 'active':
-        log.dbg(`${this.name}: idle ${Math.round(nowMs - this.#lastActivityMs)} ms, sending inactivity probe`);
+        log.dbg(
+          `${this.name}: idle ${Math.round(nowMs - this.#lastActivityMs)} ms, sending inactivity probe`,
+        );
         this.#enter('idle', nowMs);
         return 'probe';
       case 'idle':
-        log.err(`${this.name}: no response to inactivity probe after ${this.probeIntervalMs / 1000} seconds, disconnecting`);
+        log.err(
+          `${this.name}: no response to inactivity probe after ${this.probeIntervalMs / 1000} seconds, disconnecting`,
+        );
         return 'disconnect';
     }
   }

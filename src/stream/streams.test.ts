@@ -37,7 +37,10 @@ async function echoes(passive: string, active: (port: number) => string): Promis
   });
   const stream = await connectStream(parseTarget(active(listener.boundPort), 1, dir));
   const text = await new Promise<string>((resolve) => {
-    stream.start({ onData: (bytes) => resolve(Buffer.from(bytes).toString()), onClose: () => resolve('closed') });
+    stream.start({
+      onData: (bytes) => resolve(Buffer.from(bytes).toString()),
+      onClose: () => resolve('closed'),
+    });
     stream.send('hello');
   });
   stream.close();
@@ -59,7 +62,9 @@ describe('byte streams', () => {
   it('reject with the errno of connect', async () => {
     await expect(connectStream(parseTarget('unix:nope', 1, dir))).rejects.toMatchObject({ code: 'ENOENT' });
     writeFileSync(join(dir, 'file'), '');
-    await expect(connectStream(parseTarget('unix:file', 1, dir))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await expect(connectStream(parseTarget('unix:file', 1, dir))).rejects.toMatchObject({
+      code: 'ECONNREFUSED',
+    });
   });
 });
 
@@ -83,11 +88,16 @@ describe('JSON-RPC', () => {
       onEnd = resolve;
     });
     const listener = await listenStream(parseTarget('punix:s', 1, dir), (stream) => {
-      new JsonRpcConnection(stream).start({ onMessage: (m) => seen.push(m), onClose: (error) => onEnd(error?.message ?? '') });
+      new JsonRpcConnection(stream).start({
+        onMessage: (m) => seen.push(m),
+        onClose: (error) => onEnd(error?.message ?? ''),
+      });
     });
     const client = await connectStream(parseTarget('unix:s', 1, dir));
     client.start({ onData: () => undefined, onClose: () => undefined });
-    client.send('{"method":"a","params":[],"id":null} {"method":"b","params":[1],"id":0}{"id":5}{"nope":1}{"method":"c","params":[],"id":1}');
+    client.send(
+      '{"method":"a","params":[],"id":null} {"method":"b","params":[1],"id":0}{"id":5}{"nope":1}{"method":"c","params":[],"id":1}',
+    );
     expect(await end).toContain('message has unexpected member "nope"');
     expect(seen).toEqual([
       { kind: 'notification', method: 'a', params: [] },
@@ -133,7 +143,13 @@ describe('unixctl', () => {
   it('answers commands in order, errors as errors, and JSON when asked', async () => {
     const commands = new UnixctlCommands('test (Open vSwitch) 3.1.0');
     const path = join(dir, 'ctl');
-    commands.registerCommand('later', '', 0, 0, async () => await new Promise<string>((resolve) => setImmediate(() => resolve('late'))));
+    commands.registerCommand(
+      'later',
+      '',
+      0,
+      0,
+      async () => await new Promise<string>((resolve) => setImmediate(() => resolve('late'))),
+    );
     commands.registerCommand('join', 'A B', 2, 3, (args) => ({ text: args.join(), json: args }));
     commands.registerCommand('fail', '', 0, 0, () => {
       throw new Error('no good');
@@ -141,19 +157,32 @@ describe('unixctl', () => {
     const server = new UnixctlServer(commands);
     await server.listen(path);
     const client = await UnixctlClient.connect(path);
-    expect(await client.call('version', [])).toEqual({ isError: false, result: 'test (Open vSwitch) 3.1.0\n' });
+    expect(await client.call('version', [])).toEqual({
+      isError: false,
+      result: 'test (Open vSwitch) 3.1.0\n',
+    });
     expect(await client.call('later', [])).toEqual({ isError: false, result: 'late\n' });
     expect(await client.call('join', ['a', 'b'])).toEqual({ isError: false, result: 'a,b\n' });
-    expect(await client.call('join', ['a'])).toEqual({ isError: true, result: '"join" command requires at least 2 arguments\n' });
-    expect(await client.call('version', ['x'])).toEqual({ isError: true, result: '"version" command takes at most 0 arguments\n' });
+    expect(await client.call('join', ['a'])).toEqual({
+      isError: true,
+      result: '"join" command requires at least 2 arguments\n',
+    });
+    expect(await client.call('version', ['x'])).toEqual({
+      isError: true,
+      result: '"version" command takes at most 0 arguments\n',
+    });
     expect(await client.call('fail', [])).toEqual({ isError: true, result: 'no good\n' });
     expect(await client.call('list-commands', [])).toEqual({
       isError: false,
-      result: 'The available commands are:\n  fail                    \n  join                    A B\n  later                   \n  list-commands           \n  version                 \n',
+      result:
+        'The available commands are:\n  fail                    \n  join                    A B\n  later                   \n  list-commands           \n  version                 \n',
     });
     expect(await client.call('set-options', ['--format', 'json'])).toEqual({ isError: false, result: '' });
     expect(await client.call('join', ['a', 'b'])).toEqual({ isError: false, result: ['a', 'b'] });
-    expect(await client.call('later', [])).toEqual({ isError: false, result: { 'reply-format': 'plain', reply: 'late' } });
+    expect(await client.call('later', [])).toEqual({
+      isError: false,
+      result: { 'reply-format': 'plain', reply: 'late' },
+    });
     client.close();
     await server.close();
   });

@@ -14,7 +14,12 @@ export const OPENFLOW_PORT = 6653;
 const EAFNOSUPPORT = 97;
 
 function unsupported(name: string): SystemError {
-  return new SystemError('EAFNOSUPPORT', EAFNOSUPPORT, 'stream', `${name}: Address family not supported by protocol`);
+  return new SystemError(
+    'EAFNOSUPPORT',
+    EAFNOSUPPORT,
+    'stream',
+    `${name}: Address family not supported by protocol`,
+  );
 }
 
 /**
@@ -32,7 +37,11 @@ export function parseTarget(text: string, defaultPort: number, runDir: string): 
     case 'unix':
     case 'punix':
       if (rest === '') throw unsupported(text);
-      return { kind: 'unix', path: rest.startsWith('/') ? rest : `${runDir}/${rest}`, isPassive: scheme === 'punix' };
+      return {
+        kind: 'unix',
+        path: rest.startsWith('/') ? rest : `${runDir}/${rest}`,
+        isPassive: scheme === 'punix',
+      };
     case 'tcp': {
       const [host, port] = splitHost(rest);
       if (host === '') throw unsupported(text);

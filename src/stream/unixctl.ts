@@ -51,7 +51,13 @@ export class UnixctlCommands {
    * @param usage Arguments as shown by list-commands, e.g. `[module]...`.
    * @param maxArgs `Infinity` for any number.
    */
-  registerCommand(name: string, usage: string, minArgs: number, maxArgs: number, handler: UnixctlHandler): void {
+  registerCommand(
+    name: string,
+    usage: string,
+    minArgs: number,
+    maxArgs: number,
+    handler: UnixctlHandler,
+  ): void {
     if (this.#commands.has(name)) return;
     this.#commands.set(name, { name, usage, minArgs, maxArgs, handler });
   }
@@ -96,7 +102,9 @@ export class UnixctlServer {
 
   /** Opens the socket at `path`. @throws SystemError (as rejection). */
   async listen(path: string): Promise<void> {
-    this.#listener = await listenStream({ kind: 'unix', path, isPassive: true }, (stream) => this.accept(stream));
+    this.#listener = await listenStream({ kind: 'unix', path, isPassive: true }, (stream) =>
+      this.accept(stream),
+    );
   }
 
   /** Serves a connection that someone else accepted. */
@@ -119,7 +127,8 @@ export class UnixctlServer {
         tail = tail.then(async () => {
           if (message.method === 'set-options') {
             const format = parseFormatOption(message.params);
-            if (format === undefined) connection.replyError(message.id, 'option format requires an argument: text or json\n');
+            if (format === undefined)
+              connection.replyError(message.id, 'option format requires an argument: text or json\n');
             else {
               isJsonFormat = format === 'json';
               connection.reply(message.id, '');

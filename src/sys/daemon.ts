@@ -140,8 +140,12 @@ export async function daemonizeStart(options: DaemonOptions): Promise<void> {
   }
 }
 
-/** Tells the launcher that the daemon is ready, and lets go of the terminal and the directory. */
-export function daemonizeComplete(options: DaemonOptions): void {
+/**
+ * Tells the launcher that the daemon is ready, and lets go of the terminal and the directory.
+ *
+ * @param kept Standard descriptors to keep as they are.
+ */
+export function daemonizeComplete(options: DaemonOptions, kept: readonly number[] = []): void {
   if ($mustReport) {
     $mustReport = false;
     writeSync(readyFd, Uint8Array.of(0));
@@ -149,7 +153,7 @@ export function daemonizeComplete(options: DaemonOptions): void {
   }
   if (!options.detach) return;
   setVlogLevel(null, 'console', 'off');
-  releaseTerminal();
+  releaseTerminal(kept);
   if (options.chdir) process.chdir('/');
 }
 
@@ -164,14 +168,17 @@ export function ovsFatal(program: string, message: string, module = log): never 
   process.exit(1);
 }
 
-function releaseTerminal(): void {
+function releaseTerminal(kept: readonly number[]): void {
   const fd = openSync('/dev/null', 'r+');
-  for (const std of [0, 1, 2]) libc.dup2(fd, std);
+  for (const std of [0, 1, 2]) if (!kept.includes(std)) libc.dup2(fd, std);
   closeSync(fd);
 }
 
 /** Starts this program again in another role and says when it reported, and how it ended. */
-function startAgain(role: Role, detached: boolean): { pid: number; ready: Promise<boolean>; ended: Promise<string | number> } {
+function startAgain(
+  role: Role,
+  detached: boolean,
+): { pid: number; ready: Promise<boolean>; ended: Promise<string | number> } {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached,
     cwd: $startDirectory,
@@ -232,7 +239,9 @@ async function monitor(options: DaemonOptions): Promise<never> {
     const end = await child.ended;
     for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.off(name, forward);
     if (options.logFile !== null && crashes === 0) {
-      vlogSetLogFile(resolve($startDirectory, options.logFile.path ?? join(ovsLogdir(), `${options.program}.log`)));
+      vlogSetLogFile(
+        resolve($startDirectory, options.logFile.path ?? join(ovsLogdir(), `${options.program}.log`)),
+      );
     }
     const status = statusText(end);
     if (!isReady || typeof end === 'number' || !crashSignals.has(end)) {
@@ -265,7 +274,7 @@ export function daemonUsage(program: string): string {
     '  --detach                run in background as daemon\n' +
     '  --monitor               creates a process to monitor this daemon\n' +
     '  --user=username[:group] changes the effective daemon user:group\n' +
-    '  --no-chdir              do not chdir to \'/\'\n' +
+    "  --no-chdir              do not chdir to '/'\n" +
     `  --pidfile[=FILE]        create pidfile (default: ${join(ovsRundir(), `${program}.pid`)})\n` +
     '  --overwrite-pidfile     with --pidfile, start even if already running\n'
   );

@@ -45,7 +45,12 @@ export function strerror(errno: number): string {
  */
 export function systemError(errno: number, syscall: string, context?: string): SystemError {
   const text = strerror(errno);
-  return new SystemError(errnoName(errno), errno, syscall, context === undefined ? text : `${context} (${text})`);
+  return new SystemError(
+    errnoName(errno),
+    errno,
+    syscall,
+    context === undefined ? text : `${context} (${text})`,
+  );
 }
 
 /** Passes a C result through, or throws for a negative one. @throws SystemError */

@@ -41,7 +41,11 @@ export function driverInfo(name: string): DriverInfo | null {
   const data = new Uint8Array(196);
   data[0] = ETHTOOL_GDRVINFO;
   if (!ethtool(name, data)) return null;
-  return { driver: text(data.subarray(4, 36)), version: text(data.subarray(36, 68)), firmware: text(data.subarray(68, 100)) };
+  return {
+    driver: text(data.subarray(4, 36)),
+    version: text(data.subarray(36, 68)),
+    firmware: text(data.subarray(68, 100)),
+  };
 }
 
 /** Speed and duplex, or null when the device has none. struct ethtool_cmd. */
@@ -51,5 +55,8 @@ export function linkSettings(name: string): LinkSettings | null {
   if (!ethtool(name, data)) return null;
   const view = new DataView(data.buffer);
   const speed = (view.getUint16(12, true) | (view.getUint16(28, true) << 16)) >>> 0;
-  return { speedMbps: speed === unknownSpeed || speed === 0xffff ? 0 : speed, fullDuplex: view.getUint8(14) === 1 };
+  return {
+    speedMbps: speed === unknownSpeed || speed === 0xffff ? 0 : speed,
+    fullDuplex: view.getUint8(14) === 1,
+  };
 }

@@ -47,8 +47,12 @@ export const libc = {
   dup2: fn<(from: number, to: number) => number>('int dup2(int, int)'),
   open: fn<(path: string, flags: number, mode: number) => number>('int open(const char *, int, uint32_t)'),
   fcntl: fn<(fd: number, command: number, argument: Pointer) => number>('int fcntl(int, int, void *)'),
-  ioctl: fn<(fd: number, request: number, argument: Pointer) => number>('int ioctl(int, unsigned long, void *)'),
-  poll: fn<(fds: Pointer, count: number, timeoutMs: number) => number>('int poll(void *, unsigned long, int)'),
+  ioctl: fn<(fd: number, request: number, argument: Pointer) => number>(
+    'int ioctl(int, unsigned long, void *)',
+  ),
+  poll: fn<(fds: Pointer, count: number, timeoutMs: number) => number>(
+    'int poll(void *, unsigned long, int)',
+  ),
   eventfd: fn<(initial: number, flags: number) => number>('int eventfd(uint32_t, int)'),
   prctl: fn<(option: number, argument: Pointer, c: number, d: number, e: number) => number>(
     'int prctl(int, void *, unsigned long, unsigned long, unsigned long)',
@@ -63,10 +67,12 @@ export const libc = {
   syscall: fn<(number: number, a: number, b: number, c: number) => number>(
     'long syscall(long, long, long, long)',
   ),
-  mmap: fn<(address: number, size: number, prot: number, flags: number, fd: number, offset: number) => number>(
-    'intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)',
+  mmap: fn<
+    (address: number, size: number, prot: number, flags: number, fd: number, offset: number) => number
+  >('intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)'),
+  madvise: fn<(address: number, size: number, advice: number) => number>(
+    'int madvise(uintptr_t, size_t, int)',
   ),
-  madvise: fn<(address: number, size: number, advice: number) => number>('int madvise(uintptr_t, size_t, int)'),
   strerror: fn<(errno: number) => string>('const char *strerror(int)'),
   strsignal: fn<(signal: number) => string>('const char *strsignal(int)'),
 };

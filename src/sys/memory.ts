@@ -18,7 +18,14 @@ export function memoryAddress(memory: { readonly buffer: ArrayBufferLike }): num
 }
 
 /** @throws SystemError */
-export function mmap(address: number, size: number, prot: number, flags: number, fd: number, offset: number): number {
+export function mmap(
+  address: number,
+  size: number,
+  prot: number,
+  flags: number,
+  fd: number,
+  offset: number,
+): number {
   return check(libc.mmap(address, size, prot, flags, fd, offset), 'mmap');
 }
 

@@ -53,7 +53,8 @@ export function makePidfile(path: string, overwrite: boolean): void {
     throw new OvsError('EIO', `${tmp}: create failed (${errorText(error)})`);
   }
   const holder = tryLockFile(fd);
-  if (holder !== 0) throw new OvsError('EAGAIN', `${tmp}: fcntl(F_SETLK) failed (Resource temporarily unavailable)`);
+  if (holder !== 0)
+    throw new OvsError('EAGAIN', `${tmp}: fcntl(F_SETLK) failed (Resource temporarily unavailable)`);
   writeSync(fd, `${process.pid}\n`);
   try {
     if (overwrite) {

@@ -30,7 +30,11 @@ describe('errno', () => {
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(SystemError);
-      expect(error).toMatchObject({ code: 'EBADF', syscall: 'close', message: 'could not close (Bad file descriptor)' });
+      expect(error).toMatchObject({
+        code: 'EBADF',
+        syscall: 'close',
+        message: 'could not close (Bad file descriptor)',
+      });
     }
   });
 });
@@ -47,9 +51,16 @@ describe('dirs', () => {
   });
   it('keeps an ordinary user at home, and says so', () => {
     const dirs = ovsDirs({ HOME: '/home/u' }, 1000);
-    expect(dirs).toMatchObject({ rundir: '/home/u/.local/state/megaflow', dbdir: '/home/u/.local/state/megaflow' });
+    expect(dirs).toMatchObject({
+      rundir: '/home/u/.local/state/megaflow',
+      dbdir: '/home/u/.local/state/megaflow',
+    });
     expect(dirsNote(dirs)).toContain('/home/u/.local/state/megaflow');
-    expect(ovsDirs({ OVS_RUNDIR: '/r', HOME: '/home/u' }, 1000)).toMatchObject({ rundir: '/r', logdir: '/r', dbdir: '/r' });
+    expect(ovsDirs({ OVS_RUNDIR: '/r', HOME: '/home/u' }, 1000)).toMatchObject({
+      rundir: '/r',
+      logdir: '/r',
+      dbdir: '/r',
+    });
   });
 });
 
@@ -98,12 +109,18 @@ describe('daemon', () => {
   const pidfile = join(dir, 'ovs-test.pid');
 
   it('detaches, holds its pid file, refuses a second one, and cleans up', async () => {
-    expect(run('--detach', '--pidfile', '--no-chdir', '--log-file', '-vconsole:off')).toMatchObject({ status: 0, stderr: '' });
+    expect(run('--detach', '--pidfile', '--no-chdir', '--log-file', '-vconsole:off')).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
     const pid = readPidfile(pidfile);
     expect(readFileSync(pidfile, 'utf8')).toBe(`${pid}\n`);
     expect(readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[5]).toBe(String(pid));
     const second = run('--detach', '--pidfile', '-vconsole:off');
-    expect(second).toEqual({ status: 1, stderr: `ovs-test: ${pidfile}: already running as pid ${pid}, aborting\n` });
+    expect(second).toEqual({
+      status: 1,
+      stderr: `ovs-test: ${pidfile}: already running as pid ${pid}, aborting\n`,
+    });
     process.kill(pid, 'SIGTERM');
     while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setImmediate(resolve));
     expect(existsSync(pidfile)).toBe(false);
@@ -112,7 +129,10 @@ describe('daemon', () => {
     );
   });
   it('conveys a start-up failure of the daemon', () => {
-    expect(run('--detach', '--pidfile', '--fail', '-vconsole:off')).toEqual({ status: 1, stderr: 'ovs-test: told to fail\n' });
+    expect(run('--detach', '--pidfile', '--fail', '-vconsole:off')).toEqual({
+      status: 1,
+      stderr: 'ovs-test: told to fail\n',
+    });
     expect(existsSync(pidfile)).toBe(false);
   });
   it('takes over a stale pid file', () => {
@@ -125,6 +145,8 @@ describe('daemon', () => {
       setThreadName('pmd-c01/id:8-too-long'); process.stdout.write(readFileSync('/proc/self/task/' + gettid() + '/comm', 'utf8'));`;
     const file = join(dir, 'name.mts');
     writeFileSync(file, code);
-    expect(execFileSync(process.execPath, ['--import', import.meta.resolve('tsx'), file]).toString()).toBe('pmd-c01/id:8-to\n');
+    expect(execFileSync(process.execPath, ['--import', import.meta.resolve('tsx'), file]).toString()).toBe(
+      'pmd-c01/id:8-to\n',
+    );
   });
 });

@@ -50,7 +50,8 @@ export class SyslogSocket {
     if (this.#fd < 0) this.#fd = libc.socket(family === AF_INET6 ? AF_INET6 : family, SOCK_DGRAM_NONBLOCK, 0);
     if (this.#fd < 0) return;
     const bytes = new TextEncoder().encode(text);
-    if (libc.sendto(this.#fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length) >= 0) return;
+    if (libc.sendto(this.#fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length) >= 0)
+      return;
     const EAGAIN = 11;
     if (errno() === EAGAIN) return;
     libc.close(this.#fd);

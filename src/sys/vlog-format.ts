@@ -67,7 +67,14 @@ export function strftimeMs(format: string, wallMs: number, utc: boolean): string
 export function formatVlog(pattern: string, record: VlogRecord, context: VlogContext): string {
   return pattern.replace(
     /%(-?)(0?)(\d*)([A-Za-z%])(?:\{([^}]*)\})?/g,
-    (whole: string, left: string, zero: string, width: string, letter: string, braced: string | undefined) => {
+    (
+      whole: string,
+      left: string,
+      zero: string,
+      width: string,
+      letter: string,
+      braced: string | undefined,
+    ) => {
       let value: string;
       let usesBraces = false;
       switch (letter) {

@@ -26,7 +26,19 @@ const patterns: Record<VlogFacility, string> = {
 const syslogHeader = '<%B>%D{%h %e %T} %A: ';
 const syslogFacilities = [
   ...['kern', 'user', 'mail', 'daemon', 'auth', 'syslog', 'lpr', 'news', 'uucp', 'clock', 'ftp', 'ntp'],
-  ...['audit', 'alert', 'clock2', 'local0', 'local1', 'local2', 'local3', 'local4', 'local5', 'local6', 'local7'],
+  ...[
+    'audit',
+    'alert',
+    'clock2',
+    'local0',
+    'local1',
+    'local2',
+    'local3',
+    'local4',
+    'local5',
+    'local6',
+    'local7',
+  ],
 ];
 
 let $program = 'ovs';
@@ -216,7 +228,8 @@ export function vlogListText(): string {
 
 /** What `vlog/list-pattern` prints. */
 export function vlogListPatternText(): string {
-  let out = '         prefix                            format\n         ------                            ------\n';
+  let out =
+    '         prefix                            format\n         ------                            ------\n';
   for (const facility of vlogFacilities) {
     const prefix = facility === 'syslog' ? '<%B> %D{%h %e %T} %E %A:' : 'none';
     out += `${facility.toUpperCase().padEnd(7)}  ${prefix.padEnd(32)}  ${patterns[facility]}\n`;

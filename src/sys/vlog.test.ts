@@ -20,13 +20,23 @@ import {
 } from './vlog-sink.ts';
 
 describe('log patterns', () => {
-  const context = { program: 'ovs-x', wallMs: Date.UTC(2026, 10, 5, 3, 4, 5, 67), uptimeMs: 1234.5, sequence: 7, facility: 24 };
+  const context = {
+    program: 'ovs-x',
+    wallMs: Date.UTC(2026, 10, 5, 3, 4, 5, 67),
+    uptimeMs: 1234.5,
+    sequence: 7,
+    facility: 24,
+  };
   const record = { module: 'bridge', level: 'warn', message: 'm', thread: '' } as const;
   it('prints what OVS prints', () => {
     const file = '%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m';
     expect(formatVlog(file, record, context)).toBe('2026-11-05T03:04:05.067Z|00007|bridge|WARN|m');
-    expect(formatVlog(file, { ...record, thread: 'handler1' }, context)).toBe('2026-11-05T03:04:05.067Z|00007|bridge(handler1)|WARN|m');
-    expect(formatVlog('<%B> %A %-8c|%8c|%t|%r|%%|%q', record, context)).toBe('<28> ovs-x bridge  |  bridge|main|1234|%|%q');
+    expect(formatVlog(file, { ...record, thread: 'handler1' }, context)).toBe(
+      '2026-11-05T03:04:05.067Z|00007|bridge(handler1)|WARN|m',
+    );
+    expect(formatVlog('<%B> %A %-8c|%8c|%t|%r|%%|%q', record, context)).toBe(
+      '<28> ovs-x bridge  |  bridge|main|1234|%|%q',
+    );
     expect(strftimeMs('%h %e %T', context.wallMs, true)).toBe('Nov  5 03:04:05');
   });
 });
@@ -46,13 +56,17 @@ describe('vlog sinks', () => {
     expect(vlogSet('test_module vlog info')).toBe('cannot specify multiple modules');
     expect(vlogSet('PATTERN:x')).toBe('unknown destination "x"');
     expect(vlogSet('FACILITY:zzz')).toBe('invalid facility');
-    expect(() => vlogSetVerbosity('foo')).toThrow(new UsageError('processing "foo": no destination, level, or module "foo"'));
+    expect(() => vlogSetVerbosity('foo')).toThrow(
+      new UsageError('processing "foo": no destination, level, or module "foo"'),
+    );
     expect(vlogSet('test-module:FILE:Warn')).toBeNull();
     expect(log.levels).toMatchObject({ file: 'warn', console: 'off' });
     expect(vlogSet('ANY:file:info')).toBeNull();
     expect(vlog('declared_later').levels).toMatchObject({ file: 'info', console: 'off' });
     expect(vlogListText()).toContain('\ntest_module        OFF        OFF       INFO\n');
-    expect(vlogListPatternText()).toContain('FILE     none                              %D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m\n');
+    expect(vlogListPatternText()).toContain(
+      'FILE     none                              %D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m\n',
+    );
   });
   it('writes files, numbers messages per thread, and reopens after rotation', () => {
     vlogSetLogFile(path);
@@ -94,7 +108,9 @@ describe('getopt', () => {
     }
   };
   it('parses as getopt_long does', () => {
-    expect(parse('a', '--pidfile', '-hv', '--pidfile=x', 'b', '-vdbg', '--rem', 'y', '-rz', '--', '-h')).toEqual([
+    expect(
+      parse('a', '--pidfile', '-hv', '--pidfile=x', 'b', '-vdbg', '--rem', 'y', '-rz', '--', '-h'),
+    ).toEqual([
       ['pidfile', 'help', 'verbose', 'pidfile=x', 'verbose=dbg', 'remote=y', 'remote=z'],
       ['a', 'b', '-h'],
     ]);

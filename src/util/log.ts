@@ -56,7 +56,10 @@ export class VlogModule {
     if (!this.enabled(level)) return;
     if (limit !== undefined && this.honorRateLimits) {
       const nowMs = $nowMs();
-      limit.tokens = Math.min(limit.burst, limit.tokens + ((nowMs - limit.lastMs) * limit.perMinute) / 60_000);
+      limit.tokens = Math.min(
+        limit.burst,
+        limit.tokens + ((nowMs - limit.lastMs) * limit.perMinute) / 60_000,
+      );
       limit.lastMs = nowMs;
       if (limit.tokens < 1) {
         if (limit.dropped++ === 0) limit.firstDroppedMs = nowMs;
@@ -116,7 +119,11 @@ export function vlogModules(): ReadonlyMap<string, VlogModule> {
 }
 
 /** Sets a level; null means every module (also those declared later), every facility. */
-export function setVlogLevel(module: VlogModule | null, facility: VlogFacility | null, level: VlogLevel): void {
+export function setVlogLevel(
+  module: VlogModule | null,
+  facility: VlogFacility | null,
+  level: VlogLevel,
+): void {
   const targets = module === null ? [...$modules.values()].map((m) => m.levels) : [module.levels];
   if (module === null) targets.push($defaultLevels);
   for (const levels of targets) {
@@ -132,7 +139,9 @@ export function vlogLevelsSnapshot(): [module: string, levels: Record<string, st
 }
 
 /** Takes over the levels of another thread's snapshot. */
-export function applyVlogLevels(snapshot: readonly (readonly [module: string, levels: Record<string, string>])[]): void {
+export function applyVlogLevels(
+  snapshot: readonly (readonly [module: string, levels: Record<string, string>])[],
+): void {
   for (const [name, levels] of snapshot) {
     Object.assign(name === '' ? $defaultLevels : vlog(name).levels, levels);
   }

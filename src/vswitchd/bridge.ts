@@ -1,5 +1,11 @@
 import type { Core } from '../arena/core.ts';
-import { ageMacTable, configureMacTable, createMacTable, destroyMacTable, flushMacPort } from '../classifier/mac-table.ts';
+import {
+  ageMacTable,
+  configureMacTable,
+  createMacTable,
+  destroyMacTable,
+  flushMacPort,
+} from '../classifier/mac-table.ts';
 import type { Datapath, DatapathPort } from '../datapath/provider.ts';
 import type { Netdev } from '../netdev/provider.ts';
 import { PatchNetdev } from '../netdev/providers/patch.ts';
@@ -50,7 +56,14 @@ export class Bridge {
   #ageAtMs = 0;
   readonly #interfaces = new Map<string, BridgeInterface>();
 
-  constructor(config: BridgeConfig, bridgeId: number, core: Core, datapath: Datapath, deps: OfprotoDependencies, rundir: string) {
+  constructor(
+    config: BridgeConfig,
+    bridgeId: number,
+    core: Core,
+    datapath: Datapath,
+    deps: OfprotoDependencies,
+    rundir: string,
+  ) {
     this.name = config.name;
     this.bridgeId = bridgeId;
     this.datapath = datapath;
@@ -80,9 +93,16 @@ export class Bridge {
     const wanted = desiredInterfaces(config);
     for (const [name, iface] of this.#interfaces) {
       const want = wanted.get(name);
-      const isGone = want === undefined || deviceType(want.iface, this.name, this.datapath.type) !== deviceType(iface.config, this.name, this.datapath.type);
+      const isGone =
+        want === undefined ||
+        deviceType(want.iface, this.name, this.datapath.type) !==
+          deviceType(iface.config, this.name, this.datapath.type);
       const isLost = iface.netdev !== null && !iface.netdev.present;
-      if (isGone || isLost) await this.#closeInterface(iface, isLost && !isGone ? `could not open network device ${name} (No such device)` : null);
+      if (isGone || isLost)
+        await this.#closeInterface(
+          iface,
+          isLost && !isGone ? `could not open network device ${name} (No such device)` : null,
+        );
       if (isGone) this.#interfaces.delete(name);
     }
   }
@@ -96,7 +116,15 @@ export class Bridge {
     for (const { port, iface } of desired.sort((a, b) => asks(a) - asks(b))) {
       let known = this.#interfaces.get(iface.name);
       if (known === undefined) {
-        known = { config: iface, port, netdev: null, dpPort: null, ofport: null, error: null, describedSeq: -1 };
+        known = {
+          config: iface,
+          port,
+          netdev: null,
+          dpPort: null,
+          ofport: null,
+          error: null,
+          describedSeq: -1,
+        };
         this.#interfaces.set(iface.name, known);
       } else {
         known.config = iface;
@@ -172,7 +200,8 @@ export class Bridge {
       const peer = this.#patchPeer(iface, bridges);
       if (iface.config.type === 'patch') {
         const wanted = iface.config.options.get('peer') ?? '';
-        iface.error = peer === null ? `No usable peer '${wanted}' exists in '${this.datapath.type}' datapath.` : null;
+        iface.error =
+          peer === null ? `No usable peer '${wanted}' exists in '${this.datapath.type}' datapath.` : null;
       }
       ports.push({
         name: iface.config.name,
@@ -207,14 +236,18 @@ export class Bridge {
     };
   }
 
-  #patchPeer(iface: BridgeInterface, bridges: ReadonlyMap<string, Bridge>): { bridge: string; ofp: number } | null {
+  #patchPeer(
+    iface: BridgeInterface,
+    bridges: ReadonlyMap<string, Bridge>,
+  ): { bridge: string; ofp: number } | null {
     if (iface.config.type !== 'patch') return null;
     const peerName = iface.config.options.get('peer');
     if (peerName === undefined) return null;
     for (const bridge of bridges.values()) {
       const peer = bridge.interfaces.get(peerName);
       if (peer?.ofport == null || peer.config.type !== 'patch') continue;
-      if (peer.config.options.get('peer') === iface.config.name) return { bridge: bridge.name, ofp: peer.ofport };
+      if (peer.config.options.get('peer') === iface.config.name)
+        return { bridge: bridge.name, ofp: peer.ofport };
     }
     return null;
   }
@@ -223,7 +256,11 @@ export class Bridge {
     const { config } = iface;
     const previousError = iface.error;
     try {
-      iface.netdev = openNetdev(deviceType(config, this.name, this.datapath.type), config.name, config.options);
+      iface.netdev = openNetdev(
+        deviceType(config, this.name, this.datapath.type),
+        config.name,
+        config.options,
+      );
     } catch (error) {
       iface.error = messageOf(error);
       if (iface.error !== previousError) log.warn(iface.error);
@@ -231,20 +268,27 @@ export class Bridge {
     }
     try {
       if (config.type !== 'patch') iface.dpPort = await this.datapath.addPort(iface.netdev);
-      const requested = config.ofportRequest ?? (config.ofport !== undefined && config.ofport > 0 ? config.ofport : undefined);
+      const requested =
+        config.ofportRequest ??
+        (config.ofport !== undefined && config.ofport > 0 ? config.ofport : undefined);
       iface.ofport = this.ofproto.addPort(describe(iface.netdev), requested);
       iface.describedSeq = iface.netdev.changeSeq;
       iface.error = null;
       log.info(`bridge ${this.name}: added interface ${config.name} on port ${shownPort(iface.ofport)}`);
     } catch (error) {
-      await this.#closeInterface(iface, `could not add network device ${config.name} to ofproto (${messageOf(error)})`);
+      await this.#closeInterface(
+        iface,
+        `could not add network device ${config.name} to ofproto (${messageOf(error)})`,
+      );
       log.warn(iface.error ?? '');
     }
   }
 
   async #closeInterface(iface: BridgeInterface, error: string | null): Promise<void> {
     if (iface.ofport !== null) {
-      log.info(`bridge ${this.name}: deleted interface ${iface.config.name} on port ${shownPort(iface.ofport)}`);
+      log.info(
+        `bridge ${this.name}: deleted interface ${iface.config.name} on port ${shownPort(iface.ofport)}`,
+      );
       flushMacPort(this.#core, this.macTable, iface.ofport);
       this.ofproto.delPort(iface.ofport);
     }
@@ -295,9 +339,11 @@ export class Bridge {
     for (const { config, netdev } of this.#interfaces.values()) {
       if (netdev === null) continue;
       try {
-        if (config.mtuRequest !== undefined && netdev.mtu !== config.mtuRequest) netdev.setMtu(config.mtuRequest);
+        if (config.mtuRequest !== undefined && netdev.mtu !== config.mtuRequest)
+          netdev.setMtu(config.mtuRequest);
         // As in OVS, Interface.mac is for internal ports only.
-        const mac = config.type === 'internal' && config.name !== this.name ? parseMac(config.mac) : undefined;
+        const mac =
+          config.type === 'internal' && config.name !== this.name ? parseMac(config.mac) : undefined;
         if (mac !== undefined && compareBytes(mac, netdev.mac) !== 0) netdev.setMac(mac);
       } catch (error) {
         log.warn(`interface ${config.name}: ${messageOf(error)}`);
@@ -312,7 +358,8 @@ export class Bridge {
     const internal: Netdev[] = [];
     for (const { config, netdev } of this.#interfaces.values()) {
       if (netdev === null || !netdev.present || config.type === 'patch') continue;
-      if (config.name !== this.name && config.type !== 'internal') smallest = Math.min(smallest ?? Infinity, netdev.mtu);
+      if (config.name !== this.name && config.type !== 'internal')
+        smallest = Math.min(smallest ?? Infinity, netdev.mtu);
       else if (config.mtuRequest === undefined) internal.push(netdev);
     }
     if (smallest === null) return;
@@ -373,8 +420,11 @@ export class Bridge {
   }
 
   #datapathId(): DatapathId {
-    const configured = /^(0x)?([0-9a-f]{1,16})$/i.exec(this.#config.otherConfig.get('datapath-id') ?? '')?.[2];
-    if (configured !== undefined && BigInt(`0x${configured}`) !== 0n) return BigInt(`0x${configured}`) as DatapathId;
+    const configured = /^(0x)?([0-9a-f]{1,16})$/i.exec(
+      this.#config.otherConfig.get('datapath-id') ?? '',
+    )?.[2];
+    if (configured !== undefined && BigInt(`0x${configured}`) !== 0n)
+      return BigInt(`0x${configured}`) as DatapathId;
     return this.localMac.reduce((id, byte) => (id << 8n) | BigInt(byte), 0n) as DatapathId;
   }
 }
@@ -382,14 +432,27 @@ export class Bridge {
 /** Interfaces by name; the LOCAL one is always among them, as in OVS. */
 function desiredInterfaces(config: BridgeConfig): Map<string, { port: PortConfig; iface: InterfaceConfig }> {
   const wanted = new Map<string, { port: PortConfig; iface: InterfaceConfig }>();
-  for (const port of config.ports) for (const iface of port.interfaces) wanted.set(iface.name, { port, iface });
+  for (const port of config.ports)
+    for (const iface of port.interfaces) wanted.set(iface.name, { port, iface });
   if (!wanted.has(config.name)) {
     const iface: InterfaceConfig = {
-      uuid: '', name: config.name, type: 'internal', options: new Map(), ofportRequest: undefined, ofport: undefined,
-      mac: '', mtuRequest: undefined,
+      uuid: '',
+      name: config.name,
+      type: 'internal',
+      options: new Map(),
+      ofportRequest: undefined,
+      ofport: undefined,
+      mac: '',
+      mtuRequest: undefined,
     };
     const port: PortConfig = {
-      uuid: '', name: config.name, tag: undefined, trunks: [], vlanMode: '', otherConfig: new Map(), interfaces: [iface],
+      uuid: '',
+      name: config.name,
+      tag: undefined,
+      trunks: [],
+      vlanMode: '',
+      otherConfig: new Map(),
+      interfaces: [iface],
     };
     wanted.set(config.name, { port, iface });
   }
@@ -425,7 +488,10 @@ function describe(netdev: Netdev): OfPortDescription {
 function bundleFor(port: PortConfig): SnapshotBundle {
   const hasTag = port.tag !== undefined && port.tag >= 0 && port.tag < 4096;
   const modes: Record<string, VlanMode> = {
-    access: 'access', trunk: 'trunk', 'native-tagged': 'native-tagged', 'native-untagged': 'native-untagged',
+    access: 'access',
+    trunk: 'trunk',
+    'native-tagged': 'native-tagged',
+    'native-untagged': 'native-untagged',
     'dot1q-tunnel': 'dot1q-tunnel',
   };
   const vlanMode = modes[port.vlanMode] ?? (hasTag && port.trunks.length === 0 ? 'access' : 'trunk');
@@ -438,7 +504,8 @@ function bundleFor(port: PortConfig): SnapshotBundle {
     vlanMode,
     vlan: vlanMode === 'trunk' ? -1 : (port.tag ?? 0),
     ...(carriesTrunks ? { trunks } : {}),
-    priorityTags: tags === 'always' || tags === 'true' ? 'always' : tags === 'if-nonzero' ? 'if-nonzero' : 'no',
+    priorityTags:
+      tags === 'always' || tags === 'true' ? 'always' : tags === 'if-nonzero' ? 'if-nonzero' : 'no',
     protected: port.otherConfig.get('protected') === 'true',
     floodable: true,
   };

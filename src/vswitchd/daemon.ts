@@ -123,7 +123,10 @@ export class Daemon {
     await this.switchd.close();
     // The reply to `exit` is still to be sent when its handler has returned.
     setImmediate(() => {
-      void this.#unixctl.drain().then(() => this.#unixctl.close()).then(() => this.#resolveExited());
+      void this.#unixctl
+        .drain()
+        .then(() => this.#unixctl.close())
+        .then(() => this.#resolveExited());
     });
   }
 

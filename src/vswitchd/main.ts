@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import { netdevEnvironment } from '../netdev/environment.ts';
-import { daemonUsage, daemonizeComplete, daemonizeStart, ovsFatal, parseDaemonOptions } from '../sys/daemon.ts';
+import {
+  daemonUsage,
+  daemonizeComplete,
+  daemonizeStart,
+  ovsFatal,
+  parseDaemonOptions,
+} from '../sys/daemon.ts';
 import { ovsRundir } from '../sys/dirs.ts';
 import { errorText } from '../sys/errno.ts';
 import { lockMemory } from '../sys/memory.ts';

@@ -97,7 +97,8 @@ export class SocketConnections implements OfConnFactory {
         transport.use(stream);
         if (transport.connected) transport.onConnect();
       },
-      (error: unknown) => transport.fail(error instanceof Error ? error.message.replace(`${target}: `, '') : String(error)),
+      (error: unknown) =>
+        transport.fail(error instanceof Error ? error.message.replace(`${target}: `, '') : String(error)),
     );
     return transport;
   }
@@ -119,7 +120,10 @@ export class SocketConnections implements OfConnFactory {
         return listener;
       },
       (error: unknown) => {
-        log.warn(`${target}: cannot listen: ${error instanceof Error ? error.message : String(error)}`, listenErrors);
+        log.warn(
+          `${target}: cannot listen: ${error instanceof Error ? error.message : String(error)}`,
+          listenErrors,
+        );
         return null;
       },
     );

@@ -30,7 +30,13 @@ export class PacketOutPath {
   readonly #buffer: number;
   readonly #key: number;
 
-  constructor(core: Core, clock: ArenaClock, loop: PmdLoop, translator: Translator, snapshots: SnapshotReader) {
+  constructor(
+    core: Core,
+    clock: ArenaClock,
+    loop: PmdLoop,
+    translator: Translator,
+    snapshots: SnapshotReader,
+  ) {
     this.#core = core;
     this.#clock = clock;
     this.#loop = loop;

@@ -71,7 +71,13 @@ function interfaceStatus(iface: BridgeInterface): Record<string, ColumnValue> {
     return {
       ofport: -1,
       error: [iface.error ?? ''],
-      mac_in_use: [], admin_state: [], link_state: [], link_speed: [], duplex: [], mtu: [], ifindex: [],
+      mac_in_use: [],
+      admin_state: [],
+      link_state: [],
+      link_speed: [],
+      duplex: [],
+      mtu: [],
+      ifindex: [],
       statistics: new Map(),
       status: new Map(),
     };

@@ -235,7 +235,12 @@ export class Switchd {
       this.datapaths.set(type, datapath);
     }
     const bridge = new Bridge(
-      config, this.#nextBridgeId++, this.core, datapath, this.#ofprotoDependencies(config.name), this.#options.rundir,
+      config,
+      this.#nextBridgeId++,
+      this.core,
+      datapath,
+      this.#ofprotoDependencies(config.name),
+      this.#options.rundir,
     );
     this.bridges.set(config.name, bridge);
     return bridge;

@@ -36,7 +36,7 @@ export function formatIpv6(bytes: Uint8Array, at = 0): string {
   for (let i = 0; i < 8; i++) words.push(((bytes[at + 2 * i] ?? 0) << 8) | (bytes[at + 2 * i + 1] ?? 0));
   let bestAt = -1;
   let bestLength = 1;
-  for (let i = 0; i < 8; ) {
+  for (let i = 0; i < 8;) {
     let n = 0;
     while (i + n < 8 && words[i + n] === 0) n++;
     if (n > bestLength) {

@@ -1,6 +1,17 @@
 import { checksum, checksumAdd, checksumFinish, pseudoHeaderSum4, pseudoHeaderSum6 } from './checksum.ts';
 import { EthType, Icmpv6Type, IpProto } from './ether-types.ts';
-import { ArpHeader, EthernetHeader, IcmpHeader, Ipv4Header, Ipv6Header, NdHeader, putU16, putU32, TcpHeader, UdpHeader } from './headers.ts';
+import {
+  ArpHeader,
+  EthernetHeader,
+  IcmpHeader,
+  Ipv4Header,
+  Ipv6Header,
+  NdHeader,
+  putU16,
+  putU32,
+  TcpHeader,
+  UdpHeader,
+} from './headers.ts';
 
 /**
  * Building whole packets, from the outside in: `ethernet({...}, ipv4({...}, udp({...})))`.
@@ -167,7 +178,12 @@ export function icmpEcho(options: EchoOptions, payload: Uint8Array): Segment {
 }
 
 export function icmpv6Echo(options: EchoOptions, payload: Uint8Array): Segment {
-  return echo(IpProto.icmpv6, options.reply ? Icmpv6Type.echoReply : Icmpv6Type.echoRequest, options, payload);
+  return echo(
+    IpProto.icmpv6,
+    options.reply ? Icmpv6Type.echoReply : Icmpv6Type.echoRequest,
+    options,
+    payload,
+  );
 }
 
 function echo(protocol: number, type: number, options: EchoOptions, payload: Uint8Array): Segment {

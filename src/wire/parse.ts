@@ -1,7 +1,16 @@
 import { WireError } from '../util/errors.ts';
 import { checksumAdd, checksumFinish, pseudoHeaderSum4, pseudoHeaderSum6 } from './checksum.ts';
 import { EthType, IpProto, isVlanType } from './ether-types.ts';
-import { ArpHeader, EthernetHeader, getU16, getU32, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader } from './headers.ts';
+import {
+  ArpHeader,
+  EthernetHeader,
+  getU16,
+  getU32,
+  Ipv4Header,
+  Ipv6Header,
+  TcpHeader,
+  UdpHeader,
+} from './headers.ts';
 
 /**
  * Packets in parsed form, for hosts of the lab, tests and printing; not for the packet path, which has
@@ -83,7 +92,12 @@ export function parseIpv4(bytes: Uint8Array): ParsedIp {
   need(bytes, Ipv4Header.size, 'IPv4 packet');
   const header = ((bytes[Ipv4Header.versionIhl] ?? 0) & 15) * 4;
   const total = getU16(bytes, Ipv4Header.totalLength);
-  if ((bytes[Ipv4Header.versionIhl] ?? 0) >>> 4 !== 4 || header < Ipv4Header.size || total < header || total > bytes.length) {
+  if (
+    (bytes[Ipv4Header.versionIhl] ?? 0) >>> 4 !== 4 ||
+    header < Ipv4Header.size ||
+    total < header ||
+    total > bytes.length
+  ) {
     throw new WireError('BAD_IPV4', 'IPv4 header that lies about its length', 0);
   }
   const protocol = bytes[Ipv4Header.protocol] ?? 0;

@@ -1,8 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { WireError } from '../util/errors.ts';
-import { formatIpv4, formatIpv6, formatMac, parseIpv4 as parseIp4Text, parseIpv6 as parseIp6Text, parseMac, prefixLength, prefixMask } from './address.ts';
-import { arp, ethernet, icmpEcho, icmpv6Echo, ipv4, ipv6, neighborAdvert, neighborSolicit, tcp, udp } from './build.ts';
+import {
+  formatIpv4,
+  formatIpv6,
+  formatMac,
+  parseIpv4 as parseIp4Text,
+  parseIpv6 as parseIp6Text,
+  parseMac,
+  prefixLength,
+  prefixMask,
+} from './address.ts';
+import {
+  arp,
+  ethernet,
+  icmpEcho,
+  icmpv6Echo,
+  ipv4,
+  ipv6,
+  neighborAdvert,
+  neighborSolicit,
+  tcp,
+  udp,
+} from './build.ts';
 import { checksum } from './checksum.ts';
 import { parseHex } from './hex.ts';
 import { parseArp, parseEthernet, parseIpv4, parseIpv6 } from './parse.ts';
@@ -17,26 +37,41 @@ const ip2 = Uint8Array.of(10, 0, 0, 2);
 describe('addresses', () => {
   it('round trip', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.integer({ min: 0, max: 0xff }), (bytes, keep) => {
-        // Zeroed words make the :: cases.
-        const ip = bytes.map((v, i) => ((keep >>> (i >>> 1)) & 1) === 0 ? 0 : v);
-        expect(parseIp6Text(formatIpv6(ip))).toEqual(ip);
-        expect(parseIp4Text(formatIpv4(ip))).toEqual(ip.slice(0, 4));
-        expect(parseMac(formatMac(ip))).toEqual(ip.slice(0, 6));
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 16, maxLength: 16 }),
+        fc.integer({ min: 0, max: 0xff }),
+        (bytes, keep) => {
+          // Zeroed words make the :: cases.
+          const ip = bytes.map((v, i) => (((keep >>> (i >>> 1)) & 1) === 0 ? 0 : v));
+          expect(parseIp6Text(formatIpv6(ip))).toEqual(ip);
+          expect(parseIp4Text(formatIpv4(ip))).toEqual(ip.slice(0, 4));
+          expect(parseMac(formatMac(ip))).toEqual(ip.slice(0, 6));
+        },
+      ),
     );
   });
 
   it.each([
-    ['::', '::'], ['::1', '::1'], ['1::', '1::'], ['1:0:0:2::3', '1:0:0:2::3'], ['1:0:2:3:4:5:6:7', '1:0:2:3:4:5:6:7'],
-    ['::ffff:1.2.3.4', '::ffff:1.2.3.4'], ['::1.2.3.4', '::1.2.3.4'], ['FE80::ABCD', 'fe80::abcd'], ['::2:0', '::0.2.0.0'],
-  ])('%s', (text, printed) => { // prettier-ignore
+    ['::', '::'],
+    ['::1', '::1'],
+    ['1::', '1::'],
+    ['1:0:0:2::3', '1:0:0:2::3'],
+    ['1:0:2:3:4:5:6:7', '1:0:2:3:4:5:6:7'],
+    ['::ffff:1.2.3.4', '::ffff:1.2.3.4'],
+    ['::1.2.3.4', '::1.2.3.4'],
+    ['FE80::ABCD', 'fe80::abcd'],
+    ['::2:0', '::0.2.0.0'],
+  ])('%s', (text, printed) => {
+    // prettier-ignore
     expect(formatIpv6(parseIp6Text(text) ?? new Uint8Array(16))).toBe(printed);
   });
 
-  it.each(['', ':', ':::', '1:2:3', '1:2:3:4:5:6:7:8:9', '1::2::3', '12345::', '::1.2.3.400', 'g::'])('%s is none', (text) => {
-    expect(parseIp6Text(text)).toBeUndefined();
-  });
+  it.each(['', ':', ':::', '1:2:3', '1:2:3:4:5:6:7:8:9', '1::2::3', '12345::', '::1.2.3.400', 'g::'])(
+    '%s is none',
+    (text) => {
+      expect(parseIp6Text(text)).toBeUndefined();
+    },
+  );
 
   it('counts prefixes', () => {
     for (let n = 0; n <= 128; n++) expect(prefixLength(prefixMask(n, 16))).toBe(n);
@@ -51,7 +86,12 @@ describe('packets', () => {
       { dst: b, src: a, vlans: [{ tci: 10 }] },
       ipv4({ src: ip1, dst: ip2, ttl: 7, tos: 4 }, udp(5, 6, Uint8Array.of(1, 2, 3))),
     );
-    const payload = expectEthernet(frame, { dst: formatMac(b), src: formatMac(a), vlans: [10], ethertype: 0x800 });
+    const payload = expectEthernet(frame, {
+      dst: formatMac(b),
+      src: formatMac(a),
+      vlans: [10],
+      ethertype: 0x800,
+    });
     const segment = expectIp(payload, { src: '10.0.0.1', dst: '10.0.0.2', ttl: 7, tos: 4, protocol: 17 });
     expect([...segment.subarray(8)]).toEqual([1, 2, 3]);
     expect(() => expectIp(payload, { ttl: 8 })).toThrow('IPv4 ttl is 7, not 8');

@@ -20,9 +20,20 @@ const CAPACITY = 2048;
 
 /** Key attributes with the bytes of their value. */
 const fields: readonly (readonly [attr: number, size: number])[] = [
-  [OvsKeyAttr.ethernet, 12], [OvsKeyAttr.ipv4, 12], [OvsKeyAttr.ipv6, 40], [OvsKeyAttr.tcp, 4], [OvsKeyAttr.udp, 4],
-  [OvsKeyAttr.sctp, 4], [OvsKeyAttr.icmp, 2], [OvsKeyAttr.icmpv6, 2], [OvsKeyAttr.arp, 24], [OvsKeyAttr.nd, 28],
-  [OvsKeyAttr.mpls, 4], [OvsKeyAttr.ndExtensions, 8], [OvsKeyAttr.skbMark, 4], [OvsKeyAttr.priority, 4],
+  [OvsKeyAttr.ethernet, 12],
+  [OvsKeyAttr.ipv4, 12],
+  [OvsKeyAttr.ipv6, 40],
+  [OvsKeyAttr.tcp, 4],
+  [OvsKeyAttr.udp, 4],
+  [OvsKeyAttr.sctp, 4],
+  [OvsKeyAttr.icmp, 2],
+  [OvsKeyAttr.icmpv6, 2],
+  [OvsKeyAttr.arp, 24],
+  [OvsKeyAttr.nd, 28],
+  [OvsKeyAttr.mpls, 4],
+  [OvsKeyAttr.ndExtensions, 8],
+  [OvsKeyAttr.skbMark, 4],
+  [OvsKeyAttr.priority, 4],
 ];
 
 class ActionFuzzer {
@@ -48,19 +59,40 @@ class ActionFuzzer {
   write(w: OdpActionWriter, depth: number): void {
     for (let n = 1 + this.below(6); n > 0; n--) {
       switch (this.below(13)) {
-        case 0: case 1: case 2: case 3: {
+        case 0:
+        case 1:
+        case 2:
+        case 3: {
           const [attr, size] = fields[this.below(fields.length)] ?? [OvsKeyAttr.ethernet, 12];
           const mask = this.#bytes(size, true);
-          w.setMasked(attr, this.#bytes(size, false).map((byte, i) => byte & (mask[i] ?? 0)), mask);
+          w.setMasked(
+            attr,
+            this.#bytes(size, false).map((byte, i) => byte & (mask[i] ?? 0)),
+            mask,
+          );
           break;
         }
-        case 4: w.pushVlan(0x8100, this.below(65536)); break;
-        case 5: w.popVlan(); break;
-        case 6: w.pushMpls(this.#random.u32(), 0x8847); break;
-        case 7: w.popMpls([0x0800, 0x8847, 0x86dd][this.below(3)] ?? 0x0800); break;
-        case 8: w.trunc(14 + this.below(80)); break;
-        case 9: w.userspace(0, this.#bytes(8, false)); break;
-        case 10: w.hash(this.below(2), this.below(100)); break;
+        case 4:
+          w.pushVlan(0x8100, this.below(65536));
+          break;
+        case 5:
+          w.popVlan();
+          break;
+        case 6:
+          w.pushMpls(this.#random.u32(), 0x8847);
+          break;
+        case 7:
+          w.popMpls([0x0800, 0x8847, 0x86dd][this.below(3)] ?? 0x0800);
+          break;
+        case 8:
+          w.trunc(14 + this.below(80));
+          break;
+        case 9:
+          w.userspace(0, this.#bytes(8, false));
+          break;
+        case 10:
+          w.hash(this.below(2), this.below(100));
+          break;
         case 11: {
           if (depth > 2) break;
           const clone = w.beginClone();
@@ -68,7 +100,8 @@ class ActionFuzzer {
           w.endNested(clone);
           break;
         }
-        default: w.output(1 + this.below(4));
+        default:
+          w.output(1 + this.below(4));
       }
     }
     w.output(9);
@@ -94,12 +127,14 @@ class ActionFuzzer {
     this.write(w, 0);
     x.pmdExecute(this.pmd, p, this.#actions, w.length);
     for (let at = guard; at < buffer; at++) if (u8[at] !== 0xa5) return 'wrote before the buffer';
-    for (let at = data + frame.length; at < data + frame.length + GUARD; at++) if (u8[at] !== 0xa5) return 'wrote after the frame';
+    for (let at = data + frame.length; at < data + frame.length + GUARD; at++)
+      if (u8[at] !== 0xa5) return 'wrote after the frame';
     const packets = [...pmdTransmits(this.core, this.pmd).values()].flat();
     for (const packet of [...packets, ...pmdUpcalls(this.core, this.pmd).map((u) => u.packet)]) {
       const f = (field: number): number => dv.getUint32(packet + field, true);
       const from = f(PacketLayout.data);
-      if (from < f(PacketLayout.bufferStart) || from + f(PacketLayout.length) > f(PacketLayout.bufferEnd)) return 'frame outside of its buffer';
+      if (from < f(PacketLayout.bufferStart) || from + f(PacketLayout.length) > f(PacketLayout.bufferEnd))
+        return 'frame outside of its buffer';
       // Nothing of what stands around a frame gets into it.
       if (packetBytes(this.core, packet).length > frame.length + 64) return 'frame too long';
     }

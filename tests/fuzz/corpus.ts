@@ -8,7 +8,9 @@ export const corpusDirectory = fileURLToPath(new URL('./corpus/', import.meta.ur
 export function parseCorpusFile(text: string): Uint8Array {
   const digits = text.replace(/#.*$/gm, '').replace(/\s+/g, '');
   if (!/^([0-9a-f]{2})*$/i.test(digits)) throw new Error('corpus: not hex digits');
-  return Uint8Array.from({ length: digits.length / 2 }, (_, i) => parseInt(digits.slice(2 * i, 2 * i + 2), 16));
+  return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
+    parseInt(digits.slice(2 * i, 2 * i + 2), 16),
+  );
 }
 
 export function formatCorpusFile(frame: Uint8Array, comment: string): string {
@@ -18,6 +20,8 @@ export function formatCorpusFile(frame: Uint8Array, comment: string): string {
 
 /** All frames by file name, in order of names. */
 export function readCorpus(): ReadonlyMap<string, Uint8Array> {
-  const names = readdirSync(corpusDirectory).filter((name) => name.endsWith('.hex')).sort();
+  const names = readdirSync(corpusDirectory)
+    .filter((name) => name.endsWith('.hex'))
+    .sort();
   return new Map(names.map((name) => [name, parseCorpusFile(readFileSync(corpusDirectory + name, 'utf8'))]));
 }

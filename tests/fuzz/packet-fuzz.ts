@@ -156,7 +156,7 @@ export class PacketFuzzer {
       return this.#recent[(pick >>> 1) % this.#recent.length] ?? new Uint8Array(0);
     }
     const base = corpus[(pick >>> 1) % corpus.length] ?? new Uint8Array(0);
-    const frame = (pick >>> 28) === 0 ? base : mutate(base, this.#random).subarray(0, MAX_FRAME);
+    const frame = pick >>> 28 === 0 ? base : mutate(base, this.#random).subarray(0, MAX_FRAME);
     this.#recent[this.#random.u32() % Math.min(256, this.#recent.length + 1)] = frame;
     return frame;
   }
@@ -180,7 +180,8 @@ export class PacketFuzzer {
     });
     x.pmdProcess(pmd, this.#batch, frames.length, 1);
 
-    for (const [packet, { frame }] of expected) if (frame.length >= 14) this.#checkKey(packet, frame, vlanLimit);
+    for (const [packet, { frame }] of expected)
+      if (frame.length >= 14) this.#checkKey(packet, frame, vlanLimit);
     for (const packet of pmdMisses(core, pmd)) {
       this.#misses++;
       if (x.pmdRetry(pmd, packet) !== 0) continue;
@@ -191,10 +192,12 @@ export class PacketFuzzer {
       if (port !== 0) this.#writer.output(port);
       const mf = x.megaflowInstall(pmd, key, this.#mask, this.#actions, this.#writer.length, 1) >>> 0;
       if (mf === 0) this.#fail('install failed', expected.get(packet)?.frame ?? new Uint8Array(0));
-      else if (x.pmdRetry(pmd, packet) >>> 0 !== mf) this.#fail('a new megaflow does not match its packet', packetBytes(core, packet).slice());
+      else if (x.pmdRetry(pmd, packet) >>> 0 !== mf)
+        this.#fail('a new megaflow does not match its packet', packetBytes(core, packet).slice());
     }
     const sent = new Map<number, number>();
-    for (const [port, packets] of pmdTransmits(core, pmd)) for (const packet of packets) sent.set(packet, port);
+    for (const [port, packets] of pmdTransmits(core, pmd))
+      for (const packet of packets) sent.set(packet, port);
     for (const [packet, { frame, port }] of expected) {
       const got = sent.get(packet) ?? 0;
       if (got !== port) this.#fail(`verdict ${String(got)} instead of ${String(port)}`, frame);
@@ -209,12 +212,17 @@ export class PacketFuzzer {
     const slow = extractFlow(frame, { inPort: IN_PORT, vlanLimit });
     for (let at = 0; at < KeyLayout.size; at++) {
       if (u8[key + at] !== slow.flow[at]) {
-        this.#fail(`key byte ${String(at)} is ${String(u8[key + at])} instead of ${String(slow.flow[at])}`, frame);
+        this.#fail(
+          `key byte ${String(at)} is ${String(u8[key + at])} instead of ${String(slow.flow[at])}`,
+          frame,
+        );
         break;
       }
     }
     const offsets = [slow.l25, slow.l3, slow.l4].map((at) => at & 0xffff);
-    const found = [PacketLayout.l25, PacketLayout.l3, PacketLayout.l4].map((at) => dv.getUint16(packet + at, true));
+    const found = [PacketLayout.l25, PacketLayout.l3, PacketLayout.l4].map((at) =>
+      dv.getUint16(packet + at, true),
+    );
     if (offsets.some((at, i) => at !== found[i])) {
       this.#fail(`offsets ${found.join()} instead of ${offsets.join()}`, frame);
     }

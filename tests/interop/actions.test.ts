@@ -25,10 +25,18 @@ type Actions = (w: OdpActionWriter) => void;
 const mac = (last: number): number[] => [0x02, 0xaa, 0xbb, 0xcc, 0xdd, last];
 const ones = (length: number): Uint8Array => new Uint8Array(length).fill(0xff);
 const set =
-  (attr: number, value: readonly number[], mask: readonly number[] | Uint8Array = ones(value.length)): Actions =>
+  (
+    attr: number,
+    value: readonly number[],
+    mask: readonly number[] | Uint8Array = ones(value.length),
+  ): Actions =>
   (w) => {
     const bits = Uint8Array.from(mask);
-    w.setMasked(attr, Uint8Array.from(value, (byte, i) => byte & (bits[i] ?? 0)), bits);
+    w.setMasked(
+      attr,
+      Uint8Array.from(value, (byte, i) => byte & (bits[i] ?? 0)),
+      bits,
+    );
   };
 
 const ipv6Address = [0x20, 1, 0xd, 0xb8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
@@ -43,36 +51,155 @@ const plainIpv6 = /^(tcp6|udp6|icmp6|nd-|ext6-hop|none6)/;
 /** Action lists by name, with the frames they make sense for (all when absent). */
 const lists: readonly (readonly [name: string, frames: RegExp, actions: readonly Actions[]])[] = [
   ['eth', /./, [set(OvsKeyAttr.ethernet, [...mac(1), ...mac(2)])]],
-  ['eth masked', /./, [set(OvsKeyAttr.ethernet, [...mac(1), ...mac(2)], [255, 0, 255, 0, 255, 0, 0, 15, 0, 240, 0, 255])]],
-  ['push_vlan', /./, [(w) => { w.pushVlan(0x8100, 0x6005); }]],
-  ['push two', /./, [(w) => { w.pushVlan(0x8100, 5); w.pushVlan(0x88a8, 0xe007); }]],
-  ['pop_vlan', /vlan|qinq|udp4/, [(w) => { w.popVlan(); }]],
-  ['pop, push', /vlan|qinq/, [(w) => { w.popVlan(); w.pushVlan(0x8100, 9); }]],
-  ['nw_src', /4|snap-ipv4/, [set(OvsKeyAttr.ipv4, [1, 2, 3, 4, ...zeros(8)], [255, 255, 255, 255, ...zeros(8)])]],
-  ['nw_dst masked', /4/, [set(OvsKeyAttr.ipv4, [0, 0, 0, 0, 9, 8, 7, 6, 0, 0, 0, 0], [0, 0, 0, 0, 255, 0, 15, 255, 0, 0, 0, 0])]],
+  [
+    'eth masked',
+    /./,
+    [set(OvsKeyAttr.ethernet, [...mac(1), ...mac(2)], [255, 0, 255, 0, 255, 0, 0, 15, 0, 240, 0, 255])],
+  ],
+  [
+    'push_vlan',
+    /./,
+    [
+      (w) => {
+        w.pushVlan(0x8100, 0x6005);
+      },
+    ],
+  ],
+  [
+    'push two',
+    /./,
+    [
+      (w) => {
+        w.pushVlan(0x8100, 5);
+        w.pushVlan(0x88a8, 0xe007);
+      },
+    ],
+  ],
+  [
+    'pop_vlan',
+    /vlan|qinq|udp4/,
+    [
+      (w) => {
+        w.popVlan();
+      },
+    ],
+  ],
+  [
+    'pop, push',
+    /vlan|qinq/,
+    [
+      (w) => {
+        w.popVlan();
+        w.pushVlan(0x8100, 9);
+      },
+    ],
+  ],
+  [
+    'nw_src',
+    /4|snap-ipv4/,
+    [set(OvsKeyAttr.ipv4, [1, 2, 3, 4, ...zeros(8)], [255, 255, 255, 255, ...zeros(8)])],
+  ],
+  [
+    'nw_dst masked',
+    /4/,
+    [set(OvsKeyAttr.ipv4, [0, 0, 0, 0, 9, 8, 7, 6, 0, 0, 0, 0], [0, 0, 0, 0, 255, 0, 15, 255, 0, 0, 0, 0])],
+  ],
   ['nw_tos, ttl', /4/, [set(OvsKeyAttr.ipv4, [...zeros(9), 0xb8, 3, 0], [...zeros(9), 0xfc, 255, 0])]],
-  ['ipv4 all', /4/, [set(OvsKeyAttr.ipv4, [1, 2, 3, 4, 5, 6, 7, 8, 0, 0x10, 9, 0], [...ones(8), 0, 255, 255, 0])]],
-  ['ipv6_src', plainIpv6, [set(OvsKeyAttr.ipv6, [...ipv6Address, ...zeros(24)], [...ones(16), ...zeros(24)])]],
-  ['ipv6_dst masked', plainIpv6, [set(OvsKeyAttr.ipv6, [...zeros(16), ...ipv6Address, ...zeros(8)], [...zeros(20), ...ones(12), ...zeros(8)])]],
-  ['ipv6 label, class, hlimit', /6/, [set(OvsKeyAttr.ipv6, [...zeros(32), 0, 5, 6, 7, 0, 0x88, 3, 0], [...zeros(32), 0, 15, 255, 255, 0, 255, 255, 0])]],
+  [
+    'ipv4 all',
+    /4/,
+    [set(OvsKeyAttr.ipv4, [1, 2, 3, 4, 5, 6, 7, 8, 0, 0x10, 9, 0], [...ones(8), 0, 255, 255, 0])],
+  ],
+  [
+    'ipv6_src',
+    plainIpv6,
+    [set(OvsKeyAttr.ipv6, [...ipv6Address, ...zeros(24)], [...ones(16), ...zeros(24)])],
+  ],
+  [
+    'ipv6_dst masked',
+    plainIpv6,
+    [
+      set(
+        OvsKeyAttr.ipv6,
+        [...zeros(16), ...ipv6Address, ...zeros(8)],
+        [...zeros(20), ...ones(12), ...zeros(8)],
+      ),
+    ],
+  ],
+  [
+    'ipv6 label, class, hlimit',
+    /6/,
+    [
+      set(
+        OvsKeyAttr.ipv6,
+        [...zeros(32), 0, 5, 6, 7, 0, 0x88, 3, 0],
+        [...zeros(32), 0, 15, 255, 255, 0, 255, 255, 0],
+      ),
+    ],
+  ],
   ['tcp ports', /^(tcp|qinq)/, [set(OvsKeyAttr.tcp, [1, 2, 3, 4])]],
   ['tcp source masked', /^tcp/, [set(OvsKeyAttr.tcp, [0x12, 0x34, 0, 0], [0x0f, 0xff, 0, 0])]],
   ['udp ports', /udp|frag6-first|frag4-first|ext6-hop/, [set(OvsKeyAttr.udp, [1, 2, 3, 4])]],
   ['sctp ports', /sctp/, [set(OvsKeyAttr.sctp, [1, 2, 3, 4])]],
   ['icmp', /icmp4/, [set(OvsKeyAttr.icmp, [3, 1])]],
   ['icmpv6', /icmp6/, [set(OvsKeyAttr.icmpv6, [129, 0])]],
-  ['arp', /arp/, [set(OvsKeyAttr.arp, [1, 2, 3, 4, 5, 6, 7, 8, 0, 2, ...mac(1), ...mac(2), 0, 0], [...ones(22), 0, 0])]],
+  [
+    'arp',
+    /arp/,
+    [set(OvsKeyAttr.arp, [1, 2, 3, 4, 5, 6, 7, 8, 0, 2, ...mac(1), ...mac(2), 0, 0], [...ones(22), 0, 0])],
+  ],
   ['nd', /^nd-(solicit|advert|both)/, [set(OvsKeyAttr.nd, [...ipv6Address, ...mac(1), ...mac(2)])]],
   ['mpls lse', /mpls/, [set(OvsKeyAttr.mpls, [0, 1, 0x21, 3], [255, 255, 0xf0, 255])]],
-  ['trunc', /./, [(w) => { w.trunc(20); }]],
+  [
+    'trunc',
+    /./,
+    [
+      (w) => {
+        w.trunc(20);
+      },
+    ],
+  ],
 ];
 
 /** dpctl cannot read these: the stock switch gets them as OpenFlow actions. */
-const openflowLists: readonly (readonly [name: string, frames: RegExp, actions: Actions, openflow: string])[] = [
-  ['push_mpls', /^(udp4|udp4-padded|tcp4)\./, (w) => { w.pushMpls(0x00064140, 0x8847); }, 'push_mpls:0x8847,set_field:100->mpls_label'],
-  ['push_mpls on mpls', /^mpls1/, (w) => { w.pushMpls(0x00007040, 0x8847); }, 'push_mpls:0x8847,set_field:7->mpls_label'],
-  ['pop_mpls', /^mpls1/, (w) => { w.popMpls(0x0800); }, 'pop_mpls:0x0800'],
-  ['pop_mpls to mpls', /^mpls3/, (w) => { w.popMpls(0x8847); }, 'pop_mpls:0x8847'],
+const openflowLists: readonly (readonly [
+  name: string,
+  frames: RegExp,
+  actions: Actions,
+  openflow: string,
+])[] = [
+  [
+    'push_mpls',
+    /^(udp4|udp4-padded|tcp4)\./,
+    (w) => {
+      w.pushMpls(0x00064140, 0x8847);
+    },
+    'push_mpls:0x8847,set_field:100->mpls_label',
+  ],
+  [
+    'push_mpls on mpls',
+    /^mpls1/,
+    (w) => {
+      w.pushMpls(0x00007040, 0x8847);
+    },
+    'push_mpls:0x8847,set_field:7->mpls_label',
+  ],
+  [
+    'pop_mpls',
+    /^mpls1/,
+    (w) => {
+      w.popMpls(0x0800);
+    },
+    'pop_mpls:0x0800',
+  ],
+  [
+    'pop_mpls to mpls',
+    /^mpls3/,
+    (w) => {
+      w.popMpls(0x8847);
+    },
+    'pop_mpls:0x8847',
+  ],
 ];
 
 class Stock {
@@ -84,11 +211,33 @@ class Stock {
   static async start(): Promise<Stock> {
     const s = await SwitchUnderTest.start('stock', ['--enable-dummy=override', '--disable-system']);
     const pcap = (port: string): string => join(s.rundir, `${port}.pcap`);
-    const port = (name: string): string[] =>
-      ['--', 'add-port', 'br0', name, '--', 'set', 'interface', name, 'type=dummy', `ofport_request=${name.slice(1)}`,
-        `options:tx_pcap=${pcap(name)}`];
-    s.stockOk('ovs-vsctl', 'add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=dummy', 'fail_mode=secure',
-      ...port('p1'), ...port('p2'), ...port('p3'));
+    const port = (name: string): string[] => [
+      '--',
+      'add-port',
+      'br0',
+      name,
+      '--',
+      'set',
+      'interface',
+      name,
+      'type=dummy',
+      `ofport_request=${name.slice(1)}`,
+      `options:tx_pcap=${pcap(name)}`,
+    ];
+    s.stockOk(
+      'ovs-vsctl',
+      'add-br',
+      'br0',
+      '--',
+      'set',
+      'bridge',
+      'br0',
+      'datapath_type=dummy',
+      'fail_mode=secure',
+      ...port('p1'),
+      ...port('p2'),
+      ...port('p3'),
+    );
     return new Stock(s);
   }
 
@@ -127,7 +276,13 @@ class Stock {
   sendOpenflow(frame: Uint8Array, actions: string): string[][] {
     this.#s.stockOk('ovs-ofctl', '-OOpenFlow13', 'del-flows', 'br0');
     const type = (frame[12] ?? 0) * 256 + (frame[13] ?? 0);
-    this.#s.stockOk('ovs-ofctl', '-OOpenFlow13', 'add-flow', 'br0', `in_port=1,dl_type=${String(type)},actions=${actions}`);
+    this.#s.stockOk(
+      'ovs-ofctl',
+      '-OOpenFlow13',
+      'add-flow',
+      'br0',
+      `in_port=1,dl_type=${String(type)},actions=${actions}`,
+    );
     const before = ['p2', 'p3'].map((port) => this.#sent(port).length);
     this.#receive(frame);
     return ['p2', 'p3'].map((port, i) => this.#sent(port).slice(before[i]));
@@ -136,7 +291,7 @@ class Stock {
   #sent(port: string): string[] {
     const bytes = readFileSync(join(this.#s.rundir, `${port}.pcap`));
     const out: string[] = [];
-    for (let at = 24; at + 16 <= bytes.length; ) {
+    for (let at = 24; at + 16 <= bytes.length;) {
       const length = bytes.readUInt32LE(at + 8);
       out.push(bytes.subarray(at + 16, at + 16 + length).toString('hex'));
       at += 16 + length;
@@ -179,7 +334,9 @@ describe.skipIf(skip !== null)('datapath actions as the stock datapath runs them
   const buffer = new Uint8Array(1024);
   // OVS 3.1 "corrects" a checksum in the payload of later IPv4 fragments when an address is set, and so
   // breaks the datagram; here, as in the kernel datapath, payload stays as it is.
-  const frames = [...readCorpus()].filter(([name, frame]) => frame.length >= 14 && name !== 'frag4-later.hex');
+  const frames = [...readCorpus()].filter(
+    ([name, frame]) => frame.length >= 14 && name !== 'frag4-later.hex',
+  );
 
   beforeAll(async () => {
     stock = await Stock.start();
@@ -213,8 +370,9 @@ describe.skipIf(skip !== null)('datapath actions as the stock datapath runs them
       w.output(2);
       write(w);
       w.output(3);
-      expect(ours.send(frame, w.bytes()), `${name}: ${openflow}`).toEqual(stock.sendOpenflow(frame, `2,${openflow},3`));
+      expect(ours.send(frame, w.bytes()), `${name}: ${openflow}`).toEqual(
+        stock.sendOpenflow(frame, `2,${openflow},3`),
+      );
     }
   });
 });
-

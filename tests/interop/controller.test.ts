@@ -19,7 +19,17 @@ describe.skipIf(skip !== null)('an os-ken controller', () => {
   beforeAll(async () => {
     hosts = new TwoHosts('mfc', 2);
     s = await SwitchUnderTest.start('ours');
-    s.stockOk('ovs-vsctl', 'add-br', 'mfbr1', '--', 'set', 'bridge', 'mfbr1', 'datapath_type=netdev', 'fail_mode=secure');
+    s.stockOk(
+      'ovs-vsctl',
+      'add-br',
+      'mfbr1',
+      '--',
+      'set',
+      'bridge',
+      'mfbr1',
+      'datapath_type=netdev',
+      'fail_mode=secure',
+    );
     for (const name of hosts.names) s.stockOk('ovs-vsctl', 'add-port', 'mfbr1', name);
     s.stockOk('ovs-vsctl', 'set-controller', 'mfbr1', `tcp:127.0.0.1:${port}`);
   });
@@ -34,10 +44,19 @@ describe.skipIf(skip !== null)('an os-ken controller', () => {
     expect(hosts.pingLoss(1)).toBe(100);
     controller = spawn(
       'osken-manager',
-      ['--ofp-listen-host', '127.0.0.1', '--ofp-tcp-listen-port', String(port), 'examples/learning-switch.py'],
+      [
+        '--ofp-listen-host',
+        '127.0.0.1',
+        '--ofp-tcp-listen-port',
+        String(port),
+        'examples/learning-switch.py',
+      ],
       { stdio: 'ignore' },
     );
-    await waitFor(() => s.stockOk('ovs-vsctl', 'get', 'controller', 'mfbr1', 'is_connected').trim() === 'true', 'controller is connected');
+    await waitFor(
+      () => s.stockOk('ovs-vsctl', 'get', 'controller', 'mfbr1', 'is_connected').trim() === 'true',
+      'controller is connected',
+    );
     await waitFor(() => hosts.pingLoss(1) === 0, 'the first ping is answered');
     expect(hosts.pingLoss(10)).toBe(0);
     const flows = s.stockOk('ovs-ofctl', '-O', 'OpenFlow13', 'dump-flows', 'mfbr1');

@@ -15,7 +15,14 @@ const arp =
   'arp(sip=10.0.0.5,tip=10.0.0.1,op=1,sha=50:54:00:00:00:0a,tha=00:00:00:00:00:00)';
 const commands: readonly (readonly string[])[] = [
   ['receive', 'p1', icmp],
-  ['receive', 'p1', 'ffffffffffff000102030405080045', 'in_port(1),eth(src=50:54:00:00:00:0b,dst=50:54:00:00:00:0a),eth_type(0x1234)', '--len', '60'],
+  [
+    'receive',
+    'p1',
+    'ffffffffffff000102030405080045',
+    'in_port(1),eth(src=50:54:00:00:00:0b,dst=50:54:00:00:00:0a),eth_type(0x1234)',
+    '--len',
+    '60',
+  ],
   ['receive', 'p1', '--qid', '3', 'ffffffffffff0001020304050800'],
   ['receive', 'p1', 'xx'],
   ['receive', 'zz', 'aa'],
@@ -37,7 +44,8 @@ const commands: readonly (readonly string[])[] = [
   ['ip6addr', 'p1', '::1/64'],
   ['receive', 'p3', arp],
 ];
-const columns = 'name,type,error,ofport,mtu,link_state,admin_state,statistics,status,ifindex,link_speed,duplex,link_resets';
+const columns =
+  'name,type,error,ofport,mtu,link_state,admin_state,statistics,status,ifindex,link_speed,duplex,link_resets';
 
 async function observe(kind: 'ours' | 'stock'): Promise<string> {
   const s = await SwitchUnderTest.start(kind, ['--enable-dummy', '--disable-system']);
@@ -45,19 +53,131 @@ async function observe(kind: 'ours' | 'stock'): Promise<string> {
   try {
     const dir = s.rundir;
     const added = s.stock(
-      'ovs-vsctl', 'add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=dummy', 'fail-mode=secure', 'other_config:hwaddr=aa:66:aa:66:00:00',
-      '--', 'add-port', 'br0', 'p1', '--', 'set', 'int', 'p1', 'type=dummy', 'ofport_request=1', `options:pcap=${dir}/p1.pcap`, 'options:ifindex=77',
-      '--', 'add-port', 'br0', 'p2', '--', 'set', 'int', 'p2', 'type=dummy', 'ofport_request=2', `options:tx_pcap=${dir}/p2.tx`, `options:rxq_pcap=${dir}/p2.rx`,
-      '--', 'add-port', 'br0', 'p3', '--', 'set', 'int', 'p3', 'type=dummy', 'ofport_request=3', `options:stream=unix:${dir}/nobody`,
-      '--', 'add-port', 'br0', 'p4', '--', 'set', 'int', 'p4', 'type=dummy', 'ofport_request=4', `options:pstream=punix:${dir}/p4.sock`, 'mtu_request=1400',
-      '--', 'add-port', 'br0', 'i5', '--', 'set', 'int', 'i5', 'type=internal', 'ofport_request=5',
-      '--', 'add-port', 'br0', 'e1', '--', 'set', 'int', 'e1', 'type=patch',
-      '--', 'add-port', 'br0', 'e2', '--', 'set', 'int', 'e2', 'type=patch', 'options:peer=e2',
-      '--', 'add-port', 'br0', 'e3', '--', 'set', 'int', 'e3', 'type=patch', 'options:peer=x', 'options:zz=1',
-      '--', 'add-port', 'br0', 'e4', '--', 'set', 'int', 'e4', 'type=patch', 'options:peer=nobody', 'ofport_request=9',
-      '--', 'add-port', 'br0', 'e5', '--', 'set', 'int', 'e5', 'type=foo',
+      'ovs-vsctl',
+      'add-br',
+      'br0',
+      '--',
+      'set',
+      'bridge',
+      'br0',
+      'datapath_type=dummy',
+      'fail-mode=secure',
+      'other_config:hwaddr=aa:66:aa:66:00:00',
+      '--',
+      'add-port',
+      'br0',
+      'p1',
+      '--',
+      'set',
+      'int',
+      'p1',
+      'type=dummy',
+      'ofport_request=1',
+      `options:pcap=${dir}/p1.pcap`,
+      'options:ifindex=77',
+      '--',
+      'add-port',
+      'br0',
+      'p2',
+      '--',
+      'set',
+      'int',
+      'p2',
+      'type=dummy',
+      'ofport_request=2',
+      `options:tx_pcap=${dir}/p2.tx`,
+      `options:rxq_pcap=${dir}/p2.rx`,
+      '--',
+      'add-port',
+      'br0',
+      'p3',
+      '--',
+      'set',
+      'int',
+      'p3',
+      'type=dummy',
+      'ofport_request=3',
+      `options:stream=unix:${dir}/nobody`,
+      '--',
+      'add-port',
+      'br0',
+      'p4',
+      '--',
+      'set',
+      'int',
+      'p4',
+      'type=dummy',
+      'ofport_request=4',
+      `options:pstream=punix:${dir}/p4.sock`,
+      'mtu_request=1400',
+      '--',
+      'add-port',
+      'br0',
+      'i5',
+      '--',
+      'set',
+      'int',
+      'i5',
+      'type=internal',
+      'ofport_request=5',
+      '--',
+      'add-port',
+      'br0',
+      'e1',
+      '--',
+      'set',
+      'int',
+      'e1',
+      'type=patch',
+      '--',
+      'add-port',
+      'br0',
+      'e2',
+      '--',
+      'set',
+      'int',
+      'e2',
+      'type=patch',
+      'options:peer=e2',
+      '--',
+      'add-port',
+      'br0',
+      'e3',
+      '--',
+      'set',
+      'int',
+      'e3',
+      'type=patch',
+      'options:peer=x',
+      'options:zz=1',
+      '--',
+      'add-port',
+      'br0',
+      'e4',
+      '--',
+      'set',
+      'int',
+      'e4',
+      'type=patch',
+      'options:peer=nobody',
+      'ofport_request=9',
+      '--',
+      'add-port',
+      'br0',
+      'e5',
+      '--',
+      'set',
+      'int',
+      'e5',
+      'type=foo',
     );
-    seen.push(added.stderr.replace(/.*The default log directory.*\n/, '').split('\n').sort().join('\n'));
+    seen.push(
+      added.stderr
+        .replace(/.*The default log directory.*\n/, '')
+        .split('\n')
+        .sort()
+        .join('\n'),
+    );
     s.stockOk('ovs-ofctl', 'add-flow', 'br0', 'actions=NORMAL');
     for (const words of commands) {
       const [name = '', ...rest] = words;
@@ -66,9 +186,16 @@ async function observe(kind: 'ours' | 'stock'): Promise<string> {
     }
     // The flood, its ARP reply and the counters come on the switch's own time.
     const counted = (port: number, what: string): number =>
-      Number(new RegExp(`${what} pkts=(\\d+)`).exec(s.stockOk('ovs-ofctl', 'dump-ports', 'br0', String(port)))?.[1]);
+      Number(
+        new RegExp(`${what} pkts=(\\d+)`).exec(
+          s.stockOk('ovs-ofctl', 'dump-ports', 'br0', String(port)),
+        )?.[1],
+      );
     await waitFor(() => counted(1, 'rx') === 4 && counted(4, 'tx') === 4, 'the packets are counted');
-    await waitFor(() => s.stockOk('ovs-vsctl', 'get', 'int', 'p1', 'statistics').includes('rx_packets=4'), 'statistics are in the database');
+    await waitFor(
+      () => s.stockOk('ovs-vsctl', 'get', 'int', 'p1', 'statistics').includes('rx_packets=4'),
+      'statistics are in the database',
+    );
     for (const name of ['br0', 'p1', 'p2', 'p3', 'p4', 'i5', 'e1', 'e2', 'e3', 'e4', 'e5']) {
       seen.push(s.stockOk('ovs-vsctl', `--columns=${columns}`, 'list', 'int', name));
     }
@@ -81,7 +208,10 @@ async function observe(kind: 'ours' | 'stock'): Promise<string> {
       }
       seen.push(`${file}\n${lines.join('\n')}`);
     }
-    return seen.join('\n').replaceAll(dir, 'DIR').replace(/aa55aa5500[0-9a-f]{2}/g, 'MAC');
+    return seen
+      .join('\n')
+      .replaceAll(dir, 'DIR')
+      .replace(/aa55aa5500[0-9a-f]{2}/g, 'MAC');
   } finally {
     await s.stop();
   }

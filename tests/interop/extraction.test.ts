@@ -35,9 +35,15 @@ function stockFlows(frames: readonly Uint8Array[]): string[] {
   try {
     const file = join(directory, 'frames.pcap');
     writeFileSync(file, pcap(frames));
-    const { status, stdout, stderr } = spawnSync('ovs-ofctl', ['parse-pcap', file], { encoding: 'utf8', maxBuffer: 1 << 28 });
+    const { status, stdout, stderr } = spawnSync('ovs-ofctl', ['parse-pcap', file], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    });
     if (status !== 0) throw new Error(stderr);
-    return stdout.trimEnd().split('\n').map((line) => line.trimEnd());
+    return stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.trimEnd());
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -47,7 +53,8 @@ function stockFlows(frames: readonly Uint8Array[]): string[] {
 const comparable = (flow: string): string => flow.replace(/in_port=\w+/, 'in_port=ANY');
 
 const corpus = [...readCorpus().values()].filter((frame) => frame.length >= 14);
-const ourFlow = (frame: Uint8Array): string => comparable(formatFlow(extractFlow(frame, { vlanLimit: 2, inPort: 1 }).flow));
+const ourFlow = (frame: Uint8Array): string =>
+  comparable(formatFlow(extractFlow(frame, { vlanLimit: 2, inPort: 1 }).flow));
 
 describe.skipIf(skip !== null)('flows of frames as the stock ovs-ofctl prints them', () => {
   it('on the corpus', () => {
@@ -56,10 +63,14 @@ describe.skipIf(skip !== null)('flows of frames as the stock ovs-ofctl prints th
 
   it('on 20,000 mutated frames', () => {
     const random = new SeededRandom(20);
-    const frames = Array.from({ length: 20_000 }, (_, i) => mutate(corpus[i % corpus.length] ?? new Uint8Array(0), random));
+    const frames = Array.from({ length: 20_000 }, (_, i) =>
+      mutate(corpus[i % corpus.length] ?? new Uint8Array(0), random),
+    );
     const whole = frames.filter((frame) => frame.length >= 14);
     const theirs = stockFlows(whole).map(comparable);
-    const different = whole.map((frame, i) => ({ ours: ourFlow(frame), theirs: theirs[i] })).filter((p) => p.ours !== p.theirs);
+    const different = whole
+      .map((frame, i) => ({ ours: ourFlow(frame), theirs: theirs[i] }))
+      .filter((p) => p.ours !== p.theirs);
     expect(different).toEqual([]);
   });
 });

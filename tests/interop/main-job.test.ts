@@ -30,7 +30,18 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
     hosts = new TwoHosts('mfj', 1);
     s = await SwitchUnderTest.start('ours');
     s.stockOk('ovs-vsctl', 'add-br', 'mfbr0', '--', 'set', 'bridge', 'mfbr0', 'datapath_type=netdev');
-    for (const i of [1, 2]) s.stockOk('ovs-vsctl', 'add-port', 'mfbr0', `mfj${i}`, '--', 'set', 'interface', `mfj${i}`, `ofport_request=${i}`);
+    for (const i of [1, 2])
+      s.stockOk(
+        'ovs-vsctl',
+        'add-port',
+        'mfbr0',
+        `mfj${i}`,
+        '--',
+        'set',
+        'interface',
+        `mfj${i}`,
+        `ofport_request=${i}`,
+      );
   });
 
   afterAll(async () => {
@@ -46,9 +57,14 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
   it('carries TCP both ways with nothing tuned', async () => {
     sh('ip netns exec mfj2 iperf3 -s -D --pidfile /tmp/mfj-iperf.pid');
     try {
-      await waitFor(() => spawnSync('sh', ['-c', 'ip netns exec mfj2 ss -ltn | grep -q :5201']).status === 0, 'iperf3 listens');
+      await waitFor(
+        () => spawnSync('sh', ['-c', 'ip netns exec mfj2 ss -ltn | grep -q :5201']).status === 0,
+        'iperf3 listens',
+      );
       for (const direction of ['', '-R']) {
-        const report = JSON.parse(sh(`ip netns exec mfj1 iperf3 -J -C cubic -t 2 ${direction} -c 10.77.1.2`)) as {
+        const report = JSON.parse(
+          sh(`ip netns exec mfj1 iperf3 -J -C cubic -t 2 ${direction} -c 10.77.1.2`),
+        ) as {
           end: { sum_received: { bits_per_second: number } };
         };
         const gbps = report.end.sum_received.bits_per_second / 1e9;
@@ -69,7 +85,9 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
     const megaflows = s.stockOk('ovs-appctl', 'dpctl/dump-flows');
     expect(megaflows).toMatch(/eth_type\(0x0800\),ipv4\(dst=10\.77\.1\.2,frag=no\).*actions:\d/);
     await waitFor(
-      () => Number(/n_packets=(\d+).*in_port=1/.exec(s.stockOk('ovs-ofctl', 'dump-flows', 'mfbr0'))?.[1] ?? 0) >= 10,
+      () =>
+        Number(/n_packets=(\d+).*in_port=1/.exec(s.stockOk('ovs-ofctl', 'dump-flows', 'mfbr0'))?.[1] ?? 0) >=
+        10,
       'packets are credited to the rule',
     );
   });
@@ -77,7 +95,10 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
   it('changes a megaflow in place after mod-flows and removes it after del-flows', async () => {
     spawnSync('ip', ['netns', 'exec', 'mfj1', 'ping', '-c', '5', '-i', '0.02', '10.77.1.2']);
     const forward = (): string | undefined =>
-      s.stockOk('ovs-appctl', 'dpctl/dump-flows').split('\n').find((l) => l.includes('dst=10.77.1.2'));
+      s
+        .stockOk('ovs-appctl', 'dpctl/dump-flows')
+        .split('\n')
+        .find((l) => l.includes('dst=10.77.1.2'));
     expect(forward()).toMatch(/actions:\d/);
     s.stockOk('ovs-ofctl', 'mod-flows', 'mfbr0', 'in_port=1,ip,nw_dst=10.77.1.2,actions=drop');
     await waitFor(() => /actions:drop/.test(forward() ?? ''), 'the megaflow drops', 1000);
@@ -87,13 +108,24 @@ describe.skipIf(skip !== null)('two namespaces on a userspace bridge', () => {
 
   it('lets idle megaflows vanish after max-idle', async () => {
     s.stockOk('ovs-vsctl', 'set', 'Open_vSwitch', '.', 'other_config:max-idle=500');
-    await waitFor(() => !s.stockOk('ovs-appctl', 'dpctl/dump-flows').includes('eth_type(0x0800)'), 'idle megaflows expire');
+    await waitFor(
+      () => !s.stockOk('ovs-appctl', 'dpctl/dump-flows').includes('eth_type(0x0800)'),
+      'idle megaflows expire',
+    );
     s.stockOk('ovs-vsctl', 'remove', 'Open_vSwitch', '.', 'other_config', 'max-idle');
   });
 
   it('changes its threads at once', async () => {
-    s.stockOk('ovs-vsctl', 'set', 'Open_vSwitch', '.', 'other_config:n-revalidator-threads=4', 'other_config:n-handler-threads=4');
-    const count = (name: string): number => threadNames(s.pid('ovs-vswitchd')).filter((n) => n.startsWith(name)).length;
+    s.stockOk(
+      'ovs-vsctl',
+      'set',
+      'Open_vSwitch',
+      '.',
+      'other_config:n-revalidator-threads=4',
+      'other_config:n-handler-threads=4',
+    );
+    const count = (name: string): number =>
+      threadNames(s.pid('ovs-vswitchd')).filter((n) => n.startsWith(name)).length;
     await waitFor(() => count('revalidator') === 4 && count('handler') === 4, 'eight threads');
   });
 

@@ -33,7 +33,9 @@ suite(`forwarding between devices${unavailable === null ? '' : ` (${unavailable}
       child.kill();
       await once(child, 'exit');
     }
-    sh(`for n in ${nsA} ${nsB}; do ip netns del $n 2>/dev/null || true; done; ip link del ndp1 2>/dev/null || true; ip link del ndp2 2>/dev/null || true`);
+    sh(
+      `for n in ${nsA} ${nsB}; do ip netns del $n 2>/dev/null || true; done; ip link del ndp1 2>/dev/null || true; ip link del ndp2 2>/dev/null || true`,
+    );
   };
   afterEach(cleanUp);
 
@@ -51,12 +53,16 @@ suite(`forwarding between devices${unavailable === null ? '' : ` (${unavailable}
     return start(process.execPath, ['--import', 'tsx', 'bench/netdev-forward.ts', ...ports], 'ready');
   };
   const address = (ns: string, device: string, ip: string): void => {
-    sh(`ip -n ${ns} addr add ${ip}/24 dev ${device}; ip -n ${ns} link set lo up; ip -n ${ns} link set ${device} up`);
+    sh(
+      `ip -n ${ns} addr add ${ip}/24 dev ${device}; ip -n ${ns} link set lo up; ip -n ${ns} link set ${device} up`,
+    );
   };
   const gigabits = async (...options: string[]): Promise<number> => {
     await start('ip', ['netns', 'exec', nsB, 'iperf3', '-s', '-1', '--forceflush'], 'Server listening');
     const args = ['netns', 'exec', nsA, 'iperf3', '-J', '-t', '1', '-c', '10.77.0.2', ...options];
-    const report = JSON.parse(execFileSync('ip', args).toString()) as { end: { sum_received: { bits_per_second: number } } };
+    const report = JSON.parse(execFileSync('ip', args).toString()) as {
+      end: { sum_received: { bits_per_second: number } };
+    };
     return report.end.sum_received.bits_per_second / 1e9;
   };
   const expectTraffic = async (): Promise<void> => {

@@ -87,7 +87,10 @@ const packets = [
 
 describe.skipIf(skip !== null)('datapath text, stock dpctl', () => {
   let stock: SwitchUnderTest;
-  const ports = { byName: () => undefined, byNumber: (n: number) => (n === 1 ? 'p1' : n === 2 ? 'p2' : undefined) };
+  const ports = {
+    byName: () => undefined,
+    byNumber: (n: number) => (n === 1 ? 'p1' : n === 2 ? 'p2' : undefined),
+  };
   const dp = 'dummy@ovs-dummy';
 
   beforeAll(async () => {
@@ -108,7 +111,10 @@ describe.skipIf(skip !== null)('datapath text, stock dpctl', () => {
     stock.stockOk('ovs-appctl', 'dpctl/del-flows', dp);
     stock.stockOk('ovs-appctl', 'dpctl/add-flow', dp, key, action);
     const line = (...more: string[]): string =>
-      stock.stockOk('ovs-appctl', 'dpctl/dump-flows', ...more, dp).split('\n').find((l) => l.includes(', packets:')) ?? '';
+      stock
+        .stockOk('ovs-appctl', 'dpctl/dump-flows', ...more, dp)
+        .split('\n')
+        .find((l) => l.includes(', packets:')) ?? '';
     const short = line();
     const long = line('-m');
     return [

@@ -119,7 +119,8 @@ describe.skipIf(!hasStock)('commands on a stock switch', () => {
     ); // prettier-ignore
     // pause and write_metadata with goto_table cannot be dumped by the stock tool itself.
     const flows = sampleFlows.filter((f) => !/pause|write_metadata|meter|actions=fin|^cookie/.test(f));
-    for (const [i, f] of flows.entries()) s.stock('ovs-ofctl', '-O', 'OpenFlow13', 'add-flow', 'br0', `priority=${i + 10},${f}`);
+    for (const [i, f] of flows.entries())
+      s.stock('ovs-ofctl', '-O', 'OpenFlow13', 'add-flow', 'br0', `priority=${i + 10},${f}`);
   });
   afterAll(async () => {
     await s.stop();
@@ -173,20 +174,37 @@ describe.skipIf(!hasStock)('commands on a stock switch', () => {
   });
 });
 
-test.skipIf(missing({ tools: ['tshark'] }) !== null)('tshark finds nothing malformed in what is sent in 1.3', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'mf-'));
-  const context = { version: 4 };
-  const messages = sampleFlows
-    .filter((f) => (parseFlow(f, 'add').usable & (1 << 6)) !== 0)
-    .map((f) => encodeOne(parseFlow(f, 'add').flow, 1, context));
-  writeFileSync(join(dir, 'of.pcap'), pcapOf(messages));
-  const args = ['-r', join(dir, 'of.pcap'), '-d', 'tcp.port==6653,openflow', '-Y', '_ws.malformed', '-T', 'fields', '-e', 'frame.number'];
-  const { status, stdout } = spawnSync('tshark', args, { encoding: 'utf8' });
-  rmSync(dir, { recursive: true });
-  expect(status).toBe(0);
-  const malformed = stdout.split('\n').filter((x) => x !== '').map((x) => sampleFlows[Number(x) - 1]);
-  expect(malformed).toEqual([]);
-});
+test.skipIf(missing({ tools: ['tshark'] }) !== null)(
+  'tshark finds nothing malformed in what is sent in 1.3',
+  () => {
+    const dir = mkdtempSync(join(tmpdir(), 'mf-'));
+    const context = { version: 4 };
+    const messages = sampleFlows
+      .filter((f) => (parseFlow(f, 'add').usable & (1 << 6)) !== 0)
+      .map((f) => encodeOne(parseFlow(f, 'add').flow, 1, context));
+    writeFileSync(join(dir, 'of.pcap'), pcapOf(messages));
+    const args = [
+      '-r',
+      join(dir, 'of.pcap'),
+      '-d',
+      'tcp.port==6653,openflow',
+      '-Y',
+      '_ws.malformed',
+      '-T',
+      'fields',
+      '-e',
+      'frame.number',
+    ];
+    const { status, stdout } = spawnSync('tshark', args, { encoding: 'utf8' });
+    rmSync(dir, { recursive: true });
+    expect(status).toBe(0);
+    const malformed = stdout
+      .split('\n')
+      .filter((x) => x !== '')
+      .map((x) => sampleFlows[Number(x) - 1]);
+    expect(malformed).toEqual([]);
+  },
+);
 
 /** A capture with one TCP segment for each message. */
 function pcapOf(messages: readonly Uint8Array[]): Uint8Array {

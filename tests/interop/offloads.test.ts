@@ -11,7 +11,10 @@ import { missing } from '../support/tools.ts';
  * trunk and popped, addresses and ports rewritten, copies finished in software for a port that takes
  * no offloads. The hosts' kernels say whether every checksum was right.
  */
-const skip = missing({ tools: ['ovs-vsctl', 'ovs-ofctl', 'ip', 'ping', 'iperf3', 'nstat', 'tcpdump'], root: true });
+const skip = missing({
+  tools: ['ovs-vsctl', 'ovs-ofctl', 'ip', 'ping', 'iperf3', 'nstat', 'tcpdump'],
+  root: true,
+});
 
 describe.skipIf(skip !== null)('offloads through two bridges', () => {
   let s: SwitchUnderTest;
@@ -22,9 +25,13 @@ describe.skipIf(skip !== null)('offloads through two bridges', () => {
   beforeAll(async () => {
     hosts = new TwoHosts('ndo', 31);
     sh('ip link add ndot0 type veth peer name ndot1; ip link set ndot0 up; ip link set ndot1 up');
-    for (const [i, name] of hosts.names.entries()) sh(`ip -n ${name} addr add fd31::${i + 1}/64 dev eth0 nodad`);
+    for (const [i, name] of hosts.names.entries())
+      sh(`ip -n ${name} addr add fd31::${i + 1}/64 dev eth0 nodad`);
     s = await SwitchUnderTest.start('ours', ['--enable-dummy']);
-    for (const [bridge, host, trunk] of [['ndobr0', near, 'ndot0'], ['ndobr1', far, 'ndot1']] as const) {
+    for (const [bridge, host, trunk] of [
+      ['ndobr0', near, 'ndot0'],
+      ['ndobr1', far, 'ndot1'],
+    ] as const) {
       s.stockOk('ovs-vsctl', 'add-br', bridge, '--', 'set', 'bridge', bridge, 'datapath_type=netdev');
       s.stockOk('ovs-vsctl', 'add-port', bridge, host, 'tag=5', '--', 'add-port', bridge, trunk);
     }
@@ -45,7 +52,9 @@ describe.skipIf(skip !== null)('offloads through two bridges', () => {
     return report.end.sum_received.bits_per_second / 1e9;
   };
   const checksumErrors = (name: string): number => {
-    const lines = inHost(name, 'nstat -az').split('\n').filter((l) => /CsumError|TcpInErrs/.test(l));
+    const lines = inHost(name, 'nstat -az')
+      .split('\n')
+      .filter((l) => /CsumError|TcpInErrs/.test(l));
     return lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[1]), 0);
   };
 
@@ -64,8 +73,12 @@ describe.skipIf(skip !== null)('offloads through two bridges', () => {
 
   it('rewrites addresses and ports of unfinished frames', async () => {
     const flow = (text: string): string => s.stockOk('ovs-ofctl', 'add-flow', 'ndobr0', text);
-    flow('priority=9,in_port=ndo1,tcp,nw_dst=10.77.31.77,actions=mod_nw_dst:10.77.31.2,mod_tp_dst:5201,NORMAL');
-    flow('priority=9,in_port=ndot0,dl_vlan=5,tcp,nw_src=10.77.31.2,tcp_src=5201,actions=mod_nw_src:10.77.31.77,mod_tp_src:7777,NORMAL');
+    flow(
+      'priority=9,in_port=ndo1,tcp,nw_dst=10.77.31.77,actions=mod_nw_dst:10.77.31.2,mod_tp_dst:5201,NORMAL',
+    );
+    flow(
+      'priority=9,in_port=ndot0,dl_vlan=5,tcp,nw_src=10.77.31.2,tcp_src=5201,actions=mod_nw_src:10.77.31.77,mod_tp_src:7777,NORMAL',
+    );
     const mac = inHost(far, 'cat /sys/class/net/eth0/address').trim();
     sh(`ip -n ${near} neigh replace 10.77.31.77 lladdr ${mac} dev eth0`);
     for (const direction of ['', '-R']) {
@@ -79,7 +92,18 @@ describe.skipIf(skip !== null)('offloads through two bridges', () => {
 
   it('finishes copies in software for a port without offloads', async () => {
     const pcap = join(s.rundir, 'copy.pcap');
-    s.stockOk('ovs-vsctl', 'add-port', 'ndobr0', 'ndocopy', '--', 'set', 'interface', 'ndocopy', 'type=dummy', `options:tx_pcap=${pcap}`);
+    s.stockOk(
+      'ovs-vsctl',
+      'add-port',
+      'ndobr0',
+      'ndocopy',
+      '--',
+      'set',
+      'interface',
+      'ndocopy',
+      'type=dummy',
+      `options:tx_pcap=${pcap}`,
+    );
     s.stockOk('ovs-ofctl', 'add-flow', 'ndobr0', 'priority=9,in_port=ndo1,tcp,actions=output:ndocopy,NORMAL');
     inHost(far, 'iperf3 -s -1 -D');
     await waitFor(() => inHost(far, 'ss -ltn').includes(':5201'), 'iperf3 listens');

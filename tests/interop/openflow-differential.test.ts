@@ -273,7 +273,10 @@ class Monitor {
   constructor(s: SwitchUnderTest, args: readonly string[]) {
     this.#switch = s;
     this.#control = join(s.rundir, 'monitor.ctl');
-    this.#child = spawn('ovs-ofctl', [...args, `--unixctl=${this.#control}`], { env: s.env, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = spawn('ovs-ofctl', [...args, `--unixctl=${this.#control}`], {
+      env: s.env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     this.#child.stderr?.on('data', (bytes: Buffer) => (this.#text += bytes.toString()));
   }
   /** Whether everything that the switch sent before now has been printed. */
@@ -298,9 +301,30 @@ describe.skipIf(skip !== null)('OpenFlow as the stock switch speaks it', () => {
     for (const kind of ['stock', 'ours'] as const) {
       const s = await SwitchUnderTest.start(kind, ['--enable-dummy']);
       switches.push(s);
-      s.stockOk('ovs-vsctl', 'add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=dummy', 'fail_mode=secure');
+      s.stockOk(
+        'ovs-vsctl',
+        'add-br',
+        'br0',
+        '--',
+        'set',
+        'bridge',
+        'br0',
+        'datapath_type=dummy',
+        'fail_mode=secure',
+      );
       for (const n of [1, 2]) {
-        s.stockOk('ovs-vsctl', 'add-port', 'br0', `p${n}`, '--', 'set', 'interface', `p${n}`, 'type=dummy', `ofport_request=${n}`);
+        s.stockOk(
+          'ovs-vsctl',
+          'add-port',
+          'br0',
+          `p${n}`,
+          '--',
+          'set',
+          'interface',
+          `p${n}`,
+          'type=dummy',
+          `ofport_request=${n}`,
+        );
       }
     }
   });
@@ -319,7 +343,10 @@ describe.skipIf(skip !== null)('OpenFlow as the stock switch speaks it', () => {
   });
 
   it('answers raw requests, right and wrong ones, with the same bytes', async () => {
-    for (const [version, requests] of [[1, raw10], [4, raw13]] as const) {
+    for (const [version, requests] of [
+      [1, raw10],
+      [4, raw13],
+    ] as const) {
       for (const request of requests) {
         const [stock, ours] = await Promise.all(switches.map((s) => ask(s, version, request)));
         expect(ours, request).toEqual(stock);
@@ -332,7 +359,9 @@ describe.skipIf(skip !== null)('OpenFlow as the stock switch speaks it', () => {
       const file = join(s.rundir, 'flows');
       const flows: string[] = [];
       for (let i = 0; i < 10_000; i++) {
-        flows.push(`table=${i % 5},cookie=${i},priority=${i % 100},tcp,nw_dst=10.${i >> 8}.${i & 255}.0/24,tp_dst=${i},actions=mod_nw_tos:8,output:${(i % 2) + 1}`);
+        flows.push(
+          `table=${i % 5},cookie=${i},priority=${i % 100},tcp,nw_dst=10.${i >> 8}.${i & 255}.0/24,tp_dst=${i},actions=mod_nw_tos:8,output:${(i % 2) + 1}`,
+        );
       }
       writeFileSync(file, flows.join('\n'));
       s.stockOk('ovs-ofctl', 'del-flows', 'br0');
@@ -349,9 +378,16 @@ describe.skipIf(skip !== null)('OpenFlow as the stock switch speaks it', () => {
   });
 
   it('tells of packets, ports and flows in every form that ovs-ofctl asks for', async () => {
-    const p = 'eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a),eth_type(0x0800),ipv4(src=10.0.0.2,dst=10.0.0.1,proto=6,tos=0,ttl=64,frag=no),tcp(src=8,dst=10)';
+    const p =
+      'eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a),eth_type(0x0800),ipv4(src=10.0.0.2,dst=10.0.0.1,proto=6,tos=0,ttl=64,frag=no),tcp(src=8,dst=10)';
     for (const s of switches) s.stockOk('ovs-appctl', 'time/stop');
-    for (const form of ['OpenFlow10 openflow10', 'OpenFlow10 nxt_packet_in', 'OpenFlow10 nxt_packet_in2', 'OpenFlow13 standard', 'OpenFlow13 nxt_packet_in2']) {
+    for (const form of [
+      'OpenFlow10 openflow10',
+      'OpenFlow10 nxt_packet_in',
+      'OpenFlow10 nxt_packet_in2',
+      'OpenFlow13 standard',
+      'OpenFlow13 nxt_packet_in2',
+    ]) {
       const [version = '', format = ''] = form.split(' ');
       const seen: string[][] = [];
       for (const s of switches) {
@@ -359,8 +395,16 @@ describe.skipIf(skip !== null)('OpenFlow as the stock switch speaks it', () => {
         const appctl = (...args: string[]): string => s.stockOk('ovs-appctl', ...args);
         const monitor = new Monitor(s, ['-O', version, '-P', format, 'monitor', 'br0', '65534']);
         await waitFor(() => monitor.isCurrent(), 'the monitor is connected');
-        ofctl('add-flow', 'br0', 'in_port=1,cookie=8,actions=load:5->NXM_NX_REG1[],set_field:9->metadata,controller(max_len=40,reason=no_match),resubmit(,3)');
-        ofctl('add-flow', 'br0', 'table=3,cookie=9,actions=mod_vlan_vid:5,controller(reason=invalid_ttl),dec_ttl,controller');
+        ofctl(
+          'add-flow',
+          'br0',
+          'in_port=1,cookie=8,actions=load:5->NXM_NX_REG1[],set_field:9->metadata,controller(max_len=40,reason=no_match),resubmit(,3)',
+        );
+        ofctl(
+          'add-flow',
+          'br0',
+          'table=3,cookie=9,actions=mod_vlan_vid:5,controller(reason=invalid_ttl),dec_ttl,controller',
+        );
         appctl('revalidator/wait');
         appctl('netdev-dummy/receive', 'p1', `in_port(1),${p}`);
         ofctl('packet-out', 'br0', `in_port=1,packet=${frame},actions=controller`);
@@ -368,11 +412,19 @@ describe.skipIf(skip !== null)('OpenFlow as the stock switch speaks it', () => {
         ofctl('del-flows', 'br0', 'table=9');
         ofctl('mod-port', 'br0', 'p1', 'down');
         ofctl('mod-port', 'br0', 'p1', 'up');
-        await waitFor(() => monitor.isCurrent() && monitor.text.split('PORT_STATUS').length > 4, 'the port is up again');
+        await waitFor(
+          () => monitor.isCurrent() && monitor.text.split('PORT_STATUS').length > 4,
+          'the port is up again',
+        );
         await monitor.stop();
         ofctl('del-flows', 'br0');
         appctl('revalidator/wait');
-        seen.push(monitor.text.replace(/duration[0-9.]+s/g, 'durationX').replace(/addr:[0-9a-f:]+/g, 'addr:M').split('\n'));
+        seen.push(
+          monitor.text
+            .replace(/duration[0-9.]+s/g, 'durationX')
+            .replace(/addr:[0-9a-f:]+/g, 'addr:M')
+            .split('\n'),
+        );
       }
       expect(seen[1], form).toEqual(seen[0]);
       expect(seen[1]?.join('\n')).toMatch(/PACKET_IN.*\n(.*\n)*.*FLOW_REMOVED.*\n(.*\n)*.*PORT_STATUS/);

@@ -88,7 +88,9 @@ describe.skipIf(!hasStock)('damaged flow_mods', () => {
     const different = messages.flatMap((bytes, i) => {
       const stock = texts[i] ?? '';
       const ours = formatMessage(bytes, { verbosity: 2 });
-      return stock === ours || isKnown(stock, ours) ? [] : [{ hex: Buffer.from(bytes).toString('hex'), stock, ours }];
+      return stock === ours || isKnown(stock, ours)
+        ? []
+        : [{ hex: Buffer.from(bytes).toString('hex'), stock, ours }];
     });
     // One in a thousand may meet a quirk that is not in the list.
     expect(different.slice(6)).toEqual([]);

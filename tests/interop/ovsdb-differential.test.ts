@@ -19,8 +19,10 @@ const wipe: Json[] = ['must', 'root', 'child'].map((table) => ({ op: 'delete', t
 
 /** Where several rows or columns are at fault, the one named depends on the order of a hash table: only the kind counts. */
 function comparable(reply: Json): string {
-  return formatJson(canonical(reply), true)
-    .replace(/"details":"(Transaction causes multiple|Deletion of|Weak reference|Table |cannot delete)[^}]*","error"/g, '"details":"...","error"');
+  return formatJson(canonical(reply), true).replace(
+    /"details":"(Transaction causes multiple|Deletion of|Weak reference|Table |cannot delete)[^}]*","error"/g,
+    '"details":"...","error"',
+  );
 }
 
 /** Index of the operation that failed; -1 if none. */
@@ -45,7 +47,9 @@ function withoutEmptyChanges(params: readonly Json[]): Json | null {
   const tables: Record<string, Json> = {};
   const updates = params.at(-1);
   for (const [table, rows] of Object.entries(isJsonObject(updates) ? updates : {})) {
-    const kept = Object.entries(isJsonObject(rows) ? rows : {}).filter(([, update]) => !isEmptyChange(update));
+    const kept = Object.entries(isJsonObject(rows) ? rows : {}).filter(
+      ([, update]) => !isEmptyChange(update),
+    );
     if (kept.length > 0) tables[table] = Object.fromEntries(kept);
   }
   return Object.keys(tables).length === 0 ? null : [...params.slice(0, -1), tables];
@@ -76,7 +80,12 @@ describe.skipIf(skip !== null)('ovsdb-server against the stock one', () => {
     for (const client of clients) {
       await client.call('monitor', ['Test', 'one', everything]);
       await client.call('monitor_cond', ['Test', 'two', everything]);
-      await client.call('monitor_cond_since', ['Test', 'three', { root: [{ where: [['number', '>', 3]] }], child: [{ columns: ['level', 'kind'] }] }, '00000000-0000-0000-0000-000000000000']);
+      await client.call('monitor_cond_since', [
+        'Test',
+        'three',
+        { root: [{ where: [['number', '>', 3]] }], child: [{ columns: ['level', 'kind'] }] },
+        '00000000-0000-0000-0000-000000000000',
+      ]);
     }
   });
   afterAll(async () => {
@@ -90,14 +99,18 @@ describe.skipIf(skip !== null)('ovsdb-server against the stock one', () => {
         await Promise.all(clients.map((client) => client.call('transact', ['Test', ...wipe])));
         for (const client of clients) client.notifications.length = 0;
         for (const operations of list) {
-          const replies = await Promise.all(clients.map((client) => client.call('transact', ['Test', ...operations])));
+          const replies = await Promise.all(
+            clients.map((client) => client.call('transact', ['Test', ...operations])),
+          );
           const [ours, stock] = replies.map(comparable);
           if (!failedAlike(operations, replies)) expect(ours, formatJson(operations)).toBe(stock);
           const [ourUpdates, stockUpdates] = clients.map(updatesOf);
           expect(ourUpdates, formatJson(operations)).toEqual(stockUpdates);
         }
         const select: Json[] = ['root', 'child', 'must'].map((table) => ({ op: 'select', table, where: [] }));
-        const [ours, stock] = (await Promise.all(clients.map((client) => client.call('transact', ['Test', ...select])))).map(comparable);
+        const [ours, stock] = (
+          await Promise.all(clients.map((client) => client.call('transact', ['Test', ...select])))
+        ).map(comparable);
         expect(ours).toBe(stock);
       }),
       { numRuns: runs },

@@ -15,14 +15,20 @@ import { missing } from '../support/tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const skip = missing({ tools: ['ovsdb-server', 'ovsdb-tool'] });
-const insert = (name: string): Json => ({ op: 'insert', table: 'root', row: { name, number: Number(name), real: 0 } });
+const insert = (name: string): Json => ({
+  op: 'insert',
+  table: 'root',
+  row: { name, number: Number(name), real: 0 },
+});
 /** As the test schema, with room for rows. */
 const schema: Json = JSON.parse(JSON.stringify(testSchema).replace('"maxRows":4,', '')) as Json;
 
 function names(file: string): string[] {
   const storage = openDatabase(file, true);
   try {
-    return [...storage.database.table('root').rows.values()].map((row) => String(row.columns.get('name')?.keys[0]));
+    return [...storage.database.table('root').rows.values()].map((row) =>
+      String(row.columns.get('name')?.keys[0]),
+    );
   } finally {
     storage.close();
   }
@@ -39,8 +45,20 @@ describe('a database file', () => {
   afterEach(() => rmSync(dir, { recursive: true }));
 
   function start(): ChildProcess {
-    const args = ['dist/cli/run.js', 'ovsdb-server', `--remote=punix:${dir}/db.sock`, `--unixctl=${dir}/ctl`, '-vconsole:off', '-vsyslog:off', file];
-    return spawn(process.execPath, args, { cwd: root, stdio: 'ignore', env: { ...process.env, OVS_RUNDIR: dir } });
+    const args = [
+      'dist/cli/run.js',
+      'ovsdb-server',
+      `--remote=punix:${dir}/db.sock`,
+      `--unixctl=${dir}/ctl`,
+      '-vconsole:off',
+      '-vsyslog:off',
+      file,
+    ];
+    return spawn(process.execPath, args, {
+      cwd: root,
+      stdio: 'ignore',
+      env: { ...process.env, OVS_RUNDIR: dir },
+    });
   }
 
   it('has every acknowledged transaction after kill -9 in the middle of 1,000', async () => {
@@ -50,7 +68,11 @@ describe('a database file', () => {
     const client = await TestClient.connect(join(dir, 'db.sock'));
     const acknowledged: string[] = [];
     const all = Array.from({ length: 1000 }, async (_, i) => {
-      const reply = await client.call('transact', ['Test', insert(String(i)), { op: 'commit', durable: true }]);
+      const reply = await client.call('transact', [
+        'Test',
+        insert(String(i)),
+        { op: 'commit', durable: true },
+      ]);
       const results = isJsonObject(reply) ? reply['result'] : undefined;
       if (!isJsonArray(results) || results.some((r) => isJsonObject(r) && r['error'] !== undefined)) return;
       acknowledged.push(String(i));
@@ -68,7 +90,9 @@ describe('a database file', () => {
     const storage = openDatabase(file);
     const change = (name: string): void => {
       const table = storage.database.table('root');
-      const columns = new Map(table.defaults).set('name', { keys: [name], values: null }).set('number', { keys: [Number(name)], values: null });
+      const columns = new Map(table.defaults)
+        .set('name', { keys: [name], values: null })
+        .set('number', { keys: [Number(name)], values: null });
       const uuid = `0000000${name}-0000-4000-8000-000000000000`;
       const changes = [{ table, uuid, old: undefined, new: { uuid, version: uuid, columns } }];
       storage.append(changes, '', 0);
@@ -96,10 +120,36 @@ describe('a database file', () => {
       for (let i = 0; i < 5; i++) {
         await client.call('transact', ['Test', insert(String(i)), { op: 'comment', comment: `row ${i}` }]);
       }
-      const change = { op: 'mutate', table: 'root', where: [['number', '<', 3]], mutations: [['ids', 'insert', ['map', [['a', 'b'], ['c', 'd']]]]] };
-      const drop = { op: 'mutate', table: 'root', where: [['number', '==', 1]], mutations: [['ids', 'delete', ['set', ['a']]], ['number', '+=', 100]] };
+      const change = {
+        op: 'mutate',
+        table: 'root',
+        where: [['number', '<', 3]],
+        mutations: [
+          [
+            'ids',
+            'insert',
+            [
+              'map',
+              [
+                ['a', 'b'],
+                ['c', 'd'],
+              ],
+            ],
+          ],
+        ],
+      };
+      const drop = {
+        op: 'mutate',
+        table: 'root',
+        where: [['number', '==', 1]],
+        mutations: [
+          ['ids', 'delete', ['set', ['a']]],
+          ['number', '+=', 100],
+        ],
+      };
       const gone = { op: 'delete', table: 'root', where: [['name', '==', '4']] };
-      for (const operation of [change, drop, gone]) await client.call('transact', ['Test', operation, { op: 'commit', durable: true }]);
+      for (const operation of [change, drop, gone])
+        await client.call('transact', ['Test', operation, { op: 'commit', durable: true }]);
       const select: Json[] = ['Test', { op: 'select', table: 'root', where: [] }];
       const wanted = canonical(await client.call('transact', select));
       client.close();

@@ -46,19 +46,83 @@ const script: readonly (readonly [client: 0 | 1, method: string, params: Json])[
   [0, 'monitor', ['Test', 1, { root: { where: [true] } }]],
   [0, 'monitor', ['Test', 1, { root: { select: { initial: 1 } } }]],
   [0, 'monitor', ['Test', 1, { root: { select: { nope: true } } }]],
-  [0, 'monitor', ['Test', 1, { root: [{ columns: ['name'], select: { modify: false } }, { columns: ['number', 'ids'] }] }]],
+  [
+    0,
+    'monitor',
+    ['Test', 1, { root: [{ columns: ['name'], select: { modify: false } }, { columns: ['number', 'ids'] }] }],
+  ],
   [0, 'monitor', ['Test', 1, { root: {} }]],
-  [0, 'monitor_cond', ['Test', [2], { root: [{ columns: ['name', 'number'], where: [['number', '<', 2], ['name', '==', 'z']] }], child: [{ columns: ['kind'], where: [false] }] }]],
+  [
+    0,
+    'monitor_cond',
+    [
+      'Test',
+      [2],
+      {
+        root: [
+          {
+            columns: ['name', 'number'],
+            where: [
+              ['number', '<', 2],
+              ['name', '==', 'z'],
+            ],
+          },
+        ],
+        child: [{ columns: ['kind'], where: [false] }],
+      },
+    ],
+  ],
   [0, 'monitor_cond', ['Test', 'bad', { root: [{ where: [['nope', '==', 1]] }] }]],
   [0, 'monitor_cond', ['Test', 'bad', { root: [{ where: [1] }] }]],
   [1, 'monitor_cond_since', ['Test', { x: 1 }, { root: [{ columns: ['name', 'ids'] }] }, zero]],
   [1, 'monitor_cond_since', ['Test', 'bad', { root: [] }, 'x']],
-  [1, 'transact', ['Test', insert({ name: 'a', number: 1, ids: ['map', [['k', 'v'], ['l', 'w']]] })]],
+  [
+    1,
+    'transact',
+    [
+      'Test',
+      insert({
+        name: 'a',
+        number: 1,
+        ids: [
+          'map',
+          [
+            ['k', 'v'],
+            ['l', 'w'],
+          ],
+        ],
+      }),
+    ],
+  ],
   [1, 'transact', ['Test', insert({ name: 'z', number: 5 })]],
   [1, 'transact', ['Test', insert({ name: 'y', number: 6 })]],
   [1, 'transact', ['Test', { op: 'mutate', table: 'root', where: [], mutations: [['number', '-=', 4]] }]],
-  [1, 'transact', ['Test', { op: 'update', table: 'root', where: [['name', '==', 'a']], row: { ids: ['map', [['k', 'u'], ['m', 'w']]] } }]],
-  [1, 'transact', ['Test', { op: 'update', table: 'root', where: [['name', '==', 'a']], row: { name: 'b' } }]],
+  [
+    1,
+    'transact',
+    [
+      'Test',
+      {
+        op: 'update',
+        table: 'root',
+        where: [['name', '==', 'a']],
+        row: {
+          ids: [
+            'map',
+            [
+              ['k', 'u'],
+              ['m', 'w'],
+            ],
+          ],
+        },
+      },
+    ],
+  ],
+  [
+    1,
+    'transact',
+    ['Test', { op: 'update', table: 'root', where: [['name', '==', 'a']], row: { name: 'b' } }],
+  ],
   [0, 'monitor_cond_change', [[2], [3], { root: [{ where: [['number', '>', 0]] }] }]],
   [0, 'monitor_cond_change', [[2], [3], {}]],
   [0, 'monitor_cond_change', [[3], [3], { nope: [{ where: [] }] }]],
@@ -69,16 +133,32 @@ const script: readonly (readonly [client: 0 | 1, method: string, params: Json])[
   [0, 'monitor_cancel', [1]],
   [0, 'monitor_cancel', []],
   [1, 'transact', ['Test', { op: 'delete', table: 'root', where: [] }]],
-  [1, 'transact', ['Test', insert({ name: 'n', children: ['named-uuid', 'c'] }), { op: 'insert', table: 'child', row: { kind: 'a' }, 'uuid-name': 'c' }]],
+  [
+    1,
+    'transact',
+    [
+      'Test',
+      insert({ name: 'n', children: ['named-uuid', 'c'] }),
+      { op: 'insert', table: 'child', row: { kind: 'a' }, 'uuid-name': 'c' },
+    ],
+  ],
   [1, 'transact', ['Test', insert({}), insert({})]],
   [1, 'transact', ['Test', { op: 'select', table: 'root', where: [], columns: ['name', 'name'] }]],
   [1, 'transact', ['Test', { op: 'select', table: 'root', where: [], columns: ['flag'] }]],
-  [1, 'transact', ['Test', { op: 'wait', table: 'root', where: [], columns: ['name'], until: '=', rows: [] }]],
+  [
+    1,
+    'transact',
+    ['Test', { op: 'wait', table: 'root', where: [], columns: ['name'], until: '=', rows: [] }],
+  ],
   [1, 'transact', ['Test', { op: 'commit' }]],
   [1, 'transact', ['Test', { op: 'abort' }, { op: 'comment', comment: 'x' }]],
   [1, 'transact', ['Test', { op: 'update', table: 'root', where: [], row: { fixed: 'x' } }]],
   [1, 'transact', ['Test', { op: 'update', table: 'root', where: [], row: { _uuid: ['uuid', zero] } }]],
-  [1, 'transact', ['Test', { op: 'mutate', table: 'root', where: [], mutations: [['fixed', 'insert', 'x']] }]],
+  [
+    1,
+    'transact',
+    ['Test', { op: 'mutate', table: 'root', where: [], mutations: [['fixed', 'insert', 'x']] }],
+  ],
   [1, 'transact', ['Test', { op: 'mutate', table: 'root', where: [], mutations: [['number', '/=', 0]] }]],
   [1, 'transact', ['Test', { op: 'insert', table: 'root', row: {}, 'uuid-name': 'x', uuid: 'y' }]],
   [1, 'transact', ['_Server', { op: 'delete', table: 'Database', where: [] }]],
@@ -88,12 +168,15 @@ const script: readonly (readonly [client: 0 | 1, method: string, params: Json])[
 
 /** Uuids by order of appearance. */
 function renumbered(json: Json, known: Map<string, string>): string {
-  const text = formatJson(canonical(json), true).replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, (uuid) => {
-    if (uuid === zero) return uuid;
-    const name = known.get(uuid) ?? `uuid${known.size}`;
-    known.set(uuid, name);
-    return name;
-  });
+  const text = formatJson(canonical(json), true).replace(
+    /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g,
+    (uuid) => {
+      if (uuid === zero) return uuid;
+      const name = known.get(uuid) ?? `uuid${known.size}`;
+      known.set(uuid, name);
+      return name;
+    },
+  );
   return formatJson(canonical(parseJson(text)), true);
 }
 
@@ -123,7 +206,12 @@ describe.skipIf(skip !== null)('the protocol of ovsdb-server against the stock o
         const reply = await pair[who].call(method, params as readonly Json[]);
         // Whatever the request caused for the other client has been sent before this answer.
         await pair[who === 0 ? 1 : 0].call('echo', []);
-        const notes = pair.map((client) => client.notifications.splice(0).map((n) => renumbered([n.method, ...n.params], names)).sort());
+        const notes = pair.map((client) =>
+          client.notifications
+            .splice(0)
+            .map((n) => renumbered([n.method, ...n.params], names))
+            .sort(),
+        );
         seen.push([renumbered(reply, names), ...notes.flat()]);
       }
       expect.soft(seen[0], `${method} ${formatJson(params)}`).toEqual(seen[1]);
@@ -132,7 +220,12 @@ describe.skipIf(skip !== null)('the protocol of ovsdb-server against the stock o
 
   it('keeps a wait until it is met, timed out or cancelled', async () => {
     const wait = (name: string, timeout?: number): Json => ({
-      op: 'wait', table: 'root', where: [['name', '==', name]], columns: ['name'], until: '==', rows: [{ name }],
+      op: 'wait',
+      table: 'root',
+      where: [['name', '==', name]],
+      columns: ['name'],
+      until: '==',
+      rows: [{ name }],
       ...(timeout === undefined ? {} : { timeout }),
     });
     const texts: string[][] = [];
@@ -149,7 +242,15 @@ describe.skipIf(skip !== null)('the protocol of ovsdb-server against the stock o
   it('describes its databases in _Server', async () => {
     const rows: string[] = [];
     for (const [client] of pairs) {
-      const reply = await client.call('monitor_cond', ['_Server', 'server', { Database: [{ columns: ['name', 'model', 'connected', 'leader', 'schema'], where: [['name', '==', 'Test']] }] }]);
+      const reply = await client.call('monitor_cond', [
+        '_Server',
+        'server',
+        {
+          Database: [
+            { columns: ['name', 'model', 'connected', 'leader', 'schema'], where: [['name', '==', 'Test']] },
+          ],
+        },
+      ]);
       rows.push(renumbered(reply, new Map()));
     }
     expect(rows[0]).toBe(rows[1]);
@@ -167,6 +268,8 @@ describe('share/vswitch.ovsschema', () => {
   });
 
   it.skipIf(!existsSync(stockSchema))('has the tables, columns and constraints of the stock one', () => {
-    expect(schemaToJson(schemaFromJson(read(ownSchema)))).toEqual(schemaToJson(schemaFromJson(read(stockSchema))));
+    expect(schemaToJson(schemaFromJson(read(ownSchema)))).toEqual(
+      schemaToJson(schemaFromJson(read(stockSchema))),
+    );
   });
 });

@@ -231,7 +231,11 @@ function words(line: string): string[] {
   return [...line.matchAll(/(?:"[^"]*"|[^\s"])+/g)].map(([word]) => word.replaceAll('"', ''));
 }
 
-const argumentsOf = (server: ServerUnderTest, line: string): string[] => [`--db=unix:${server.socket}`, '--no-wait', ...words(line)];
+const argumentsOf = (server: ServerUnderTest, line: string): string[] => [
+  `--db=unix:${server.socket}`,
+  '--no-wait',
+  ...words(line),
+];
 
 async function ours(server: ServerUnderTest, line: string): Promise<string> {
   let text = '';
@@ -241,9 +245,12 @@ async function ours(server: ServerUnderTest, line: string): Promise<string> {
 }
 
 async function stock(server: ServerUnderTest, line: string): Promise<string> {
-  const child = spawn('ovs-vsctl', argumentsOf(server, line), { env: { ...process.env, OVS_RUNDIR: server.dir } });
+  const child = spawn('ovs-vsctl', argumentsOf(server, line), {
+    env: { ...process.env, OVS_RUNDIR: server.dir },
+  });
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (text += bytes.toString()));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (bytes: Buffer) => (text += bytes.toString()));
   return comparable(await new Promise<number | null>((resolve) => child.once('close', resolve)), text);
 }
 

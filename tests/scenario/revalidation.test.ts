@@ -8,7 +8,8 @@ import { SwitchUnderTest, waitFor } from '../support/daemons.ts';
 describe('megaflows and rules under virtual time', () => {
   let s: SwitchUnderTest;
 
-  const ok = (name: string, ...args: string[]): string => s.expect(s.ours(name, ...args), [name, ...args].join(' '));
+  const ok = (name: string, ...args: string[]): string =>
+    s.expect(s.ours(name, ...args), [name, ...args].join(' '));
   const appctl = (...args: string[]): string => ok('ovs-appctl', ...args);
   const packet = (source: number): string =>
     `in_port(1),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x0800),` +
@@ -18,8 +19,12 @@ describe('megaflows and rules under virtual time', () => {
     appctl('netdev-dummy/receive', 'p1', packet(source));
     await waitFor(() => received() > seen, 'the packet is received');
   };
-  const received = (): number => Number(/packets received: (\d+)/.exec(appctl('dpif-netdev/pmd-stats-show'))?.[1]);
-  const megaflows = (): string[] => appctl('dpctl/dump-flows').split('\n').filter((l) => l.startsWith('recirc_id'));
+  const received = (): number =>
+    Number(/packets received: (\d+)/.exec(appctl('dpif-netdev/pmd-stats-show'))?.[1]);
+  const megaflows = (): string[] =>
+    appctl('dpctl/dump-flows')
+      .split('\n')
+      .filter((l) => l.startsWith('recirc_id'));
   const packets = (match: string): number =>
     Number(new RegExp(`n_packets=(\\d+).*${match}`).exec(ok('ovs-ofctl', 'dump-flows', 'br0'))?.[1] ?? -1);
 
@@ -28,8 +33,30 @@ describe('megaflows and rules under virtual time', () => {
 
   beforeAll(async () => {
     s = await SwitchUnderTest.start('ours', ['--enable-dummy']);
-    const ports = [1, 2].flatMap((p) => ['--', 'add-port', 'br0', `p${p}`, '--', 'set', 'interface', `p${p}`, 'type=dummy', `ofport_request=${p}`]);
-    ok('ovs-vsctl', 'add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=dummy', 'fail_mode=secure', ...ports);
+    const ports = [1, 2].flatMap((p) => [
+      '--',
+      'add-port',
+      'br0',
+      `p${p}`,
+      '--',
+      'set',
+      'interface',
+      `p${p}`,
+      'type=dummy',
+      `ofport_request=${p}`,
+    ]);
+    ok(
+      'ovs-vsctl',
+      'add-br',
+      'br0',
+      '--',
+      'set',
+      'bridge',
+      'br0',
+      'datapath_type=dummy',
+      'fail_mode=secure',
+      ...ports,
+    );
     appctl('time/stop');
   });
 
@@ -81,7 +108,8 @@ describe('megaflows and rules under virtual time', () => {
 
   it('are refused above the flow limit, and the packets still forwarded', async () => {
     ok('ovs-ofctl', 'add-flow', 'br0', 'in_port=1,ip,nw_src=10.0.0.1,actions=2');
-    for (let n = 2; n < 8; n++) ok('ovs-ofctl', 'add-flow', 'br0', `in_port=1,ip,nw_src=10.0.0.${n},actions=2`);
+    for (let n = 2; n < 8; n++)
+      ok('ovs-ofctl', 'add-flow', 'br0', `in_port=1,ip,nw_src=10.0.0.${n},actions=2`);
     appctl('upcall/set-flow-limit', '3');
     const sentBefore = sentOn(2);
     for (let n = 1; n < 8; n++) await send(n);

@@ -11,7 +11,8 @@ describe('megaflow up', () => {
   const bin = (name: string): string => fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
   const rundir = mkdtempSync(join(tmpdir(), 'mf-up-'));
   const env = { ...process.env, OVS_RUNDIR: rundir };
-  const tool = (name: string, ...args: string[]): string => spawnSync(bin(name), args, { env, encoding: 'utf8' }).stdout;
+  const tool = (name: string, ...args: string[]): string =>
+    spawnSync(bin(name), args, { env, encoding: 'utf8' }).stdout;
 
   afterAll(() => rmSync(rundir, { recursive: true, force: true }));
 
@@ -26,7 +27,10 @@ describe('megaflow up', () => {
 
   it('runs a lab whose hosts talk, and stops cleanly on Ctrl-C', async () => {
     const { child, ended, output } = start();
-    await waitFor(() => tool('ovs-appctl', 'dpctl/dump-flows').includes('eth_type(0x0800)'), 'megaflows are there');
+    await waitFor(
+      () => tool('ovs-appctl', 'dpctl/dump-flows').includes('eth_type(0x0800)'),
+      'megaflows are there',
+    );
     expect(tool('ovs-vsctl', 'list-ports', 'br0')).toBe('h1\nh2\nh3\n');
     await waitFor(() => /udp echo [1-9]\d*\/\d+ answered/.test(output()), 'the hosts talk');
     child.kill('SIGINT');

@@ -21,7 +21,27 @@ describe.skipIf(skip !== null)('memory after equal cycles', () => {
     for (const b of ['skb1', 'skb2']) soak.addBridge(b);
     soak.addPort('skb1', 'skp1');
     soak.addPort('skb2', 'skp2');
-    soak.vsctl('add-port', 'skb1', 'skpa', '--', 'set', 'interface', 'skpa', 'type=patch', 'options:peer=skpb', '--', 'add-port', 'skb2', 'skpb', '--', 'set', 'interface', 'skpb', 'type=patch', 'options:peer=skpa');
+    soak.vsctl(
+      'add-port',
+      'skb1',
+      'skpa',
+      '--',
+      'set',
+      'interface',
+      'skpa',
+      'type=patch',
+      'options:peer=skpb',
+      '--',
+      'add-port',
+      'skb2',
+      'skpb',
+      '--',
+      'set',
+      'interface',
+      'skpb',
+      'type=patch',
+      'options:peer=skpa',
+    );
     for (const p of ['skp1', 'skp2']) soak.traffic(p, 3);
     soak.flowMods('skb1', 100);
     for (const p of ['skp1', 'skp2']) soak.traffic(p, 3);
@@ -37,7 +57,8 @@ describe.skipIf(skip !== null)('memory after equal cycles', () => {
 
   it('is as before', async () => {
     await cycle();
-    const blocks = (m: Map<string, number>): Map<string, number> => new Map([...m].filter(([k]) => /^arena \d+B$/.test(k)));
+    const blocks = (m: Map<string, number>): Map<string, number> =>
+      new Map([...m].filter(([k]) => /^arena \d+B$/.test(k)));
     const before = await cycle();
     let after = before;
     for (let i = 0; i < 3; i++) after = await cycle();

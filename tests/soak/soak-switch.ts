@@ -69,8 +69,16 @@ export class SoakSwitch {
 
   /** A dummy port, or one end of a veth pair whose other end is in namespace `skns`. */
   addPort(bridge: string, name: string): void {
-    if (!this.isDummy) sh(`ip link add ${name} type veth peer name ${name} netns skns && ip link set ${name} up && ip -n skns link set ${name} up`);
-    this.vsctl('add-port', bridge, name, ...(this.isDummy ? ['--', 'set', 'interface', name, 'type=dummy'] : []));
+    if (!this.isDummy)
+      sh(
+        `ip link add ${name} type veth peer name ${name} netns skns && ip link set ${name} up && ip -n skns link set ${name} up`,
+      );
+    this.vsctl(
+      'add-port',
+      bridge,
+      name,
+      ...(this.isDummy ? ['--', 'set', 'interface', name, 'type=dummy'] : []),
+    );
   }
 
   delPort(bridge: string, name: string): void {
@@ -104,15 +112,33 @@ for i in range(${count * 10}):
 
   flowMods(bridge: string, count: number): void {
     const r = this.random;
-    const actions = ['drop', 'NORMAL', 'output:1', 'FLOOD', 'set_field:7->reg2,resubmit(,4)', 'resubmit(,1)', 'mod_vlan_vid:7,FLOOD', 'push_vlan:0x8100,set_field:5->reg0,resubmit(,2)', 'learn(table=3,NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]),NORMAL', 'CONTROLLER:60'];
+    const actions = [
+      'drop',
+      'NORMAL',
+      'output:1',
+      'FLOOD',
+      'set_field:7->reg2,resubmit(,4)',
+      'resubmit(,1)',
+      'mod_vlan_vid:7,FLOOD',
+      'push_vlan:0x8100,set_field:5->reg0,resubmit(,2)',
+      'learn(table=3,NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]),NORMAL',
+      'CONTROLLER:60',
+    ];
     const lines = Array.from({ length: count }, () => {
       const match = randomMatchText(r);
       const table = below(r, 6);
-      const timeouts = below(r, 8) === 0 ? `,idle_timeout=${1 + below(r, 2)}` : below(r, 8) === 0 ? ',hard_timeout=1' : '';
+      const timeouts =
+        below(r, 8) === 0 ? `,idle_timeout=${1 + below(r, 2)}` : below(r, 8) === 0 ? ',hard_timeout=1' : '';
       return `table=${table},priority=${below(r, 500)},cookie=${below(r, 8)}${timeouts}${match === '' ? '' : `,${match}`},actions=${pick(r, actions)}`;
     });
     this.#addFlows(bridge, lines);
-    this.ofctl('-O', 'OpenFlow13', 'add-flow', bridge, `table=${below(r, 6)},ip,actions=clear_actions,write_actions(output:2),goto_table:200`);
+    this.ofctl(
+      '-O',
+      'OpenFlow13',
+      'add-flow',
+      bridge,
+      `table=${below(r, 6)},ip,actions=clear_actions,write_actions(output:2),goto_table:200`,
+    );
     this.ofctl('mod-flows', bridge, `table=${below(r, 6)},cookie=${below(r, 8)}/-1,actions=drop`);
     this.ofctl('del-flows', bridge, `table=${below(r, 6)},ip`);
     this.ofctl('dump-flows', bridge);
@@ -125,7 +151,8 @@ for i in range(${count * 10}):
     const file = join(this.s.rundir, 'flows.txt');
     writeFileSync(file, `${lines.join('\n')}\n`);
     const protocol = pick(this.random, ['OpenFlow10', 'OpenFlow13']);
-    if (this.s.stock('ovs-ofctl', '-O', protocol, 'add-flows', bridge, file).status === 0 || lines.length < 2) return;
+    if (this.s.stock('ovs-ofctl', '-O', protocol, 'add-flows', bridge, file).status === 0 || lines.length < 2)
+      return;
     const half = lines.length >> 1;
     this.#addFlows(bridge, lines.slice(0, half));
     this.#addFlows(bridge, lines.slice(half));
@@ -144,7 +171,13 @@ for i in range(${count * 10}):
     });
     const address = this.#controller.address();
     const port = typeof address === 'object' && address !== null ? address.port : 1;
-    this.vsctl('set-controller', bridge, `tcp:127.0.0.1:${port}`, 'tcp:127.0.0.1:1', `punix:${this.s.rundir}/${bridge}.extra`);
+    this.vsctl(
+      'set-controller',
+      bridge,
+      `tcp:127.0.0.1:${port}`,
+      'tcp:127.0.0.1:1',
+      `punix:${this.s.rundir}/${bridge}.extra`,
+    );
     this.vsctl('set-fail-mode', bridge, pick(this.random, ['secure', 'standalone']));
   }
 
@@ -153,7 +186,10 @@ for i in range(${count * 10}):
   }
 
   killThread(): void {
-    const names = this.appctl('supervisor/show').split('\n').map((l) => l.split(' ')[0] ?? '').filter((n) => n !== '');
+    const names = this.appctl('supervisor/show')
+      .split('\n')
+      .map((l) => l.split(' ')[0] ?? '')
+      .filter((n) => n !== '');
     if (names.length === 0) return;
     this.kills++;
     this.s.stock('ovs-appctl', 'supervisor/kill', pick(this.random, names));
@@ -161,12 +197,30 @@ for i in range(${count * 10}):
 
   threads(): void {
     const r = this.random;
-    this.vsctl('set', 'Open_vSwitch', '.', `other_config:n-revalidator-threads=${1 + below(r, 4)}`, `other_config:n-handler-threads=${1 + below(r, 3)}`, `other_config:pmd-cpu-mask=${pick(r, ['1', '2', '3'])}`);
+    this.vsctl(
+      'set',
+      'Open_vSwitch',
+      '.',
+      `other_config:n-revalidator-threads=${1 + below(r, 4)}`,
+      `other_config:n-handler-threads=${1 + below(r, 3)}`,
+      `other_config:pmd-cpu-mask=${pick(r, ['1', '2', '3'])}`,
+    );
   }
 
   caches(): void {
     const r = this.random;
-    const commands = [['revalidator/purge'], ['upcall/disable-megaflows'], ['upcall/enable-megaflows'], ['fdb/flush'], ['dpctl/dump-flows', '-m'], ['dpif-netdev/pmd-stats-show'], ['upcall/show'], ['coverage/show'], ['dpif-netdev/pmd-stats-clear'], ['ofproto/list']] as const;
+    const commands = [
+      ['revalidator/purge'],
+      ['upcall/disable-megaflows'],
+      ['upcall/enable-megaflows'],
+      ['fdb/flush'],
+      ['dpctl/dump-flows', '-m'],
+      ['dpif-netdev/pmd-stats-show'],
+      ['upcall/show'],
+      ['coverage/show'],
+      ['dpif-netdev/pmd-stats-clear'],
+      ['ofproto/list'],
+    ] as const;
     // Nothing but the other commands goes on between pause and resume.
     const isPaused = below(r, 2) === 0;
     if (isPaused) this.appctl('revalidator/pause');
@@ -185,18 +239,26 @@ for i in range(${count * 10}):
   }
 
   memory(): Map<string, number> {
-    const words = this.appctl('memory/show').trim().split(/(?<=:\d+) /);
-    return new Map(words.map((w) => [w.slice(0, w.lastIndexOf(':')), Number(w.slice(w.lastIndexOf(':') + 1))]));
+    const words = this.appctl('memory/show')
+      .trim()
+      .split(/(?<=:\d+) /);
+    return new Map(
+      words.map((w) => [w.slice(0, w.lastIndexOf(':')), Number(w.slice(w.lastIndexOf(':') + 1))]),
+    );
   }
 
   /** Memory once nothing waits to be freed any more. */
   async settledMemory(): Promise<Map<string, number>> {
     this.appctl('revalidator/purge');
     this.appctl('fdb/flush');
-    await waitFor(() => {
-      this.appctl('revalidator/wait');
-      return (this.memory().get('arena limbo') ?? 0) === 0;
-    }, `limbo drains (${this.appctl('memory/show')})`, 20_000);
+    await waitFor(
+      () => {
+        this.appctl('revalidator/wait');
+        return (this.memory().get('arena limbo') ?? 0) === 0;
+      },
+      `limbo drains (${this.appctl('memory/show')})`,
+      20_000,
+    );
     return this.memory();
   }
 

@@ -28,9 +28,11 @@ export class CaptureSwitch {
   }
 
   async close(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.close(() => {
-      resolve();
-    }));
+    await new Promise<void>((resolve) =>
+      this.#server.close(() => {
+        resolve();
+      }),
+    );
   }
 
   #serve(socket: Socket): void {
@@ -72,7 +74,14 @@ export class CaptureSwitch {
         xid,
       ); // prettier-ignore
     } else if (name.includes('TABLE_FEATURES')) {
-      const table = { tableId: 0, name: 'table0', metadataMatch: 0n, metadataWrite: 0n, maxEntries: 1, nextTables: [] };
+      const table = {
+        tableId: 0,
+        name: 'table0',
+        metadataMatch: 0n,
+        metadataWrite: 0n,
+        maxEntries: 1,
+        nextTables: [],
+      };
       send({ type: 'table_features_reply', tables: [table] }, xid);
     } else if (name.includes('PORT_DESC')) send({ type: 'port_desc_reply', ports: [] }, xid);
     else if (name.includes('_TABLE_')) send({ type: 'table_stats_reply', tables: [] }, xid);

@@ -33,7 +33,8 @@ export class SwitchUnderTest {
   /** @param options Further arguments of ovs-vswitchd, e.g. `--enable-dummy`. */
   static async start(kind: 'ours' | 'stock', options: readonly string[] = []): Promise<SwitchUnderTest> {
     const s = new SwitchUnderTest(kind);
-    const schema = kind === 'ours' ? join(root, 'share/vswitch.ovsschema') : '/usr/share/openvswitch/vswitch.ovsschema';
+    const schema =
+      kind === 'ours' ? join(root, 'share/vswitch.ovsschema') : '/usr/share/openvswitch/vswitch.ovsschema';
     s.expect(s.tool('ovsdb-tool', 'create', join(s.rundir, 'conf.db'), schema));
     await s.startServer();
     s.expect(s.tool('ovs-vsctl', '--no-wait', 'init'));
@@ -42,7 +43,10 @@ export class SwitchUnderTest {
   }
 
   async startServer(): Promise<ChildProcess> {
-    return await this.#daemon('ovsdb-server', [`--remote=punix:${this.rundir}/db.sock`, join(this.rundir, 'conf.db')]);
+    return await this.#daemon('ovsdb-server', [
+      `--remote=punix:${this.rundir}/db.sock`,
+      join(this.rundir, 'conf.db'),
+    ]);
   }
 
   async startSwitch(options: readonly string[]): Promise<ChildProcess> {
@@ -69,7 +73,9 @@ export class SwitchUnderTest {
 
   expect(ran: Ran, what = 'command'): string {
     if (ran.status !== 0) {
-      throw new Error(`${what}: exit ${ran.status}\n${ran.stdout}${ran.stderr}\n--- log:\n${this.log().slice(-3000)}`);
+      throw new Error(
+        `${what}: exit ${ran.status}\n${ran.stdout}${ran.stderr}\n--- log:\n${this.log().slice(-3000)}`,
+      );
     }
     return ran.stdout;
   }
@@ -102,21 +108,32 @@ export class SwitchUnderTest {
     child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
     await waitFor(() => {
       if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}: ${stderr}`);
-      return this.#run(findTool('ovs-appctl') ?? join(root, 'bin/ovs-appctl'), ['-t', name, 'version']).status === 0;
+      return (
+        this.#run(findTool('ovs-appctl') ?? join(root, 'bin/ovs-appctl'), ['-t', name, 'version']).status ===
+        0
+      );
     }, `${name} answers`);
     return child;
   }
 
   #run(path: string, args: readonly string[]): Ran {
     const { status, stdout, stderr } = spawnSync(path, args, {
-      env: this.env, encoding: 'utf8', cwd: this.rundir, timeout: 60_000, maxBuffer: 1 << 28,
+      env: this.env,
+      encoding: 'utf8',
+      cwd: this.rundir,
+      timeout: 60_000,
+      maxBuffer: 1 << 28,
     });
     return { status, stdout, stderr };
   }
 }
 
 /** Polls until a condition holds. The limit only ends a test that has failed. */
-export async function waitFor(condition: () => boolean | Promise<boolean>, what: string, limitMs = 30_000): Promise<void> {
+export async function waitFor(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  limitMs = 30_000,
+): Promise<void> {
   const endMs = performance.now() + limitMs;
   while (!(await condition())) {
     if (performance.now() > endMs) throw new Error(`never happened: ${what}`);

@@ -30,7 +30,19 @@ export class TwoHosts {
   pingLoss(count: number): number {
     const { stdout } = spawnSync(
       'ip',
-      ['netns', 'exec', this.names[0], 'ping', '-c', String(count), '-i', '0.02', '-W', '2', this.addresses[1]],
+      [
+        'netns',
+        'exec',
+        this.names[0],
+        'ping',
+        '-c',
+        String(count),
+        '-i',
+        '0.02',
+        '-W',
+        '2',
+        this.addresses[1],
+      ],
       { encoding: 'utf8' },
     );
     return Number(/([0-9.]+)% packet loss/.exec(stdout)?.[1] ?? 100);

@@ -13,10 +13,20 @@ import { SocketConnections } from '../../src/vswitchd/openflow-connections.ts';
  * serves RUNDIR/br0.mgmt with ports p1 and p2. A way to try ovs-ofctl and controllers on src/ofproto alone.
  */
 const [rundir = '.', ...controllers] = process.argv.slice(2);
-const core = createArena({ module: loadCoreModule(), sizeMb: 256, shared: true, seed: 1, threadName: 'main' });
+const core = createArena({
+  module: loadCoreModule(),
+  sizeMb: 256,
+  shared: true,
+  seed: 1,
+  threadName: 'main',
+});
 core.x.threadOnline();
 const clock = new SystemClock();
-setVlogSink((r) => process.stderr.write(`${r.module}|${r.level}|${r.message}\n`), '', () => clock.nowMs());
+setVlogSink(
+  (r) => process.stderr.write(`${r.module}|${r.level}|${r.message}\n`),
+  '',
+  () => clock.nowMs(),
+);
 
 let isScheduled = false;
 const deps: OfprotoDependencies = {
@@ -30,8 +40,14 @@ const deps: OfprotoDependencies = {
   executePacketOut: (_ofproto, request) => {
     console.log('packet-out', Buffer.from(request.packet).toString('hex'));
     ofproto.packetIn({
-      packet: request.packet, flow: request.flow, reason: 'action', tableId: 0, cookie: 0xffffffffffffffffn,
-      controllerId: 0, maxLen: 0xffff, miss: 'none',
+      packet: request.packet,
+      flow: request.flow,
+      reason: 'action',
+      tableId: 0,
+      cookie: 0xffffffffffffffffn,
+      controllerId: 0,
+      maxLen: 0xffff,
+      miss: 'none',
     });
   },
   portStats: () => ({ rxPackets: 1n, txPackets: 2n }),
@@ -41,7 +57,11 @@ const deps: OfprotoDependencies = {
 };
 const ofproto = new Ofproto('br0', 1, 0x123456789abcn as DatapathId, deps);
 const port = (name: string, last: number) => ({
-  name, mac: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, last), mtu: 1500, adminUp: true, carrier: true,
+  name,
+  mac: Uint8Array.of(0xaa, 0x55, 0xaa, 0x55, 0, last),
+  mtu: 1500,
+  adminUp: true,
+  carrier: true,
 });
 ofproto.addPort(port('br0', 0));
 ofproto.addPort(port('p1', 1), 1);

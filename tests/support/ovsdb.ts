@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import { createDatabase } from '../../src/ovsdb/server/storage.ts';
 import { runOvsdbServer } from '../../src/ovsdb/server/embed.ts';
 import { schemaFromJson } from '../../src/ovsdb/schema.ts';
-import { JsonRpcConnection, connectStream, formatJson, isJsonArray, isJsonObject } from '../../src/stream/index.ts';
+import {
+  JsonRpcConnection,
+  connectStream,
+  formatJson,
+  isJsonArray,
+  isJsonObject,
+} from '../../src/stream/index.ts';
 import type { Json, JsonRpcMessage } from '../../src/stream/index.ts';
 
 /** A database server under test, ours or the stock one, over one schema in a directory of its own. */
@@ -27,7 +33,11 @@ function prepare(schema: Json): { dir: string; file: string; socket: string } {
 
 export async function startOurs(schema: Json): Promise<ServerUnderTest> {
   const paths = prepare(schema);
-  const running = await runOvsdbServer({ files: [paths.file], remotes: [`punix:${paths.socket}`], unixctlPath: null });
+  const running = await runOvsdbServer({
+    files: [paths.file],
+    remotes: [`punix:${paths.socket}`],
+    unixctlPath: null,
+  });
   return {
     ...paths,
     stop: async () => {
@@ -58,7 +68,13 @@ export async function startStock(schema: Json): Promise<ServerUnderTest> {
   const paths = prepare(schema);
   const child = spawn(
     'ovsdb-server',
-    [`--remote=punix:${paths.socket}`, `--unixctl=${join(paths.dir, 'ctl')}`, '-vconsole:off', '-vsyslog:off', paths.file],
+    [
+      `--remote=punix:${paths.socket}`,
+      `--unixctl=${join(paths.dir, 'ctl')}`,
+      '-vconsole:off',
+      '-vsyslog:off',
+      paths.file,
+    ],
     { stdio: 'ignore', env: { ...process.env, OVS_RUNDIR: paths.dir } },
   );
   await whenListening(paths.socket, child);
@@ -101,7 +117,9 @@ export class TestClient {
   }
 
   static async connect(socket: string): Promise<TestClient> {
-    return new TestClient(new JsonRpcConnection(await connectStream({ kind: 'unix', path: socket, isPassive: false })));
+    return new TestClient(
+      new JsonRpcConnection(await connectStream({ kind: 'unix', path: socket, isPassive: false })),
+    );
   }
 
   /** @returns `{ result }` or `{ error }`, as on the wire. */

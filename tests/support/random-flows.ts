@@ -6,7 +6,24 @@ import { Match } from '../../src/flow/match.ts';
 import type { Random } from '../../src/util/random.ts';
 
 /** Random matches and flows as text of ovs-ofctl; repeatable by seed. */
-const always = ['in_port', 'dl_src', 'dl_dst', 'reg0', 'reg7', 'xreg2', 'xxreg3', 'tun_id', 'ct_mark', 'ct_label', 'pkt_mark', 'metadata', 'ct_zone', 'tun_src', 'tun_dst', 'tun_gbp_id'];
+const always = [
+  'in_port',
+  'dl_src',
+  'dl_dst',
+  'reg0',
+  'reg7',
+  'xreg2',
+  'xxreg3',
+  'tun_id',
+  'ct_mark',
+  'ct_label',
+  'pkt_mark',
+  'metadata',
+  'ct_zone',
+  'tun_src',
+  'tun_dst',
+  'tun_gbp_id',
+];
 const tagged = ['vlan_tci', 'dl_vlan_pcp', 'dl_vlan'];
 const ip = ['nw_tos', 'nw_ecn', 'nw_ttl'];
 const groups: readonly (readonly [word: string, fields: readonly string[]])[] = [
@@ -23,7 +40,10 @@ const groups: readonly (readonly [word: string, fields: readonly string[]])[] = 
   ['icmp6,icmpv6_type=136,icmpv6_code=0', ['nd_target', 'nd_tll', 'nd_reserved', 'nd_options_type']],
   ['arp', ['arp_spa', 'arp_tpa', 'arp_sha', 'arp_tha', 'arp_op']],
   ['mpls', ['mpls_label', 'mpls_tc', 'mpls_bos', 'mpls_ttl']],
-  ['dl_type=0x894f,nsh_mdtype=1', ['nsh_flags', 'nsh_ttl', 'nsh_np', 'nsh_spi', 'nsh_si', 'nsh_c1', 'nsh_c4']],
+  [
+    'dl_type=0x894f,nsh_mdtype=1',
+    ['nsh_flags', 'nsh_ttl', 'nsh_np', 'nsh_spi', 'nsh_si', 'nsh_c1', 'nsh_c4'],
+  ],
 ];
 
 /** A match of random conditions whose prerequisites hold. */
@@ -40,7 +60,8 @@ export function randomMatchText(random: Random): string {
     if (field.maskable && random.u32() % 2 === 0) {
       // Prefixes as often as any mask.
       const bits = 1 + (random.u32() % (field.bits - 1 || 1));
-      for (let i = 0; i < field.bytes; i++) mask[i] = random.u32() % 2 === 0 ? byte() : bits > 8 * i ? 0xff : 0;
+      for (let i = 0; i < field.bytes; i++)
+        mask[i] = random.u32() % 2 === 0 ? byte() : bits > 8 * i ? 0xff : 0;
       // The stock parser takes a mask that starts with a decimal digit for a prefix length.
       if (field.format === 'ipv6') mask[0] = 0xff;
     }
@@ -57,7 +78,6 @@ export function randomMatchText(random: Random): string {
   }
   return parts.join(',');
 }
-
 
 const metadata = [
   ...always.filter((name) => name !== 'in_port'), 'tun_ipv6_dst', 'tun_gbp_flags', 'tun_tos', 'tun_ttl', 'tun_flags',

@@ -132,7 +132,8 @@ export class TraceCases {
         'controller(userdata=01.02.03,id=7)',
       ]);
     if (n < 68) return 'exit';
-    if (n < 70) return this.pick(['note:00.01.02.03.04.05', 'ct_clear', 'pop_queue', 'set_queue:3', 'enqueue:2:7']);
+    if (n < 70)
+      return this.pick(['note:00.01.02.03.04.05', 'ct_clear', 'pop_queue', 'set_queue:3', 'enqueue:2:7']);
     if (n < 72)
       return this.pick([
         'output(port=2,max_len=100)',

@@ -82,16 +82,21 @@ describe('megaflows changed by other threads', () => {
 
     const stop = new SharedArrayBuffer(4);
     const at = {
-      inPort: KeyLayout.inPort, nwDst: KeyLayout.nwDst, tpSrc: KeyLayout.tpSrc,
-      flowSlots: PmdLayout.flowSlots, flowCapacity: PmdLayout.flowCapacity,
+      inPort: KeyLayout.inPort,
+      nwDst: KeyLayout.nwDst,
+      tpSrc: KeyLayout.tpSrc,
+      flowSlots: PmdLayout.flowSlots,
+      flowCapacity: PmdLayout.flowCapacity,
     };
     const workers = [1, 2].map((seed) => {
       const workerData = { module: core.module, memory: core.memory, pmd, seed: seed * 7919, stop, at };
       const worker = new Worker(workerSource, { eval: true, workerData });
-      const done = new Promise<{ installed: number; deleted: number; changed: number; failed: number }>((resolve, reject) => {
-        worker.once('message', resolve);
-        worker.once('error', reject);
-      });
+      const done = new Promise<{ installed: number; deleted: number; changed: number; failed: number }>(
+        (resolve, reject) => {
+          worker.once('message', resolve);
+          worker.once('error', reject);
+        },
+      );
       return { worker, done };
     });
     await Promise.all(workers.map(({ worker }) => new Promise((resolve) => worker.once('online', resolve))));
@@ -114,7 +119,8 @@ describe('megaflows changed by other threads', () => {
         sent += list.length;
         for (const p of list) {
           const dst = packetBytes(core, p)[33] ?? 0;
-          if ((port > 1000 ? port - 1000 : port) !== 1 + dst) wrong.push(`nw_dst ${String(dst)} to ${String(port)}`);
+          if ((port > 1000 ? port - 1000 : port) !== 1 + dst)
+            wrong.push(`nw_dst ${String(dst)} to ${String(port)}`);
           const mf = dv.getUint32(p + PacketLayout.megaflow, true);
           if (dv.getUint32(mf + MegaflowLayout.pmd, true) !== pmd) wrong.push('not a megaflow');
         }

@@ -35,7 +35,9 @@ describe('revalidator threads', () => {
       bench.udpif.setThreads(n);
       running = Array.from({ length: n }, (_, index) => {
         const name = `revalidator${threads.nextId()}`;
-        return threads.start('revalidator', name, { udpif: bench.udpif.address, index }, (t) => deaths.push(t.name));
+        return threads.start('revalidator', name, { udpif: bench.udpif.address, index }, (t) =>
+          deaths.push(t.name),
+        );
       });
     };
     const round = async (): Promise<void> => {
@@ -64,13 +66,19 @@ describe('revalidator threads', () => {
         if (i % 5 === 0) {
           const match = `tcp_src=${random.u32() % 2000}/0xfff0`;
           const actions = random.u32() % 2 === 0 ? 'controller,3' : '2,3';
-          extra.push(bench.addRule('br0', `table=1,priority=${10 + (i % 7)},tcp,${match},actions=${actions}`));
+          extra.push(
+            bench.addRule('br0', `table=1,priority=${10 + (i % 7)},tcp,${match},actions=${actions}`),
+          );
         }
         if (i % 50 === 49) await round();
       }
       const old = running;
       bench.udpif.setThreads(0);
-      await offline(core, () => old.every((t) => !t.alive), () => old.map((t) => t.stop()));
+      await offline(
+        core,
+        () => old.every((t) => !t.alive),
+        () => old.map((t) => t.stop()),
+      );
     }
     start(2);
     bench.udpif.purge();
@@ -92,7 +100,11 @@ describe('revalidator threads', () => {
 });
 
 /** Lets the event loop and the other threads go on until a condition holds; this thread holds nothing meanwhile. */
-async function offline(core: Core, condition: () => boolean, first: () => unknown = () => undefined): Promise<void> {
+async function offline(
+  core: Core,
+  condition: () => boolean,
+  first: () => unknown = () => undefined,
+): Promise<void> {
   core.x.threadOffline();
   first();
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));

@@ -209,7 +209,14 @@ interface FlowPair {
 
 type FlowSet = Map<string, FlowPair>;
 
-function insert(set: FlowSet, tableId: number, priority: number, match: Match, v: FlowVersion, index: 0 | 1): void {
+function insert(
+  set: FlowSet,
+  tableId: number,
+  priority: number,
+  match: Match,
+  v: FlowVersion,
+  index: 0 | 1,
+): void {
   const key = `${tableId}/${priority}/${formatMatch(match)}`;
   const pair = set.get(key) ?? { tableId, priority, match, versions: [undefined, undefined] };
   pair.versions[index] = v;
@@ -309,7 +316,8 @@ export async function replaceFlows(s: Session, args: readonly string[]): Promise
       if ((wanted & P_TID) !== 0) await s.trySetProtocol(vconn, wanted);
     }
     for (const p of set.values()) {
-      if (p.versions[1] && !p.versions[0]) await s.transactNoReply(vconn, pairToFlowMod(p, 1, 'delete_strict'));
+      if (p.versions[1] && !p.versions[0])
+        await s.transactNoReply(vconn, pairToFlowMod(p, 1, 'delete_strict'));
     }
     for (const p of set.values()) {
       const [wanted, present] = p.versions;
@@ -321,7 +329,8 @@ export async function replaceFlows(s: Session, args: readonly string[]): Promise
 }
 
 async function readSource(set: FlowSet, s: Session, source: string, index: 0 | 1): Promise<void> {
-  const isFile = source.startsWith('/') || source.startsWith('.') || (!source.includes(':') && isReadable(source));
+  const isFile =
+    source.startsWith('/') || source.startsWith('.') || (!source.includes(':') && isReadable(source));
   if (isFile) {
     readFromFile(set, source, index);
     return;

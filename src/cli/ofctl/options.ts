@@ -25,11 +25,26 @@ export interface OfctlOptions {
   readonly timeoutSec: number;
   readonly packetInFormat: 'standard' | 'nxt_packet_in' | 'nxt_packet_in2' | null;
   readonly bundle: boolean;
+  /** The command line, when it asks to run in the background or for a pid file. */
+  readonly daemonArgv: readonly string[] | null;
+  /** Where `ovs-appctl` reaches a monitor; null: the usual place. */
+  readonly unixctl: string | null;
   readonly readd: boolean;
   readonly special: 'help' | 'version' | null;
 }
 
-const specs: readonly OptionSpec[] = [
+/** Of commands that can run in the background. */
+export const daemonSpecs: readonly OptionSpec[] = [
+  { name: 'detach' },
+  { name: 'monitor' },
+  { name: 'no-chdir' },
+  { name: 'pidfile', arg: 'optional' },
+  { name: 'overwrite-pidfile' },
+  { name: 'user', arg: 'required' },
+  { name: 'no-self-confinement' },
+];
+
+export const ofctlSpecs: readonly OptionSpec[] = [
   { name: 'timeout', short: 't', arg: 'required' },
   { name: 'strict' },
   { name: 'read-only' },
@@ -109,7 +124,7 @@ export function parseOptions(argv: readonly string[]): {
   readonly options: OfctlOptions;
   readonly args: readonly string[];
 } {
-  const { options, rest } = getopt(argv, specs);
+  const { options, rest } = getopt(argv, [...ofctlSpecs, ...daemonSpecs]);
   // Requests mean slightly different things in later versions, so those are used on demand only.
   let versions = 1 << 1;
   let protocols = P_ANY;
@@ -121,6 +136,8 @@ export function parseOptions(argv: readonly string[]): {
   let timeoutSec = 0;
   let packetInFormat: OfctlOptions['packetInFormat'] = null;
   let bundle = false;
+  let unixctl: string | null = null;
+  const isDaemon = options.some(({ name }) => daemonSpecs.some((d) => d.name === name));
   let readd = false;
   let special: OfctlOptions['special'] = null;
   const sort: SortCriterion[] = [];
@@ -167,6 +184,9 @@ export function parseOptions(argv: readonly string[]): {
       case 'bundle':
         bundle = true;
         break;
+      case 'unixctl':
+        unixctl = value;
+        break;
       case 'protocols':
         versions = parseVersions(value ?? '');
         break;
@@ -198,7 +218,7 @@ export function parseOptions(argv: readonly string[]): {
   return {
     options: {
       versions, protocols: allowed, strict, verbosity, useNames, showStats, sort, timestamp, timeoutSec,
-      packetInFormat, bundle, readd, special,
+      packetInFormat, bundle, readd, special, unixctl, daemonArgv: isDaemon ? argv : null,
     },
     args: rest,
   }; // prettier-ignore

@@ -109,7 +109,8 @@ export class Session {
     for (const part of await this.replies(vconn, request)) {
       try {
         const { message } = decodeMessage(part);
-        if (message.type === 'features_reply' || message.type === 'port_desc_reply') found.push(...message.ports);
+        if (message.type === 'features_reply' || message.type === 'port_desc_reply')
+          found.push(...message.ports);
       } catch (e) {
         if (!(e instanceof OfpError)) throw e;
       }
@@ -166,7 +167,9 @@ export class Session {
       if (await this.trySetProtocol(vconn, protocol)) return vconn;
     }
     vconn.close();
-    throw new UsageError(`switch does not support any of the usable flow formats (${formatProtocols(usable)})`);
+    throw new UsageError(
+      `switch does not support any of the usable flow formats (${formatProtocols(usable)})`,
+    );
   }
 
   /** Makes a connection able to dump flows of `usable`. @throws UsageError */

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { randomBytes } from 'node:crypto';
 import { decodeMessage } from '../../openflow/codec.ts';
 import { PortConfig } from '../../openflow/messages.ts';
-import type { PacketIn, PhyPort, SwitchConfig } from '../../openflow/messages.ts';
+import type { OfpMessage, PhyPort, SwitchConfig } from '../../openflow/messages.ts';
 import { inPortMetadata } from '../../openflow/packet-messages.ts';
 import { formatMessage } from '../../openflow/print-message.ts';
 import { parseActions, parseContext, parseHex } from '../../openflow/parse-actions.ts';
@@ -23,13 +23,15 @@ export async function show(s: Session, [name = '']: Args): Promise<void> {
   await s.with(name, async (vconn) => {
     s.print(await vconn.transact({ type: 'features_request' }));
     if (vconn.version >= 4) {
-      for (const part of await s.replies(vconn, { type: 'port_desc_request', port: OFPP_NONE })) s.print(part);
+      for (const part of await s.replies(vconn, { type: 'port_desc_request', port: OFPP_NONE }))
+        s.print(part);
     }
   });
   await s.dump(name, { type: 'get_config_request' });
 }
 
-export const dumpDesc = (s: Session, [name = '']: Args): Promise<void> => s.dumpStats(name, { type: 'desc_request' });
+export const dumpDesc = (s: Session, [name = '']: Args): Promise<void> =>
+  s.dumpStats(name, { type: 'desc_request' });
 export const dumpTables = (s: Session, [name = '']: Args): Promise<void> =>
   s.dumpStats(name, { type: 'table_stats_request' });
 export const dumpTableFeatures = (s: Session, [name = '']: Args): Promise<void> =>
@@ -118,7 +120,7 @@ export async function modPort(s: Session, args: Args): Promise<void> {
   );
 }
 
-async function getConfig(vconn: Vconn): Promise<SwitchConfig> {
+export async function getConfig(vconn: Vconn): Promise<SwitchConfig> {
   const { message } = decodeMessage(await vconn.transact({ type: 'get_config_request' }));
   if (message.type !== 'get_config_reply') throw new UsageError(`${vconn.name}: bad reply to config request`);
   return message;
@@ -151,22 +153,20 @@ export async function setFrags(s: Session, args: Args): Promise<void> {
 export async function packetOut(s: Session, args: Args): Promise<void> {
   const [name = ''] = args;
   const ports = await s.portsToAccept(name);
-  const list = args.length > 2 ? oldPacketOuts(args, ports) : [newPacketOut(args[1] ?? '', ports)];
+  const list = args.length > 2 ? oldPacketOuts(args, ports) : [parsePacketOut(args[1] ?? '', ports)];
   const usable = list.reduce((bits, p) => bits & p.usable, -1);
   const vconn = await s.openForFlowMod(name, usable);
   try {
-    for (const { inPort, actions, packet } of list) {
-      await s.transactNoReply(vconn, {
-        type: 'packet_out',
-        bufferId: OFP_NO_BUFFER,
-        packet,
-        metadata: inPortMetadata(inPort),
-        actions,
-      });
+    for (const p of list) {
+      await s.transactNoReply(vconn, packetOutMessage(p));
     }
   } finally {
     vconn.close();
   }
+}
+
+export function packetOutMessage({ inPort, actions, packet }: Packet): OfpMessage {
+  return { type: 'packet_out', bufferId: OFP_NO_BUFFER, packet, metadata: inPortMetadata(inPort), actions };
 }
 
 interface Packet {
@@ -192,7 +192,8 @@ function oldPacketOuts(args: Args, ports: PortMap): Packet[] {
   return args.slice(3).map((text) => ({ inPort, actions, usable: context.usable, packet: hexPacket(text) }));
 }
 
-function newPacketOut(text: string, ports: PortMap): Packet {
+/** `in_port=1,packet=HEX,actions=...`. @throws UsageError */
+export function parsePacketOut(text: string, ports: PortMap): Packet {
   const at = text.search(/actions?=/);
   const context = parseContext(ports);
   const actions = at < 0 ? [] : parseActions(text.slice(text.indexOf('=', at) + 1), context);
@@ -248,71 +249,12 @@ export async function benchmark(s: Session, args: Args): Promise<void> {
   s.output.out(`Sending ${count} packets * ${total} bytes (with header) = ${count * total} bytes total\n`);
   await s.with(name, async (vconn) => {
     const start = performance.now();
-    for (let i = 0; i < count; i++) await vconn.transact({ type: 'echo_request', data: new Uint8Array(size) });
+    for (let i = 0; i < count; i++)
+      await vconn.transact({ type: 'echo_request', data: new Uint8Array(size) });
     const ms = performance.now() - start;
     const rate = (n: number): string => (n / (ms / 1000)).toFixed(0);
-    s.output.out(`Finished in ${ms.toFixed(1)} ms (${rate(count)} packets/s) (${rate(count * total)} bytes/s)\n`);
+    s.output.out(
+      `Finished in ${ms.toFixed(1)} ms (${rate(count)} packets/s) (${rate(count * total)} bytes/s)\n`,
+    );
   });
-}
-
-function timestampText(): string {
-  const now = new Date();
-  return `${now.toISOString().slice(0, 23).replace('T', ' ')}: `;
-}
-
-async function monitorVconn(s: Session, vconn: Vconn, resume: boolean): Promise<void> {
-  const { verbosity, timestamp } = s.options;
-  for (;;) {
-    const bytes = await vconn.receive();
-    if (timestamp) s.output.err(timestampText());
-    s.output.err(formatMessage(bytes, { verbosity: verbosity + 2 }));
-    if (vconn.answerEcho(bytes) || !resume) continue;
-    const packetIn = pausedPacketIn(bytes);
-    if (packetIn) vconn.send({ type: 'nx_resume', packetIn });
-  }
-}
-
-/** A packet-in that waits for its resumption. */
-function pausedPacketIn(bytes: Uint8Array): PacketIn | undefined {
-  try {
-    const { message } = decodeMessage(bytes);
-    return message.type === 'packet_in' && message.continuation ? message : undefined;
-  } catch (e) {
-    if (e instanceof OfpError) return undefined;
-    throw e;
-  }
-}
-
-export async function monitor(s: Session, args: Args): Promise<void> {
-  const [name = '', ...words] = args;
-  const vconn = await s.open(name);
-  let resume = false;
-  for (const word of words) {
-    if (/^\d/.test(word)) {
-      const config = await getConfig(vconn);
-      const missSendLen = Number.parseInt(word, 10) & 0xffff;
-      await s.transactNoReply(vconn, { ...config, type: 'set_config', missSendLen });
-    } else if (word === 'invalid_ttl') {
-      const config = await getConfig(vconn);
-      await s.transactNoReply(vconn, { ...config, type: 'set_config', invalidTtlToController: true });
-    } else if (word === 'resume') resume = true;
-    else throw new UsageError(`${word}: unsupported "monitor" argument`);
-  }
-  const { packetInFormat } = s.options;
-  if (packetInFormat !== null) {
-    const error = await vconn.transactNoReply({ type: 'nx_set_packet_in_format', format: packetInFormat });
-    if (error) {
-      throw new UsageError(`${vconn.name}: failed to set packet in format to nx_packet_in, controller replied: ${formatMessage(error)}`);
-    }
-  } else {
-    const error = await vconn.transactNoReply({ type: 'nx_set_packet_in_format', format: 'nxt_packet_in2' });
-    if (error && vconn.version === 1) {
-      await vconn.transactNoReply({ type: 'nx_set_packet_in_format', format: 'nxt_packet_in' });
-    }
-  }
-  await monitorVconn(s, vconn, resume);
-}
-
-export async function snoop(s: Session, [name = '']: Args): Promise<void> {
-  await monitorVconn(s, await s.open(name, 'snoop'), false);
 }

@@ -4,12 +4,7 @@ import { hexDump, formatMessage } from '../../openflow/print-message.ts';
 import { parseFlow } from '../../openflow/flow-text.ts';
 import type { ParsedFlow } from '../../openflow/flow-text.ts';
 import { parseHex } from '../../openflow/parse-actions.ts';
-import {
-  P_OF10_NXM_ANY,
-  P_TID,
-  formatProtocols,
-  protocolVersion,
-} from '../../openflow/protocols.ts';
+import { P_OF10_NXM_ANY, P_TID, formatProtocols, protocolVersion } from '../../openflow/protocols.ts';
 import { UsageError } from '../../util/errors.ts';
 import { readFlowLines } from './flow-commands.ts';
 import type { Session } from './session.ts';

@@ -111,6 +111,11 @@ export class Vconn {
     this.#stream.send(bytes);
   }
 
+  /** Bytes of a short message, with an xid of its own. */
+  encode(message: OfpMessage): Uint8Array {
+    return encodeOne(message, nextXid(), this.context);
+  }
+
   /** Sends a message; returns its xid. */
   send(message: OfpMessage, xid = nextXid()): number {
     for (const part of encodeMessage(message, xid, this.context)) this.#stream.send(part);
@@ -176,7 +181,11 @@ export class Vconn {
       const theirs = versionsText(decoded.message.versionBitmap);
       log.warn(`${this.name}: version negotiation failed (we support ${ours}, peer supports ${theirs})`);
       this.#stream.send(
-        encodeHelloFailure('OFPHFC_INCOMPATIBLE', highest, `We support ${ours}, you support ${theirs}, no common versions.`),
+        encodeHelloFailure(
+          'OFPHFC_INCOMPATIBLE',
+          highest,
+          `We support ${ours}, you support ${theirs}, no common versions.`,
+        ),
       );
       throw new SystemError('EPROTO', 71, 'hello', strerror('EPROTO'));
     }
@@ -231,4 +240,3 @@ export async function openVconn(name: string, allowed: number, suffix = 'mgmt'):
   if (kind === 'socket') return await viaSocket(socketPath);
   throw new UsageError(`${name} is not a bridge or a socket`);
 }
-

@@ -13,25 +13,39 @@ export class ExitStatus extends Error {
 }
 
 export function checkConflicts(context: Context, name: string, what: string): void {
-  if (context.findBridge(name) !== undefined) throw new UsageError(`${what} because a bridge named ${name} already exists`);
+  if (context.findBridge(name) !== undefined)
+    throw new UsageError(`${what} because a bridge named ${name} already exists`);
   const port = context.findPort(name);
   if (port !== undefined) {
     throw new UsageError(`${what} because a port named ${name} already exists on bridge ${port.bridge.name}`);
   }
   const iface = context.findIface(name);
   if (iface !== undefined) {
-    throw new UsageError(`${what} because an interface named ${name} already exists on bridge ${iface.port.bridge.name}`);
+    throw new UsageError(
+      `${what} because an interface named ${name} already exists on bridge ${iface.port.bridge.name}`,
+    );
   }
 }
 
-export function appendRef(context: Context, table: string, uuid: string, column: string, refs: readonly string[]): void {
+export function appendRef(
+  context: Context,
+  table: string,
+  uuid: string,
+  column: string,
+  refs: readonly string[],
+): void {
   context.transaction.verify(table, uuid, column);
   context.writeSet(table, uuid, column, [...context.atoms(table, uuid, column), ...refs]);
 }
 
 export function removeRef(context: Context, table: string, uuid: string, column: string, ref: string): void {
   context.transaction.verify(table, uuid, column);
-  context.writeSet(table, uuid, column, context.atoms(table, uuid, column).filter((atom) => atom !== ref));
+  context.writeSet(
+    table,
+    uuid,
+    column,
+    context.atoms(table, uuid, column).filter((atom) => atom !== ref),
+  );
 }
 
 /** Options must precede the command, so they are told in that order. */
@@ -71,10 +85,12 @@ const addBridge: Command = {
       return undefined;
     }
     const parent = context.findBridge(parentName);
-    if (parent !== undefined && parent.parent !== null) throw new UsageError('cannot create bridge with fake bridge as parent');
+    if (parent !== undefined && parent.parent !== null)
+      throw new UsageError('cannot create bridge with fake bridge as parent');
     if (parent === undefined) throw new UsageError(`parent bridge ${parentName} does not exist`);
     const twin = context.bridges().find((b) => b.parent?.uuid === parent.uuid && b.vlan === vlan);
-    if (twin !== undefined) throw new UsageError(`fake bridge ${twin.name} already uses VLAN ${vlan} on bridge ${parentName}`);
+    if (twin !== undefined)
+      throw new UsageError(`fake bridge ${twin.name} already uses VLAN ${vlan} on bridge ${parentName}`);
     const iface = transaction.insert('Interface', { name, type: 'internal' });
     const port = transaction.insert('Port', { name, interfaces: [iface], fake_bridge: true, tag: vlan });
     appendRef(context, 'Bridge', parent.uuid, 'ports', [port]);
@@ -83,7 +99,12 @@ const addBridge: Command = {
   },
 };
 
-function checkSameBridge(invocation: Invocation, bridge: Bridge, parentName: string | undefined, vlan: number): void {
+function checkSameBridge(
+  invocation: Invocation,
+  bridge: Bridge,
+  parentName: string | undefined,
+  vlan: number,
+): void {
   const { name } = bridge;
   if (parentName === undefined) {
     if (bridge.parent !== null) {
@@ -91,18 +112,22 @@ function checkSameBridge(invocation: Invocation, bridge: Bridge, parentName: str
     }
     return;
   }
-  if (bridge.parent === null) throw new UsageError(`${described(invocation)} but ${name} is not a VLAN bridge`);
+  if (bridge.parent === null)
+    throw new UsageError(`${described(invocation)} but ${name} is not a VLAN bridge`);
   if (bridge.parent.name !== parentName) {
     throw new UsageError(`${described(invocation)} but ${name} has the wrong parent ${bridge.parent.name}`);
   }
   if (bridge.vlan !== vlan) {
-    throw new UsageError(`${described(invocation)} but ${name} is a VLAN bridge for the wrong VLAN ${bridge.vlan}`);
+    throw new UsageError(
+      `${described(invocation)} but ${name} is a VLAN bridge for the wrong VLAN ${bridge.vlan}`,
+    );
   }
 }
 
 function deletePort(context: Context, port: Port): void {
   removeRef(context, 'Bridge', port.bridge.uuid, 'ports', port.uuid);
-  for (const iface of context.atoms('Port', port.uuid, 'interfaces')) context.transaction.delete('Interface', String(iface));
+  for (const iface of context.atoms('Port', port.uuid, 'interfaces'))
+    context.transaction.delete('Interface', String(iface));
   context.transaction.delete('Port', port.uuid);
 }
 
@@ -115,14 +140,18 @@ const deleteBridge: Command = {
     const bridge = invocation.options.has('if-exists') ? context.findBridge(name) : context.bridge(name);
     if (bridge === undefined) {
       const port = context.findPort(name);
-      if (port !== undefined) throw new UsageError(`cannot delete a bridge named ${name} because it is a port on bridge ${port.bridge.name}`);
+      if (port !== undefined)
+        throw new UsageError(
+          `cannot delete a bridge named ${name} because it is a port on bridge ${port.bridge.name}`,
+        );
       return undefined;
     }
     if (bridge.parent !== null) {
       for (const port of context.ports().filter((p) => p.bridge.name === name)) deletePort(context, port);
       return undefined;
     }
-    for (const port of context.ports().filter((p) => p.bridge.uuid === bridge.uuid)) deletePort(context, port);
+    for (const port of context.ports().filter((p) => p.bridge.uuid === bridge.uuid))
+      deletePort(context, port);
     removeRef(context, 'Open_vSwitch', context.root, 'bridges', bridge.uuid);
     context.transaction.delete('Bridge', bridge.uuid);
     return undefined;
@@ -148,7 +177,10 @@ const listBridges: Command = {
 
 /** Sorted, one per line. */
 function lines(names: readonly string[]): string {
-  return [...names].sort().map((name) => `${name}\n`).join('');
+  return [...names]
+    .sort()
+    .map((name) => `${name}\n`)
+    .join('');
 }
 
 const bridgeExists: Command = {
@@ -223,24 +255,38 @@ const getExternalId: Command = {
   },
 };
 
-function addPortWith(context: Context, invocation: Invocation, name: string, ifaceNames: readonly string[], settings: readonly string[]): void {
+function addPortWith(
+  context: Context,
+  invocation: Invocation,
+  name: string,
+  ifaceNames: readonly string[],
+  settings: readonly string[],
+): void {
   const [bridgeName = ''] = invocation.args;
   const bridge = context.bridge(bridgeName);
   if (invocation.options.has('may-exist')) {
     const old = context.findPort(name);
     if (old !== undefined) {
       if (old.bridge.name !== bridgeName) {
-        throw new UsageError(`${described(invocation)} but ${name} is actually attached to bridge ${old.bridge.name}`);
+        throw new UsageError(
+          `${described(invocation)} but ${name} is actually attached to bridge ${old.bridge.name}`,
+        );
       }
-      const have = context.atoms('Port', old.uuid, 'interfaces').map((u) => context.text('Interface', String(u), 'name')).sort();
+      const have = context
+        .atoms('Port', old.uuid, 'interfaces')
+        .map((u) => context.text('Interface', String(u), 'name'))
+        .sort();
       if (have.join() !== [...ifaceNames].sort().join()) {
-        throw new UsageError(`${described(invocation)} but ${name} is actually attached to interface(s) ${have.join(', ')}`);
+        throw new UsageError(
+          `${described(invocation)} but ${name} is actually attached to interface(s) ${have.join(', ')}`,
+        );
       }
       return;
     }
   }
   checkConflicts(context, name, `cannot create a port named ${name}`);
-  for (const iface of ifaceNames) if (iface !== name) checkConflicts(context, iface, `cannot create an interface named ${iface}`);
+  for (const iface of ifaceNames)
+    if (iface !== name) checkConflicts(context, iface, `cannot create an interface named ${iface}`);
   const { transaction } = context;
   const interfaces = ifaceNames.map((iface) => transaction.insert('Interface', { name: iface }));
   context.newIfaces.push(...interfaces);
@@ -274,7 +320,10 @@ const addBond: Command = {
     const [, name = '', ...rest] = invocation.args;
     const at = rest.findIndex((word) => word.includes('='));
     const ifaces = at < 0 ? rest : rest.slice(0, at);
-    if (ifaces.length < 2) throw new UsageError(`add-bond requires at least 2 interfaces, but only ${ifaces.length} were specified`);
+    if (ifaces.length < 2)
+      throw new UsageError(
+        `add-bond requires at least 2 interfaces, but only ${ifaces.length} were specified`,
+      );
     addPortWith(context, invocation, name, ifaces, at < 0 ? [] : rest.slice(at));
     return undefined;
   },
@@ -300,14 +349,20 @@ const delPort: Command = {
     }
     if (port === undefined) {
       if (invocation.options.has('if-exists')) return undefined;
-      throw new UsageError(`no port ${invocation.options.has('with-iface') ? 'or interface ' : ''}named ${name}`);
+      throw new UsageError(
+        `no port ${invocation.options.has('with-iface') ? 'or interface ' : ''}named ${name}`,
+      );
     }
     if (bridge !== undefined && port.bridge.name !== bridge.name) {
       if (port.bridge.parent?.name === bridge.name) {
-        throw new UsageError(`bridge ${bridge.name} does not have a port ${name} (although its child bridge ${port.bridge.name} does)`);
+        throw new UsageError(
+          `bridge ${bridge.name} does not have a port ${name} (although its child bridge ${port.bridge.name} does)`,
+        );
       }
       if (bridge.parent?.name === port.bridge.name) {
-        throw new UsageError(`bridge ${bridge.name} does not have a port ${name} (although its parent bridge ${port.bridge.name} does)`);
+        throw new UsageError(
+          `bridge ${bridge.name} does not have a port ${name} (although its parent bridge ${port.bridge.name} does)`,
+        );
       }
       throw new UsageError(`bridge ${bridge.name} does not have a port ${name}`);
     }
@@ -323,7 +378,12 @@ const listPorts: Command = {
   isReadOnly: true,
   run: (context, { args: [name = ''] }) => {
     const bridge = context.bridge(name);
-    return lines(context.ports().filter((p) => p.bridge.name === bridge.name && p.name !== bridge.name).map((p) => p.name));
+    return lines(
+      context
+        .ports()
+        .filter((p) => p.bridge.name === bridge.name && p.name !== bridge.name)
+        .map((p) => p.name),
+    );
   },
 };
 
@@ -342,7 +402,12 @@ const listIfaces: Command = {
   isReadOnly: true,
   run: (context, { args: [name = ''] }) => {
     const bridge = context.bridge(name);
-    return lines(context.ifaces().filter((i) => i.port.bridge.name === bridge.name && i.name !== bridge.name).map((i) => i.name));
+    return lines(
+      context
+        .ifaces()
+        .filter((i) => i.port.bridge.name === bridge.name && i.name !== bridge.name)
+        .map((i) => i.name),
+    );
   },
 };
 
@@ -353,7 +418,8 @@ const ifaceToBridge: Command = {
   isReadOnly: true,
   run: (context, { args: [name = ''] }) => {
     const iface = context.findIface(name);
-    if (iface === undefined || context.findBridge(name) !== undefined) throw new UsageError(`no interface named ${name}`);
+    if (iface === undefined || context.findBridge(name) !== undefined)
+      throw new UsageError(`no interface named ${name}`);
     return `${iface.port.bridge.name}\n`;
   },
 };

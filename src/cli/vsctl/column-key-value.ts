@@ -14,7 +14,11 @@ export interface ColumnKeyValue {
 }
 
 /** @param operators Those allowed; what follows the column without being one is returned as operator if none are. */
-export function parseColumnKeyValue(table: TableSchema, text: string, operators: readonly string[]): ColumnKeyValue {
+export function parseColumnKeyValue(
+  table: TableSchema,
+  text: string,
+  operators: readonly string[],
+): ColumnKeyValue {
   const name = readToken(text, 0);
   if (name.token === '') throw new UsageError(`${text}: missing column name`);
   const column = findColumn(table, name.token);

@@ -72,7 +72,8 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   let from = 0;
   for (let at = 0; at <= words.length; at++) {
     if (at < words.length && words[at] !== '--') continue;
-    if (at > from) invocations.push(parseInvocation(words.slice(from, at), invocations.length === 0 ? local : new Map()));
+    if (at > from)
+      invocations.push(parseInvocation(words.slice(from, at), invocations.length === 0 ? local : new Map()));
     from = at + 1;
   }
   return { options, invocations };
@@ -112,16 +113,20 @@ function parseInvocation(words: readonly string[], before: ReadonlyMap<string, s
   for (const [option, value] of options) {
     const spec = command.options.find((o) => o.replace(/=$/, '') === option);
     if (spec === undefined) throw new UsageError(`'${name}' command has no '--${option}' option`);
-    if (spec.endsWith('=') && value === null) throw new UsageError(`missing argument to '--${option}' option on '${name}' command`);
+    if (spec.endsWith('=') && value === null)
+      throw new UsageError(`missing argument to '--${option}' option on '${name}' command`);
     if (!spec.endsWith('=') && value !== null) {
       throw new UsageError(`'--${option}' option on '${name}' does not accept an argument`);
     }
   }
   const args = words.slice(at + 1);
-  if (args.length < command.minArgs) throw new UsageError(`'${name}' command requires at least ${command.minArgs} arguments`);
+  if (args.length < command.minArgs)
+    throw new UsageError(`'${name}' command requires at least ${command.minArgs} arguments`);
   if (args.length > command.maxArgs) {
     const hasOption = args.some((arg) => arg.startsWith('--'));
-    const note = hasOption ? ' (note that options must precede command names and follow a "--" argument)' : '';
+    const note = hasOption
+      ? ' (note that options must precede command names and follow a "--" argument)'
+      : '';
     throw new UsageError(`'${name}' command takes at most ${command.maxArgs} arguments${note}`);
   }
   return { name, args, options };

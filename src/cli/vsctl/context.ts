@@ -113,7 +113,12 @@ export class Context {
       found.push(bridge);
       for (const port of this.atoms('Bridge', bridge.uuid, 'ports').map(String)) {
         if (!this.#isFake(port)) continue;
-        found.push({ uuid: bridge.uuid, name: this.text('Port', port, 'name'), parent: bridge, vlan: Number(this.text('Port', port, 'tag')) });
+        found.push({
+          uuid: bridge.uuid,
+          name: this.text('Port', port, 'name'),
+          parent: bridge,
+          vlan: Number(this.text('Port', port, 'tag')),
+        });
       }
     }
     return found;
@@ -126,7 +131,9 @@ export class Context {
       for (const uuid of this.atoms('Bridge', real.uuid, 'ports').map(String)) {
         if (!this.transaction.exists('Port', uuid)) continue;
         const [tag] = this.atoms('Port', uuid, 'tag');
-        const fake = bridges.find((b) => b.parent?.uuid === real.uuid && tag !== undefined && b.vlan === Number(tag));
+        const fake = bridges.find(
+          (b) => b.parent?.uuid === real.uuid && tag !== undefined && b.vlan === Number(tag),
+        );
         found.push({ uuid, name: this.text('Port', uuid, 'name'), bridge: fake ?? real });
       }
     }
@@ -160,7 +167,8 @@ export class Context {
   }
   port(name: string): Port {
     const port = this.findPort(name);
-    if (port === undefined || this.findBridge(name) !== undefined) throw new UsageError(`no port named ${name}`);
+    if (port === undefined || this.findBridge(name) !== undefined)
+      throw new UsageError(`no port named ${name}`);
     return port;
   }
   findIface(name: string): Iface | undefined {

@@ -1,7 +1,14 @@
 /** The generic commands: list, find, get, set, add, remove, clear, create, destroy, wait-until, comment. */
 import { compareAtoms } from '../../ovsdb/data/atom.ts';
 import type { Atom } from '../../ovsdb/data/atom.ts';
-import { compareDatums, datumEquals, datumSubtract, datumUnion, emptyDatum, findKey } from '../../ovsdb/data/datum.ts';
+import {
+  compareDatums,
+  datumEquals,
+  datumSubtract,
+  datumUnion,
+  emptyDatum,
+  findKey,
+} from '../../ovsdb/data/datum.ts';
 import type { Datum } from '../../ovsdb/data/datum.ts';
 import { checkedAtomFromText, datumFromText, formatDatum } from '../../ovsdb/data/text.ts';
 import type { ColumnType } from '../../ovsdb/data/type.ts';
@@ -23,7 +30,10 @@ function tableOf(context: Context, invocation: Invocation): TableSchema {
 
 function listColumns(table: TableSchema, option: string | null | undefined): ColumnSchema[] {
   if (typeof option === 'string') {
-    const columns = option.split(/[ ,]+/).filter((name) => name !== '').map((name) => findColumn(table, name));
+    const columns = option
+      .split(/[ ,]+/)
+      .filter((name) => name !== '')
+      .map((name) => findColumn(table, name));
     if (columns.length === 0) throw new UsageError('must specify at least one column name');
     return columns;
   }
@@ -33,8 +43,18 @@ function listColumns(table: TableSchema, option: string | null | undefined): Col
   return uuid === undefined ? own : [uuid, ...own];
 }
 
-function tableOfRows(context: Context, table: TableSchema, columns: readonly ColumnSchema[], uuids: readonly string[]): TextTable {
-  const rows = uuids.map((uuid) => columns.map((column) => ({ type: column.type, datum: context.transaction.datum(table.name, uuid, column.name) })));
+function tableOfRows(
+  context: Context,
+  table: TableSchema,
+  columns: readonly ColumnSchema[],
+  uuids: readonly string[],
+): TextTable {
+  const rows = uuids.map((uuid) =>
+    columns.map((column) => ({
+      type: column.type,
+      datum: context.transaction.datum(table.name, uuid, column.name),
+    })),
+  );
   return { headings: columns.map((c) => c.name), rows };
 }
 
@@ -71,7 +91,22 @@ const find: Command = {
   },
 };
 
-const relations = ['=', '!=', '<', '>', '<=', '>=', '{=}', '{!=}', '{<}', '{>}', '{<=}', '{>=}', '{in}', '{not-in}'] as const;
+const relations = [
+  '=',
+  '!=',
+  '<',
+  '>',
+  '<=',
+  '>=',
+  '{=}',
+  '{!=}',
+  '{<}',
+  '{>}',
+  '{<=}',
+  '{>=}',
+  '{in}',
+  '{not-in}',
+] as const;
 
 /** A condition of find or wait-until. @throws UsageError */
 function conditionHolds(context: Context, table: TableSchema, uuid: string, text: string): boolean {
@@ -82,14 +117,30 @@ function conditionHolds(context: Context, table: TableSchema, uuid: string, text
   const { type } = column;
   const datum = context.transaction.datum(table.name, uuid, column.name);
   if (key !== null) {
-    if (type.value === null) throw new UsageError(`cannot specify key to check for non-map column ${column.name}`);
+    if (type.value === null)
+      throw new UsageError(`cannot specify key to check for non-map column ${column.name}`);
     const wanted = checkedAtomFromText(type.key, key, context.resolve);
     const at = findKey(datum, wanted);
-    const valueType: ColumnType = { key: type.value, value: null, min: operator.startsWith('{') ? 0 : 1, max: operator.startsWith('{') ? Infinity : 1 };
-    const right = datumFromText(operator.startsWith('{') ? valueType : { ...valueType, min: 0, max: 1 }, value, context.resolve);
+    const valueType: ColumnType = {
+      key: type.value,
+      value: null,
+      min: operator.startsWith('{') ? 0 : 1,
+      max: operator.startsWith('{') ? Infinity : 1,
+    };
+    const right = datumFromText(
+      operator.startsWith('{') ? valueType : { ...valueType, min: 0, max: 1 },
+      value,
+      context.resolve,
+    );
     const atom = at < 0 ? undefined : datum.values?.[at];
-    if (atom === undefined) return operator === '{!=}' || operator === '{not-in}' || operator === '{<}' || operator === '{<=}';
-    return relationHolds(operator, { keys: [atom], values: null }, right, operator.startsWith('{') ? null : compareAtoms(atom, right.keys[0] ?? ''));
+    if (atom === undefined)
+      return operator === '{!=}' || operator === '{not-in}' || operator === '{<}' || operator === '{<=}';
+    return relationHolds(
+      operator,
+      { keys: [atom], values: null },
+      right,
+      operator.startsWith('{') ? null : compareAtoms(atom, right.keys[0] ?? ''),
+    );
   }
   const isSetOperator = operator.startsWith('{');
   const right = datumFromText(isSetOperator ? { ...type, min: 0 } : type, value, context.resolve);
@@ -144,7 +195,8 @@ const get: Command = {
     const [, record = '', ...columnTexts] = invocation.args;
     const isOptional = invocation.options.has('if-exists');
     const id = invocation.options.get('id');
-    if (isOptional && id !== undefined) throw new UsageError('--if-exists and --id may not be specified together');
+    if (isOptional && id !== undefined)
+      throw new UsageError('--if-exists and --id may not be specified together');
     const table = tableOf(context, invocation);
     const uuid = findRow(context, table, record, !isOptional);
     if (uuid === undefined) return '';
@@ -159,10 +211,12 @@ const get: Command = {
         out += `${formatDatum(column.type, datum)}\n`;
         continue;
       }
-      if (column.type.value === null) throw new UsageError(`cannot specify key to get for non-map column ${column.name}`);
+      if (column.type.value === null)
+        throw new UsageError(`cannot specify key to get for non-map column ${column.name}`);
       const at = findKey(datum, parseKeyText(column.type, key, context.resolve));
       if (at < 0) {
-        if (!isOptional) throw new UsageError(`no key "${key}" in ${table.name} record "${record}" column ${column.name}`);
+        if (!isOptional)
+          throw new UsageError(`no key "${key}" in ${table.name} record "${record}" column ${column.name}`);
         out += '\n';
         continue;
       }
@@ -175,7 +229,8 @@ const get: Command = {
 function nameRow(context: Context, id: string, uuid: string): void {
   const name = symbolName(id);
   const old = context.symbols.get(name);
-  if (old?.isCreated === true) throw new UsageError(`row id "${id}" specified on "get" command was used before it was defined`);
+  if (old?.isCreated === true)
+    throw new UsageError(`row id "${id}" specified on "get" command was used before it was defined`);
   context.symbols.set(name, { uuid, isCreated: true, isStrongRef: true });
 }
 
@@ -185,19 +240,27 @@ function symbolName(id: string): string {
 }
 
 function requireMutable(table: TableSchema, column: ColumnSchema): void {
-  if (!column.isMutable) throw new UsageError(`cannot modify read-only column ${column.name} in table ${table.name}`);
+  if (!column.isMutable)
+    throw new UsageError(`cannot modify read-only column ${column.name} in table ${table.name}`);
 }
 
 /** `COLUMN[:KEY]=VALUE` on one row. */
 export function setColumn(context: Context, table: TableSchema, uuid: string, text: string): void {
   const { column, key, operator, value } = parseColumnKeyValue(table, text, ['=']);
-  if (operator === null || value === null) throw new UsageError(`${text}: argument does not end in "=" followed by a value.`);
+  if (operator === null || value === null)
+    throw new UsageError(`${text}: argument does not end in "=" followed by a value.`);
   if (!context.transaction.isInserted(uuid)) requireMutable(table, column);
   if (key === null) {
-    context.transaction.write(table.name, uuid, column.name, datumFromText(column.type, value, context.resolve));
+    context.transaction.write(
+      table.name,
+      uuid,
+      column.name,
+      datumFromText(column.type, value, context.resolve),
+    );
     return;
   }
-  if (column.type.value === null) throw new UsageError(`cannot specify key to set for non-map column ${column.name}`);
+  if (column.type.value === null)
+    throw new UsageError(`cannot specify key to set for non-map column ${column.name}`);
   const pair: Datum = {
     keys: [parseKeyText(column.type, key, context.resolve)],
     values: [parseValueText(column.type, value, context)],
@@ -230,10 +293,14 @@ function checkCount(table: TableSchema, column: ColumnSchema, datum: Datum, verb
   const what = column.type.value === null ? 'values' : 'pairs';
   const count = datum.keys.length;
   if (verb === 'add' && count > max) {
-    throw new UsageError(`"add" operation would put ${count} ${what} in column ${column.name} of table ${table.name} but the maximum number is ${max}`);
+    throw new UsageError(
+      `"add" operation would put ${count} ${what} in column ${column.name} of table ${table.name} but the maximum number is ${max}`,
+    );
   }
   if (verb === 'remove' && count < min) {
-    throw new UsageError(`"remove" operation would put ${count} ${what} in column ${column.name} of table ${table.name} but the minimum number is ${min}`);
+    throw new UsageError(
+      `"remove" operation would put ${count} ${what} in column ${column.name} of table ${table.name} but the minimum number is ${min}`,
+    );
   }
 }
 
@@ -250,7 +317,10 @@ const add: Command = {
     requireMutable(table, column);
     let datum = context.transaction.datum(table.name, uuid, column.name);
     for (const value of values) {
-      datum = datumUnion(datum, datumFromText({ ...column.type, min: 0, max: Infinity }, value, context.resolve));
+      datum = datumUnion(
+        datum,
+        datumFromText({ ...column.type, min: 0, max: Infinity }, value, context.resolve),
+      );
     }
     checkCount(table, column, datum, 'add');
     context.transaction.verify(table.name, uuid, column.name);
@@ -303,7 +373,9 @@ const clear: Command = {
       const column = findColumn(table, text);
       requireMutable(table, column);
       if (column.type.min > 0) {
-        throw new UsageError(`"clear" operation cannot be applied to column ${column.name} of table ${table.name}, which is not allowed to be empty`);
+        throw new UsageError(
+          `"clear" operation cannot be applied to column ${column.name} of table ${table.name}, which is not allowed to be empty`,
+        );
       }
       context.transaction.write(table.name, uuid, column.name, emptyDatum(column.type));
     }
@@ -319,9 +391,7 @@ const create: Command = {
     const table = tableOf(context, invocation);
     const id = invocation.options.get('id');
     if (!table.isRoot && typeof id !== 'string') {
-      log.warn(
-        `applying "create" command to table ${table.name} without --id option will have no effect`,
-      );
+      log.warn(`applying "create" command to table ${table.name} without --id option will have no effect`);
     }
     let uuid: string;
     if (typeof id === 'string') {
@@ -345,9 +415,13 @@ const destroy: Command = {
     const table = tableOf(context, invocation);
     const names = invocation.args.slice(1);
     const isAll = invocation.options.has('all');
-    if (isAll && names.length > 0) throw new UsageError('--all and records argument should not be specified together');
-    if (isAll && invocation.options.has('if-exists')) throw new UsageError('--all and --if-exists should not be specified together');
-    const uuids = isAll ? context.transaction.uuids(table.name) : names.map((name) => findRow(context, table, name, !invocation.options.has('if-exists')));
+    if (isAll && names.length > 0)
+      throw new UsageError('--all and records argument should not be specified together');
+    if (isAll && invocation.options.has('if-exists'))
+      throw new UsageError('--all and --if-exists should not be specified together');
+    const uuids = isAll
+      ? context.transaction.uuids(table.name)
+      : names.map((name) => findRow(context, table, name, !invocation.options.has('if-exists')));
     for (const uuid of uuids) if (uuid !== undefined) context.transaction.delete(table.name, uuid);
     return undefined;
   },
@@ -362,7 +436,8 @@ const waitUntil: Command = {
     const [, record = '', ...conditions] = invocation.args;
     const table = tableOf(context, invocation);
     const uuid = findRow(context, table, record, false);
-    if (uuid === undefined || !conditions.every((text) => conditionHolds(context, table, uuid, text))) throw new TryAgain();
+    if (uuid === undefined || !conditions.every((text) => conditionHolds(context, table, uuid, text)))
+      throw new TryAgain();
     return undefined;
   },
 };
@@ -378,6 +453,15 @@ const comment: Command = {
 };
 
 export const databaseCommands: Readonly<Record<string, Command>> = {
-  comment, get, list, find, set, add, remove, clear, create, destroy, 'wait-until': waitUntil,
+  comment,
+  get,
+  list,
+  find,
+  set,
+  add,
+  remove,
+  clear,
+  create,
+  destroy,
+  'wait-until': waitUntil,
 };
-

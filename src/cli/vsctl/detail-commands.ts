@@ -14,7 +14,9 @@ const addBondIface: Command = {
       const iface = context.findIface(name);
       if (iface !== undefined) {
         if (iface.port.uuid === port.uuid) return undefined;
-        throw new UsageError(`${described(invocation)} but ${name} is actually attached to port ${iface.port.name}`);
+        throw new UsageError(
+          `${described(invocation)} but ${name} is actually attached to port ${iface.port.name}`,
+        );
       }
     }
     checkConflicts(context, name, `cannot create an interface named ${name}`);
@@ -55,7 +57,12 @@ function wholeNumber(text: string): number {
 }
 
 /** Pairs of an integer map, in the order of their keys. */
-function pairs(context: Context, table: string, uuid: string, column: string): (readonly [number, unknown])[] {
+function pairs(
+  context: Context,
+  table: string,
+  uuid: string,
+  column: string,
+): (readonly [number, unknown])[] {
   const { keys, values } = context.transaction.datum(table, uuid, column);
   return keys.map((key, i) => [Number(key), values?.[i]] as const);
 }
@@ -72,7 +79,9 @@ const addAaMapping: Command = {
       uuid = context.transaction.insert('AutoAttach');
       context.writeSet('Bridge', bridge.uuid, 'auto_attach', [uuid]);
     }
-    const mappings = new Map(pairs(context, 'AutoAttach', String(uuid), 'mappings').map(([k, v]) => [k, Number(v)]));
+    const mappings = new Map(
+      pairs(context, 'AutoAttach', String(uuid), 'mappings').map(([k, v]) => [k, Number(v)]),
+    );
     if (mappings.has(isid)) return undefined;
     mappings.set(isid, vlan);
     context.transaction.verify('AutoAttach', String(uuid), 'mappings');
@@ -89,9 +98,13 @@ const delAaMapping: Command = {
     const [isid, vlan] = [wholeNumber(isidText), wholeNumber(vlanText)];
     const [uuid] = context.atoms('Bridge', context.realBridge(bridgeName).uuid, 'auto_attach');
     if (uuid === undefined) return undefined;
-    const kept = pairs(context, 'AutoAttach', String(uuid), 'mappings').filter(([k, v]) => k !== isid || Number(v) !== vlan);
+    const kept = pairs(context, 'AutoAttach', String(uuid), 'mappings').filter(
+      ([k, v]) => k !== isid || Number(v) !== vlan,
+    );
     context.transaction.verify('AutoAttach', String(uuid), 'mappings');
-    context.transaction.update('AutoAttach', String(uuid), { mappings: new Map(kept.map(([k, v]) => [k, Number(v)])) });
+    context.transaction.update('AutoAttach', String(uuid), {
+      mappings: new Map(kept.map(([k, v]) => [k, Number(v)])),
+    });
     return undefined;
   },
 };
@@ -190,7 +203,10 @@ const listZoneTp: Command = {
     let out = '';
     for (const [zone, row] of zones(context, uuid)) {
       const [policy] = context.atoms('CT_Zone', row, 'timeout_policy');
-      const { keys, values } = policy === undefined ? { keys: [], values: [] } : context.transaction.datum('CT_Timeout_Policy', String(policy), 'timeouts');
+      const { keys, values } =
+        policy === undefined
+          ? { keys: [], values: [] }
+          : context.transaction.datum('CT_Timeout_Policy', String(policy), 'timeouts');
       const texts = keys.map((key, i) => `${String(key)}=${String(values?.[i])}`);
       out += `Zone:${zone}, Timeout Policies: ${policy === undefined ? 'system default' : texts.join(' ')}\n`;
     }

@@ -61,13 +61,20 @@ export function findColumn(table: TableSchema, typed: string): ColumnSchema {
   const columns = [...table.columns.values()].filter((c) => c.name !== '_version');
   const found = matches(columns, typed);
   const [column] = found;
-  if (column === undefined) throw new UsageError(`${table.name} does not contain a column whose name matches "${typed}"`);
-  if (found.length > 1) throw new UsageError(`${table.name} contains more than one column whose name matches "${typed}"`);
+  if (column === undefined)
+    throw new UsageError(`${table.name} does not contain a column whose name matches "${typed}"`);
+  if (found.length > 1)
+    throw new UsageError(`${table.name} contains more than one column whose name matches "${typed}"`);
   return column;
 }
 
 /** @returns uuid, or undefined if there is none and `mustExist` is false */
-export function findRow(context: Context, table: TableSchema, typed: string, mustExist: boolean): string | undefined {
+export function findRow(
+  context: Context,
+  table: TableSchema,
+  typed: string,
+  mustExist: boolean,
+): string | undefined {
   const { transaction } = context;
   if (isUuid(typed) && transaction.exists(table.name, typed.toLowerCase())) return typed.toLowerCase();
   if (typed.startsWith('@')) {
@@ -77,7 +84,8 @@ export function findRow(context: Context, table: TableSchema, typed: string, mus
   let found: string | undefined;
   for (const id of rowIds[table.name] ?? []) {
     for (const candidate of byId(context, table, id, typed)) {
-      if (found !== undefined && found !== candidate) throw new UsageError(`multiple rows in ${table.name} match "${typed}"`);
+      if (found !== undefined && found !== candidate)
+        throw new UsageError(`multiple rows in ${table.name} match "${typed}"`);
       found = candidate;
     }
   }

@@ -5,16 +5,23 @@ import { UsageError } from '../../util/errors.ts';
 import type { Command, Context, Invocation } from './context.ts';
 
 /** What `show` prints of each table: the column with the name, and the columns under it. */
-const shown: Readonly<Record<string, { readonly name: string | null; readonly columns: readonly string[] }>> = {
-  Open_vSwitch: { name: null, columns: ['manager_options', 'bridges', 'ovs_version'] },
-  Bridge: { name: 'name', columns: ['controller', 'fail_mode', 'datapath_type', 'ports'] },
-  Port: { name: 'name', columns: ['tag', 'trunks', 'interfaces'] },
-  Interface: { name: 'name', columns: ['type', 'options', 'error'] },
-  Controller: { name: 'target', columns: ['is_connected'] },
-  Manager: { name: 'target', columns: ['is_connected'] },
-};
+const shown: Readonly<Record<string, { readonly name: string | null; readonly columns: readonly string[] }>> =
+  {
+    Open_vSwitch: { name: null, columns: ['manager_options', 'bridges', 'ovs_version'] },
+    Bridge: { name: 'name', columns: ['controller', 'fail_mode', 'datapath_type', 'ports'] },
+    Port: { name: 'name', columns: ['tag', 'trunks', 'interfaces'] },
+    Interface: { name: 'name', columns: ['type', 'options', 'error'] },
+    Controller: { name: 'target', columns: ['is_connected'] },
+    Manager: { name: 'target', columns: ['is_connected'] },
+  };
 
-function showRow(context: Context, tableName: string, uuid: string, level: number, seen: Set<string>): string {
+function showRow(
+  context: Context,
+  tableName: string,
+  uuid: string,
+  level: number,
+  seen: Set<string>,
+): string {
   const table = context.idl.table(tableName);
   const show = shown[tableName];
   if (table === undefined || show === undefined || seen.has(uuid)) return '';
@@ -30,7 +37,8 @@ function showRow(context: Context, tableName: string, uuid: string, level: numbe
     const datum = context.transaction.datum(tableName, uuid, name);
     const { refTable } = column.type.key;
     if (refTable !== null && shown[refTable] !== undefined) {
-      for (const ref of datum.keys) out += showRow(context, refTable, String(ref), level + 1, new Set([...seen, uuid]));
+      for (const ref of datum.keys)
+        out += showRow(context, refTable, String(ref), level + 1, new Set([...seen, uuid]));
     } else if (!isDefaultDatum(column.type, datum)) {
       out += `${indent}    ${name}: ${text(name)}\n`;
     }
@@ -58,7 +66,13 @@ const emerReset: Command = {
     for (const uuid of transaction.uuids('Bridge')) {
       const hwaddr = context.mapText('Bridge', uuid, 'other_config', 'hwaddr');
       transaction.update('Bridge', uuid, {
-        controller: [], fail_mode: null, mirrors: [], netflow: [], sflow: [], ipfix: [], flood_vlans: [],
+        controller: [],
+        fail_mode: null,
+        mirrors: [],
+        netflow: [],
+        sflow: [],
+        ipfix: [],
+        flood_vlans: [],
         other_config: hwaddr === undefined ? {} : { hwaddr },
       });
     }
@@ -66,7 +80,16 @@ const emerReset: Command = {
     for (const uuid of transaction.uuids('Interface')) {
       transaction.update('Interface', uuid, { ingress_policing_rate: 0, ingress_policing_burst: 0 });
     }
-    for (const table of ['Mirror', 'Controller', 'Manager', 'NetFlow', 'SSL', 'sFlow', 'IPFIX', 'Flow_Sample_Collector_Set']) {
+    for (const table of [
+      'Mirror',
+      'Controller',
+      'Manager',
+      'NetFlow',
+      'SSL',
+      'sFlow',
+      'IPFIX',
+      'Flow_Sample_Collector_Set',
+    ]) {
       for (const uuid of transaction.uuids(table)) transaction.delete(table, uuid);
     }
     return undefined;
@@ -128,7 +151,12 @@ const setController: Command = {
     const probe = probeOption(invocation);
     deleteControllers(context, uuid);
     for (const target of rest) checkTarget(context, target);
-    context.writeSet('Bridge', uuid, 'controller', rest.map((target) => context.transaction.insert('Controller', { target, ...probe })));
+    context.writeSet(
+      'Bridge',
+      uuid,
+      'controller',
+      rest.map((target) => context.transaction.insert('Controller', { target, ...probe })),
+    );
     return undefined;
   },
 };
@@ -164,7 +192,8 @@ const setFailMode: Command = {
   options: [],
   run: (context, { args: [name = '', mode = ''] }) => {
     const { uuid } = context.realBridge(name);
-    if (mode !== 'standalone' && mode !== 'secure') throw new UsageError('fail-mode must be "standalone" or "secure"');
+    if (mode !== 'standalone' && mode !== 'secure')
+      throw new UsageError('fail-mode must be "standalone" or "secure"');
     context.transaction.update('Bridge', uuid, { fail_mode: mode });
     return undefined;
   },
@@ -175,7 +204,8 @@ const getManager: Command = {
   maxArgs: 0,
   options: [],
   isReadOnly: true,
-  run: (context) => targets(context, 'Manager', context.atoms('Open_vSwitch', context.root, 'manager_options')),
+  run: (context) =>
+    targets(context, 'Manager', context.atoms('Open_vSwitch', context.root, 'manager_options')),
 };
 
 function deleteManagers(context: Context): void {
@@ -204,7 +234,9 @@ const setManager: Command = {
     const probe = probeOption(invocation);
     deleteManagers(context);
     for (const target of invocation.args) checkTarget(context, target);
-    const managers = [...new Set(invocation.args)].map((target) => context.transaction.insert('Manager', { target, ...probe }));
+    const managers = [...new Set(invocation.args)].map((target) =>
+      context.transaction.insert('Manager', { target, ...probe }),
+    );
     context.writeSet('Open_vSwitch', context.root, 'manager_options', managers);
     return undefined;
   },
@@ -227,7 +259,8 @@ const getSsl: Command = {
 };
 
 function deleteSsl(context: Context): void {
-  for (const uuid of context.atoms('Open_vSwitch', context.root, 'ssl')) context.transaction.delete('SSL', String(uuid));
+  for (const uuid of context.atoms('Open_vSwitch', context.root, 'ssl'))
+    context.transaction.delete('SSL', String(uuid));
   context.writeSet('Open_vSwitch', context.root, 'ssl', []);
 }
 

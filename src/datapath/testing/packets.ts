@@ -115,9 +115,25 @@ function withChecksum(proto: number, payload: Uint8Array, pseudo: Uint8Array): U
 
 const data = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 7 + 1) & 255);
 
-export function tcp(src: number, dst: number, flags = 0x10, length = 10, options: readonly number[] = []): Uint8Array {
+export function tcp(
+  src: number,
+  dst: number,
+  flags = 0x10,
+  length = 10,
+  options: readonly number[] = [],
+): Uint8Array {
   const offset = ((20 + options.length) / 4) << 12;
-  return concat(be16(src), be16(dst), be32(1), be32(2), be16(offset | flags), be16(512), [0, 0, 0, 0], options, data(length));
+  return concat(
+    be16(src),
+    be16(dst),
+    be32(1),
+    be32(2),
+    be16(offset | flags),
+    be16(512),
+    [0, 0, 0, 0],
+    options,
+    data(length),
+  );
 }
 
 export function udp(src: number, dst: number, length = 10): Uint8Array {
@@ -159,7 +175,13 @@ function mpls(labels: readonly number[], payload: Uint8Array): Uint8Array {
 
 function nsh(kind: 1 | 2, next: number, payload: Uint8Array): Uint8Array {
   const words = kind === 1 ? 6 : 2;
-  return concat(be16((1 << 12) | (63 << 6) | words), [kind, next], be32(0x123456ff), data(4 * words - 8), payload);
+  return concat(
+    be16((1 << 12) | (63 << 6) | words),
+    [kind, next],
+    be32(0x123456ff),
+    data(4 * words - 8),
+    payload,
+  );
 }
 
 function snap(type: number, payload: Uint8Array, organisation: readonly number[] = [0, 0, 0]): Uint8Array {
@@ -175,7 +197,10 @@ export function sampleFrames(): ReadonlyMap<string, Uint8Array> {
   const fragment = (offset: number): readonly number[] => [0, ...be16(offset), ...be32(77)];
   return new Map<string, Uint8Array>([
     ['tcp4', ethernet(0x0800, ipv4(6, tcp(1234, 80, 0x12)))],
-    ['tcp4-options', ethernet(0x0800, ipv4(6, tcp(1234, 80, 0x02, 0, [2, 4, 5, 180]), { options: [148, 4, 0, 0] }))],
+    [
+      'tcp4-options',
+      ethernet(0x0800, ipv4(6, tcp(1234, 80, 0x02, 0, [2, 4, 5, 180]), { options: [148, 4, 0, 0] })),
+    ],
     ['udp4', ethernet(0x0800, inner)],
     ['udp4-padded', concat(ethernet(0x0800, ipv4(17, udp(53, 53, 1))), new Uint8Array(17))],
     ['sctp4', ethernet(0x0800, ipv4(132, sctp(2905, 2906), { tos: 0xb8, ttl: 1 }))],
@@ -189,21 +214,91 @@ export function sampleFrames(): ReadonlyMap<string, Uint8Array> {
     ['icmp6-echo', ethernet(0x86dd, ipv6(58, icmp(128, 0)))],
     ['nd-solicit', ethernet(0x86dd, ipv6(58, nd(135, target, [[1, mac]]), { hopLimit: 255 }))],
     ['nd-advert', ethernet(0x86dd, ipv6(58, nd(136, target, [[2, mac]], 0x60000000), { hopLimit: 255 }))],
-    ['nd-both', ethernet(0x86dd, ipv6(58, nd(136, target, [[2, mac], [1, mac]]), { hopLimit: 255 }))],
-    ['nd-twice', ethernet(0x86dd, ipv6(58, nd(135, target, [[1, mac], [1, mac]]), { hopLimit: 255 }))],
+    [
+      'nd-both',
+      ethernet(
+        0x86dd,
+        ipv6(
+          58,
+          nd(136, target, [
+            [2, mac],
+            [1, mac],
+          ]),
+          { hopLimit: 255 },
+        ),
+      ),
+    ],
+    [
+      'nd-twice',
+      ethernet(
+        0x86dd,
+        ipv6(
+          58,
+          nd(135, target, [
+            [1, mac],
+            [1, mac],
+          ]),
+          { hopLimit: 255 },
+        ),
+      ),
+    ],
     ['nd-cut', ethernet(0x86dd, ipv6(58, concat([135, 0, 0, 0, 0, 0, 0, 1], data(9)), { hopLimit: 255 }))],
     ['ext6-hop', ethernet(0x86dd, ipv6(17, udp(1, 2), { extensions: [[0, hop]] }))],
-    ['ext6-many', ethernet(0x86dd, ipv6(6, tcp(1, 2), { extensions: [[0, hop], [60, hop], [43, hop], [51, [4, ...data(22)]]] }))],
+    [
+      'ext6-many',
+      ethernet(
+        0x86dd,
+        ipv6(6, tcp(1, 2), {
+          extensions: [
+            [0, hop],
+            [60, hop],
+            [43, hop],
+            [51, [4, ...data(22)]],
+          ],
+        }),
+      ),
+    ],
     ['frag6-first', ethernet(0x86dd, ipv6(17, udp(1, 2, 16), { extensions: [[44, fragment(1)]] }))],
-    ['frag6-later', ethernet(0x86dd, ipv6(17, data(16), { extensions: [[0, hop], [44, fragment(0x109)]] }))],
+    [
+      'frag6-later',
+      ethernet(
+        0x86dd,
+        ipv6(17, data(16), {
+          extensions: [
+            [0, hop],
+            [44, fragment(0x109)],
+          ],
+        }),
+      ),
+    ],
     ['frag6-atomic', ethernet(0x86dd, ipv6(17, udp(1, 2), { extensions: [[44, fragment(0)]] }))],
     ['none6', ethernet(0x86dd, ipv6(59, new Uint8Array(0)))],
-    ['arp-request', ethernet(0x0806, arp(1, 0x0a000001, 0x0a000002), { dst: [255, 255, 255, 255, 255, 255] })],
+    [
+      'arp-request',
+      ethernet(0x0806, arp(1, 0x0a000001, 0x0a000002), { dst: [255, 255, 255, 255, 255, 255] }),
+    ],
     ['arp-big-opcode', ethernet(0x0806, arp(0x1234, 0x0a000001, 0x0a000002))],
     ['rarp', ethernet(0x8035, arp(3, 0, 0))],
     ['vlan-udp4', ethernet(0x0800, inner, { tags: [[0x8100, 0x2064]] })],
-    ['qinq-tcp4', ethernet(0x0800, ipv4(6, tcp(1, 2)), { tags: [[0x88a8, 0x0005], [0x8100, 0xe006]] })],
-    ['vlan3', ethernet(0x0800, inner, { tags: [[0x88a8, 1], [0x8100, 2], [0x8100, 3]] })],
+    [
+      'qinq-tcp4',
+      ethernet(0x0800, ipv4(6, tcp(1, 2)), {
+        tags: [
+          [0x88a8, 0x0005],
+          [0x8100, 0xe006],
+        ],
+      }),
+    ],
+    [
+      'vlan3',
+      ethernet(0x0800, inner, {
+        tags: [
+          [0x88a8, 1],
+          [0x8100, 2],
+          [0x8100, 3],
+        ],
+      }),
+    ],
     ['vlan-arp', ethernet(0x0806, arp(2, 1, 2), { tags: [[0x8100, 7]] })],
     ['mpls1', ethernet(0x8847, mpls([100], inner))],
     ['mpls3', ethernet(0x8847, mpls([1, 2, 3], inner))],
@@ -242,21 +337,27 @@ export function mutate(frame: Uint8Array, random: Random): Uint8Array {
         out = out.slice(0, Math.max(0, out.length - below(9)));
         break;
       case 4: // pad
-        out = concat(out, Uint8Array.from({ length: below(12) }, () => below(256)));
+        out = concat(
+          out,
+          Uint8Array.from({ length: below(12) }, () => below(256)),
+        );
         break;
-      case 5: { // another Ethertype or protocol near the front
+      case 5: {
+        // another Ethertype or protocol near the front
         const types = [0x0800, 0x0806, 0x86dd, 0x8100, 0x88a8, 0x8847, 0x894f, 0x0500];
         if (out.length >= 14) out.set(be16(types[below(types.length)] ?? 0), 12);
         break;
       }
-      case 6: { // lengths, protocols and fragment fields of an untagged IP header
+      case 6: {
+        // lengths, protocols and fragment fields of an untagged IP header
         const ats = [14, 16, 17, 18, 19, 20, 21, 23];
         const at = ats[below(ats.length)] ?? 14;
         const values = [0, 1, 2, 6, 17, 41, 43, 44, 51, 58, 60, 132, 0x44, 0x45, 0x46, 0x4f, 255];
         if (at < out.length) out[at] = values[below(values.length)] ?? 0;
         break;
       }
-      default: { // a piece twice
+      default: {
+        // a piece twice
         const from = below(out.length + 1);
         const piece = out.slice(from, from + below(24));
         out = concat(out.slice(0, from), piece, out.slice(from));

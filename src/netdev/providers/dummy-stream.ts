@@ -76,7 +76,8 @@ class ActiveStream implements FrameStream {
   #retryAtMs: number | null = -Infinity;
 
   constructor(target: string, take: TakeFrame) {
-    if (!target.startsWith('unix:') && !target.startsWith('tcp:')) throw new UsageError(`${target}: bad peer name format`);
+    if (!target.startsWith('unix:') && !target.startsWith('tcp:'))
+      throw new UsageError(`${target}: bad peer name format`);
     if (target.startsWith('tcp:')) splitHostPort(target.slice(4));
     this.#target = target;
     this.#take = take;

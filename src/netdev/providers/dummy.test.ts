@@ -70,7 +70,13 @@ describe('dummy', () => {
   const dir = mkdtempSync(join(tmpdir(), 'netdev-dummy-'));
   beforeAll(() => {
     core = createArena({ module: loadCoreModule(), sizeMb: 32, shared: true, seed: 1, threadName: 'main' });
-    setNetdevEnvironment({ core, clock: new ManualClock(0, 1_700_000_000_123), dummy: 'plain', systemEnabled: true, wakeMain: () => undefined });
+    setNetdevEnvironment({
+      core,
+      clock: new ManualClock(0, 1_700_000_000_123),
+      dummy: 'plain',
+      systemEnabled: true,
+      wakeMain: () => undefined,
+    });
     return () => rmSync(dir, { recursive: true });
   });
   const open = (name: string, options: Record<string, string> = {}): DummyNetdev =>
@@ -155,7 +161,35 @@ describe('dummy', () => {
     const device = open('arp');
     device.setIp4(Uint8Array.of(10, 0, 0, 1));
     const request = new Uint8Array(42);
-    request.set([...Array<number>(6).fill(0xff), 2, 0, 0, 0, 0, 9, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 9, 10, 0, 0, 2]);
+    request.set([
+      ...Array<number>(6).fill(0xff),
+      2,
+      0,
+      0,
+      0,
+      0,
+      9,
+      8,
+      6,
+      0,
+      1,
+      8,
+      0,
+      6,
+      4,
+      0,
+      1,
+      2,
+      0,
+      0,
+      0,
+      0,
+      9,
+      10,
+      0,
+      0,
+      2,
+    ]);
     request.set([10, 0, 0, 1], 38);
     device.receive(request);
     loopback(device);
@@ -165,7 +199,25 @@ describe('dummy', () => {
     const data = core.dv.getUint32(core.dv.getUint32(batch, true), true);
     const reply = core.u8.slice(data, data + 42);
     expect([...reply.subarray(0, 12)]).toEqual([2, 0, 0, 0, 0, 9, ...device.mac]);
-    expect([...reply.subarray(20, 42)]).toEqual([0, 2, ...device.mac, 10, 0, 0, 1, 2, 0, 0, 0, 0, 9, 10, 0, 0, 2]);
+    expect([...reply.subarray(20, 42)]).toEqual([
+      0,
+      2,
+      ...device.mac,
+      10,
+      0,
+      0,
+      1,
+      2,
+      0,
+      0,
+      0,
+      0,
+      9,
+      10,
+      0,
+      0,
+      2,
+    ]);
     io.close();
     device.close();
   });

@@ -61,7 +61,11 @@ export class DummyNetdev extends NetdevBase {
     const ifindex = Number(options.get('ifindex') ?? '0');
     this.#ifindex = Number.isInteger(ifindex) ? ifindex : 0;
     this.#setStream(options.get('stream') ?? null, options.get('pstream') ?? null);
-    this.#setPcap(options.get('pcap') ?? null, options.get('rxq_pcap') ?? null, options.get('tx_pcap') ?? null);
+    this.#setPcap(
+      options.get('pcap') ?? null,
+      options.get('rxq_pcap') ?? null,
+      options.get('tx_pcap') ?? null,
+    );
   }
 
   #setStream(active: string | null, passive: string | null): void {
@@ -173,7 +177,8 @@ export class DummyNetdev extends NetdevBase {
     const ip = this.#ip4;
     if (ip === null || frame.length < 42) return;
     const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-    const isRequest = view.getUint16(12) === 0x0806 && view.getUint16(16) === 0x0800 && view.getUint16(20) === 1;
+    const isRequest =
+      view.getUint16(12) === 0x0806 && view.getUint16(16) === 0x0800 && view.getUint16(20) === 1;
     if (!isRequest || ip.some((byte, i) => frame[38 + i] !== byte)) return;
     const reply = frame.slice(0, 42);
     const sender = frame.subarray(22, 32);

@@ -113,8 +113,20 @@ const suite = unavailable === null ? describe : describe.skip;
 suite(`kernel devices${unavailable === null ? '' : ` (${unavailable})`}`, () => {
   const opened: Netdev[] = [];
   beforeAll(() => {
-    const core = createArena({ module: loadCoreModule(), sizeMb: 32, shared: true, seed: 1, threadName: 'main' });
-    setNetdevEnvironment({ core, clock: new ManualClock(), dummy: null, systemEnabled: true, wakeMain: () => undefined });
+    const core = createArena({
+      module: loadCoreModule(),
+      sizeMb: 32,
+      shared: true,
+      seed: 1,
+      threadName: 'main',
+    });
+    setNetdevEnvironment({
+      core,
+      clock: new ManualClock(),
+      dummy: null,
+      systemEnabled: true,
+      wakeMain: () => undefined,
+    });
   });
   afterAll(() => {
     for (const netdev of opened) netdev.close();
@@ -129,7 +141,9 @@ suite(`kernel devices${unavailable === null ? '' : ` (${unavailable})`}`, () => 
       }
     };
     expect(message('', 'nosuchdev')).toBe('could not open network device nosuchdev (No such device)');
-    expect(message('foo', 'p5')).toBe('could not open network device p5 (Address family not supported by protocol)');
+    expect(message('foo', 'p5')).toBe(
+      'could not open network device p5 (Address family not supported by protocol)',
+    );
     expect(message('patch', 'p3')).toBe("p3: patch type requires valid 'peer' argument");
   });
   it('refuses loopback devices when they are attached', () => {

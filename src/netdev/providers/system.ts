@@ -1,7 +1,11 @@
 import type { Link, LinkStatistics } from '../../netlink/rtnetlink.ts';
 import { vlog } from '../../util/log.ts';
 import { netdevEnvironment } from '../environment.ts';
-import { setPortStateRxFrameSize, setPortStateRxFrames, setPortStateRxRing } from '../generated/port-state.ts';
+import {
+  setPortStateRxFrameSize,
+  setPortStateRxFrames,
+  setPortStateRxRing,
+} from '../generated/port-state.ts';
 import { check, systemError } from '../../sys/errno.ts';
 import { libc } from '../../sys/libc.ts';
 import {
@@ -197,7 +201,15 @@ class SystemNetdev extends KernelNetdev {
       dpifLog.err(`${this.name}: cannot add a loopback device`);
       throw systemError(EINVAL, 'port_add');
     }
-    return { kind: 'packet', name: this.name, odpPort, polledByMain: false, fd: this.#fd, txFd: this.#txFd, state: this.state };
+    return {
+      kind: 'packet',
+      name: this.name,
+      odpPort,
+      polledByMain: false,
+      fd: this.#fd,
+      txFd: this.#txFd,
+      state: this.state,
+    };
   }
   override close(): void {
     super.close();

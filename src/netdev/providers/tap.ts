@@ -36,7 +36,10 @@ function openTap(name: string): number {
     libc.close(fd);
     throw error;
   }
-  if (libc.ioctl(fd, TUNSETOFFLOAD, BigInt(offloadsWithUso)) < 0 && libc.ioctl(fd, TUNSETOFFLOAD, BigInt(offloads)) < 0) {
+  if (
+    libc.ioctl(fd, TUNSETOFFLOAD, BigInt(offloadsWithUso)) < 0 &&
+    libc.ioctl(fd, TUNSETOFFLOAD, BigInt(offloads)) < 0
+  ) {
     log.warn(`${name}: tap without offloads (${systemError(errno(), 'ioctl').message})`);
   }
   return fd;
@@ -109,10 +112,13 @@ export const internalProvider: NetdevProvider = {
     try {
       return createTap(name, 'internal');
     } catch (error) {
-      const isDenied = error instanceof SystemError && ['EPERM', 'EACCES', 'ENOENT', 'ENXIO'].includes(error.code);
+      const isDenied =
+        error instanceof SystemError && ['EPERM', 'EACCES', 'ENOENT', 'ENXIO'].includes(error.code);
       if (!isDenied) throw error;
       if (!$saidStandIn) {
-        log.warn(`${name}: ${error instanceof OvsError ? error.message : ''}: internal ports are stand-ins without a device`);
+        log.warn(
+          `${name}: ${error instanceof OvsError ? error.message : ''}: internal ports are stand-ins without a device`,
+        );
         $saidStandIn = true;
       }
       const device = new DummyNetdev(name, 'internal', true);

@@ -17,7 +17,7 @@ const io = openPortIo(attachment, core, true);
 const batch = core.x.alloc(4 * 32) >>> 0;
 const poll = new PollSet();
 for (const fd of io.pollFds) poll.add(fd);
-for (let received = 0; received < count; ) {
+for (let received = 0; received < count;) {
   const n = io.receive(batch);
   if (n > 0) {
     io.transmit(batch, n);

@@ -51,7 +51,8 @@ export const noAsyncMasks: AsyncMasks = { packetIn: [0, 0], portStatus: [0, 0], 
 export function asyncMasksFrom(message: AsyncConfig): AsyncMasks {
   const spread = (mask: number): number => {
     let all = mask;
-    if (mask & 1) all |= (1 << packetInReasonNumbers.explicit_miss) | (1 << packetInReasonNumbers.implicit_miss);
+    if (mask & 1)
+      all |= (1 << packetInReasonNumbers.explicit_miss) | (1 << packetInReasonNumbers.implicit_miss);
     if (mask & 2) {
       all |=
         (1 << packetInReasonNumbers.action_set) |

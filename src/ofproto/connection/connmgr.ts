@@ -113,7 +113,8 @@ export class Connmgr {
       }
     }
     for (const service of old.values()) {
-      if (!isPassiveTarget(service.target)) log.info(`${this.#host.name}: removed ${service.type} controller "${service.target}"`);
+      if (!isPassiveTarget(service.target))
+        log.info(`${this.#host.name}: removed ${service.type} controller "${service.target}"`);
       service.destroy();
     }
     const known = new Set(kept.map((s) => s.target));
@@ -121,9 +122,7 @@ export class Connmgr {
       if (known.has(config.target)) continue;
       known.add(config.target);
       log.info(`${this.#host.name}: added ${serviceType(config)} controller "${config.target}"`);
-      kept.push(
-        new Service(config, this.#serviceContext()),
-      );
+      kept.push(new Service(config, this.#serviceContext()));
     }
     this.#services = kept;
   }
@@ -155,7 +154,10 @@ export class Connmgr {
 
   accept(transport: OfConnTransport, kind: 'service' | 'snoop'): void {
     if (kind === 'service') {
-      this.#loose ??= new Service({ target: '', type: 'service', inactivityProbeSec: 0 }, this.#serviceContext());
+      this.#loose ??= new Service(
+        { target: '', type: 'service', inactivityProbeSec: 0 },
+        this.#serviceContext(),
+      );
       this.#loose.accept(transport);
     } else {
       this.#acceptSnooper(transport);
@@ -175,7 +177,9 @@ export class Connmgr {
   #acceptSnooper(transport: OfConnTransport): void {
     const primaries = this.conns().filter((c) => c.type === 'primary');
     const watched =
-      primaries.find((c) => c.role === 'master') ?? primaries.find((c) => c.rconn.isConnected) ?? primaries[0];
+      primaries.find((c) => c.role === 'master') ??
+      primaries.find((c) => c.rconn.isConnected) ??
+      primaries[0];
     if (watched === undefined) {
       log.info('no controller connection to snoop', snoopLimit);
       transport.close();
@@ -237,7 +241,8 @@ export class Connmgr {
 
   get wakeAtMs(): number {
     let at = this.#failOpen?.wakeAtMs ?? Infinity;
-    if (this.#failOpen !== null && !this.#anyAdmitted()) at = Math.min(at, this.#host.deps.clock.nowMs() + 1000);
+    if (this.#failOpen !== null && !this.#anyAdmitted())
+      at = Math.min(at, this.#host.deps.clock.nowMs() + 1000);
     for (const service of this.#services) at = Math.min(at, service.wakeAtMs);
     at = Math.min(at, this.#loose?.wakeAtMs ?? Infinity);
     for (const snooper of this.#snoopers) at = Math.min(at, snooper.wakeAtMs);
@@ -283,7 +288,10 @@ export class Connmgr {
   wantsPacketInOnMiss(): boolean {
     return this.conns().some(
       (c) =>
-        c.controllerId === 0 && c.version > 0 && c.version < ofp13 && c.receives('packetIn', packetInReasonNumbers.no_match),
+        c.controllerId === 0 &&
+        c.version > 0 &&
+        c.version < ofp13 &&
+        c.receives('packetIn', packetInReasonNumbers.no_match),
     );
   }
 
@@ -301,7 +309,8 @@ export class Connmgr {
     for (const conn of this.conns()) {
       // Before 1.5 the controller that changed a port is taken to know it.
       if (conn === source && conn.version < 6) continue;
-      if (conn.receives('portStatus', portReasonNumbers[reason])) conn.sendAsync(encodePortStatusFor(conn, reason, desc));
+      if (conn.receives('portStatus', portReasonNumbers[reason]))
+        conn.sendAsync(encodePortStatusFor(conn, reason, desc));
     }
   }
 
@@ -331,7 +340,12 @@ export class Connmgr {
       status['state'] = conn.rconn.state;
       if (lastConnectedMs !== null) status['sec_since_connect'] = seconds(nowMs - lastConnectedMs);
       if (lastDisconnectedMs !== null) status['sec_since_disconnect'] = seconds(nowMs - lastDisconnectedMs);
-      rows.push({ target: service.target, isConnected: conn.rconn.isConnected, role: conn.databaseRole, status });
+      rows.push({
+        target: service.target,
+        isConnected: conn.rconn.isConnected,
+        role: conn.databaseRole,
+        status,
+      });
     }
     return rows;
   }

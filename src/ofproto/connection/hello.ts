@@ -57,7 +57,7 @@ export function encodeHello(allowedVersions: number, xid: number): Uint8Array {
 /** The versions that a hello offers; without a valid bitmap element all up to its version field. */
 export function helloVersions(message: Uint8Array): number {
   const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-  for (let at = 8; at + 4 <= message.length; ) {
+  for (let at = 8; at + 4 <= message.length;) {
     const type = view.getUint16(at);
     const length = view.getUint16(at + 2);
     if (length < 4 || at + length > message.length) break;

@@ -80,7 +80,9 @@ export class OfConn {
   }
 
   get asyncMasks(): AsyncMasks {
-    return this.#asyncMasks ?? (this.#options.enableAsyncMessages ? defaultAsyncMasks(this.version) : noAsyncMasks);
+    return (
+      this.#asyncMasks ?? (this.#options.enableAsyncMessages ? defaultAsyncMasks(this.version) : noAsyncMasks)
+    );
   }
   set asyncMasks(masks: AsyncMasks) {
     this.#asyncMasks = masks;

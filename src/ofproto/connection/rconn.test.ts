@@ -138,7 +138,11 @@ describe('a kept-up connection', () => {
     peer.transport.send(hello(4));
     peer.send(4, 5, 0, 8, 0, 0, 0, 1);
     rconn.receive();
-    expect([rconn.isConnected, rconn.isAdmitted, rconn.failureDurationSec(clock.nowMs())]).toEqual([true, false, 3]);
+    expect([rconn.isConnected, rconn.isAdmitted, rconn.failureDurationSec(clock.nowMs())]).toEqual([
+      true,
+      false,
+      3,
+    ]);
     peer.send(4, 20, 0, 8, 0, 0, 0, 1);
     rconn.receive();
     expect(rconn.isAdmitted).toBe(false);

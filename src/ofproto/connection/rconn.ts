@@ -227,7 +227,11 @@ export class Rconn {
       this.#transport?.setReading?.(true);
     }
     const nowMs = this.#options.clock.nowMs();
-    if (this.#probablyAdmitted || isAdmittedMessage(message) || nowMs - (this.#lastConnectedMs ?? nowMs) >= 30_000) {
+    if (
+      this.#probablyAdmitted ||
+      isAdmittedMessage(message) ||
+      nowMs - (this.#lastConnectedMs ?? nowMs) >= 30_000
+    ) {
       this.#probablyAdmitted = true;
       this.#lastAdmittedMs = nowMs;
     }
@@ -374,7 +378,10 @@ export class Rconn {
 
   #negotiate(message: Uint8Array): void {
     if (message[1] !== typeHello || message[0] === 0) {
-      vconnLog.warn(`${this.name}: received message (type ${message[1] ?? 0}) while expecting hello`, badMessageLimit);
+      vconnLog.warn(
+        `${this.name}: received message (type ${message[1] ?? 0}) while expecting hello`,
+        badMessageLimit,
+      );
       this.#lost('Protocol error');
       return;
     }
@@ -383,7 +390,10 @@ export class Rconn {
     if (common === 0) {
       const we = formatVersions(this.#allowedVersions);
       const peer = formatVersions(peerVersions);
-      vconnLog.warn(`${this.name}: version negotiation failed (we support ${we}, peer supports ${peer})`, badMessageLimit);
+      vconnLog.warn(
+        `${this.name}: version negotiation failed (we support ${we}, peer supports ${peer})`,
+        badMessageLimit,
+      );
       const text = `We support ${we}, you support ${peer}, no common versions.`;
       this.#transport?.send(encodeHelloFailed(highestVersion(peerVersions), text));
       this.#lost('Protocol error');
@@ -449,7 +459,9 @@ export class Rconn {
       log.info(`${this.name}: waiting ${this.#backoffSec} seconds before reconnect`);
     } else {
       if (wasConnecting && this.#backoffSec < this.#maxBackoffSec) {
-        log.info(`${this.name}: continuing to retry connections in the background but suppressing further logging`);
+        log.info(
+          `${this.name}: continuing to retry connections in the background but suppressing further logging`,
+        );
       }
       this.#backoffSec = Math.max(1, this.#maxBackoffSec);
     }

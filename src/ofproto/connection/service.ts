@@ -40,7 +40,10 @@ export class Service {
     this.#context = context;
     if (config.target === '') return;
     if (isPassiveTarget(config.target)) this.#listen();
-    else this.#addConn(Rconn.connect(config.target, `${context.bridgeName}<->${config.target}`, this.#rconnOptions()));
+    else
+      this.#addConn(
+        Rconn.connect(config.target, `${context.bridgeName}<->${config.target}`, this.#rconnOptions()),
+      );
   }
 
   get band(): 'in-band' | 'out-of-band' {

@@ -27,7 +27,11 @@ export function handleGetAsync(conn: OfConn): AsyncConfig {
 }
 
 export function handleSetConfig(sw: SwitchState, conn: OfConn, request: SwitchConfig): void {
-  if (request.frag !== sw.fragHandling && request.frag !== 'reassemble' && (conn.type !== 'primary' || conn.role !== 'slave')) {
+  if (
+    request.frag !== sw.fragHandling &&
+    request.frag !== 'reassemble' &&
+    (conn.type !== 'primary' || conn.role !== 'slave')
+  ) {
     sw.fragHandling = request.frag;
     sw.deps.configChanged();
   }

@@ -100,7 +100,11 @@ export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array):
   }
 }
 
-function answerMultipart(sw: SwitchState, request: DecodedMessage, reply: (answer: OfpMessage) => void): void {
+function answerMultipart(
+  sw: SwitchState,
+  request: DecodedMessage,
+  reply: (answer: OfpMessage) => void,
+): void {
   const { message } = request;
   switch (message.type) {
     case 'desc_request':
@@ -151,7 +155,9 @@ function answerMultipart(sw: SwitchState, request: DecodedMessage, reply: (answe
       reply({ type: 'meter_config_reply' });
       return;
     default:
-      throw new OfpError(request.raw.kind.endsWith('ST') && !request.raw.isReply ? 'OFPBRC_BAD_STAT' : 'OFPBRC_BAD_TYPE');
+      throw new OfpError(
+        request.raw.kind.endsWith('ST') && !request.raw.isReply ? 'OFPBRC_BAD_STAT' : 'OFPBRC_BAD_TYPE',
+      );
   }
 }
 

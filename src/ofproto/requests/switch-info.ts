@@ -178,5 +178,12 @@ export function replyGroupFeatures(): GroupFeaturesReply {
 }
 
 export function replyMeterFeatures(): MeterFeaturesReply {
-  return { type: 'meter_features_reply', maxMeters: 0, bandTypes: 0, capabilities: 0, maxBands: 0, maxColor: 0 };
+  return {
+    type: 'meter_features_reply',
+    maxMeters: 0,
+    bandTypes: 0,
+    capabilities: 0,
+    maxBands: 0,
+    maxColor: 0,
+  };
 }

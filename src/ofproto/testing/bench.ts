@@ -17,7 +17,9 @@ import type {
  * A workbench for tests: an arena of its own, a clock that tests move, connections in memory.
  */
 export function testCore(): Core {
-  const module = new WebAssembly.Module(readFileSync(new URL('../../../dist/core.unshared.wasm', import.meta.url)));
+  const module = new WebAssembly.Module(
+    readFileSync(new URL('../../../dist/core.unshared.wasm', import.meta.url)),
+  );
   const core = createArena({ module, sizeMb: 64, shared: false, seed: 1, threadName: 'main' });
   core.x.threadOnline();
   return core;

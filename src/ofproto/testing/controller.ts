@@ -51,7 +51,12 @@ export class TestController {
   }
 
   /** Connects to a listener of the switch. */
-  static connect(ofproto: Ofproto, deps: TestDependencies, version: number, target = 'punix:br0.mgmt'): TestController {
+  static connect(
+    ofproto: Ofproto,
+    deps: TestDependencies,
+    version: number,
+    target = 'punix:br0.mgmt',
+  ): TestController {
     const controller = new TestController(ofproto, deps, version);
     const own = new MemoryTransport('unix#1');
     connectPair(own, controller.transport);

@@ -15,7 +15,15 @@ import type { FlowStatsDelta } from '../translate/xcache-replay.ts';
 import { wildcardsForPacket } from '../../flow/flow-wildcards.ts';
 import type { Udpif } from './udpif.ts';
 import { composeSlowPath, maskVlanPresence } from './upcaller.ts';
-import { ukeyEvict, ukeyFinish, ukeyFinishEviction, ukeyPushStats, ukeySetXcache, ukeyState, ukeyStates } from './ukey.ts';
+import {
+  ukeyEvict,
+  ukeyFinish,
+  ukeyFinishEviction,
+  ukeyPushStats,
+  ukeySetXcache,
+  ukeyState,
+  ukeyStates,
+} from './ukey.ts';
 
 const log = vlog('ofproto_dpif_upcall');
 const flowLimitKill = counter('upcall_flow_limit_kill');

@@ -338,10 +338,10 @@ export class Upcaller {
 
 /**
  * A datapath flow always says whether there is a VLAN tag: a mask that looked at no bit of the TCI gets
- * all of them.
+ * VLAN id and presence.
  */
 export function maskVlanPresence(dv: DataView, mask: number): void {
-  if (dv.getUint16(mask + K.vlanTci0) === 0) dv.setUint16(mask + K.vlanTci0, 0xffff);
+  if (dv.getUint16(mask + K.vlanTci0) === 0) dv.setUint16(mask + K.vlanTci0, 0x1fff);
 }
 
 /** Actions that bring packets to userspace for each of `reasons`. @returns Bytes written at `at` (256 there). */

@@ -33,7 +33,11 @@ let server: RunningOvsdbServer;
 const idls: Idl[] = [];
 
 async function startServer(): Promise<RunningOvsdbServer> {
-  return await runOvsdbServer({ files: [join(dir, 'db')], remotes: [`punix:${dir}/sock`], unixctlPath: null });
+  return await runOvsdbServer({
+    files: [join(dir, 'db')],
+    remotes: [`punix:${dir}/sock`],
+    unixctlPath: null,
+  });
 }
 function open(options: { lock?: string; timers?: ManualTimers } = {}): Idl {
   const idl = new Idl({ remote: `unix:${dir}/sock`, database: 'Db', tables: 'all', ...options });
@@ -102,7 +106,10 @@ describe('Idl', () => {
     const other = open();
     await other.ready();
     const [mine, theirs] = [idl.transaction(), other.transaction()];
-    for (const [t, name] of [[mine, 'b'], [theirs, 'c']] as const) {
+    for (const [t, name] of [
+      [mine, 'b'],
+      [theirs, 'c'],
+    ] as const) {
       t.verify('Top', top, 'name');
       t.update('Top', top, { name });
     }
@@ -132,7 +139,12 @@ describe('Idl', () => {
     m.mutate('Top', top, 'config', 'insert', { c: '3' });
     m.mutate('Top', top, 'count', '+=', 7);
     expect(await m.commit()).toBe('success');
-    expect(idl.row('Top', top)?.get('config')).toEqual(new Map([['b', '2'], ['c', '3']]));
+    expect(idl.row('Top', top)?.get('config')).toEqual(
+      new Map([
+        ['b', '2'],
+        ['c', '3'],
+      ]),
+    );
     expect(idl.row('Top', top)?.num('count')).toBe(7);
   });
 
@@ -174,7 +186,9 @@ describe('Idl', () => {
     }
     await change.commit();
     const changes: string[] = [];
-    idl.onChange((list) => changes.push(...list.map((c) => `${c.kind} ${c.row.str('name')} ${c.columns.join()}`)));
+    idl.onChange((list) =>
+      changes.push(...list.map((c) => `${c.kind} ${c.row.str('name')} ${c.columns.join()}`)),
+    );
     timers.advance(1000);
     await until(idl, () => idl.isSynced);
     expect(changes.sort()).toEqual(['delete goes ', 'modify stays config,maybe']);
@@ -185,7 +199,12 @@ describe('Idl', () => {
     const wrong = new Idl({ remote: `unix:${dir}/sock`, database: 'Nope', tables: 'all' }).start();
     await expect(wrong.ready()).rejects.toMatchObject({ code: 'unknown database' });
     wrong.close();
-    const nobody = new Idl({ remote: `unix:${dir}/none`, database: 'Db', tables: 'all', maxTries: 1 }).start();
+    const nobody = new Idl({
+      remote: `unix:${dir}/none`,
+      database: 'Db',
+      tables: 'all',
+      maxTries: 1,
+    }).start();
     await expect(nobody.ready()).rejects.toThrow('No such file or directory');
     nobody.close();
   });

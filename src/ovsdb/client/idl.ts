@@ -13,8 +13,22 @@
  */
 import { rateLimit, vlog } from '../../util/log.ts';
 import { SystemRandom, randomUuid } from '../../util/random.ts';
-import { JsonRpcConnection, OVSDB_PORT, StreamSession, SystemTimers, isJsonObject, parseTarget } from '../../stream/index.ts';
-import type { ByteStream, Json, JsonObject, JsonRpcMessage, StreamHandlers, Timers } from '../../stream/index.ts';
+import {
+  JsonRpcConnection,
+  OVSDB_PORT,
+  StreamSession,
+  SystemTimers,
+  isJsonObject,
+  parseTarget,
+} from '../../stream/index.ts';
+import type {
+  ByteStream,
+  Json,
+  JsonObject,
+  JsonRpcMessage,
+  StreamHandlers,
+  Timers,
+} from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { applyDiff, datumEquals, datumFromJson, defaultDatum } from '../data/datum.ts';
 import { OvsdbError } from '../errors.ts';
@@ -293,7 +307,9 @@ export class Idl {
     for (const table of schema.tables.values()) {
       const wanted = this.#options.tables === 'all' ? 'all' : this.#options.tables[table.name];
       if (wanted === undefined) continue;
-      const columns = [...table.columns.keys()].filter((c) => !isBuiltinColumn(c) && (wanted === 'all' || wanted.includes(c)));
+      const columns = [...table.columns.keys()].filter(
+        (c) => !isBuiltinColumn(c) && (wanted === 'all' || wanted.includes(c)),
+      );
       requests[table.name] = [{ columns }];
     }
     return requests;
@@ -359,7 +375,8 @@ export class Idl {
     const seen = new Set<string>();
     const changes: IdlChange[] = [];
     if (isJsonObject(json)) {
-      for (const rows of Object.values(json)) if (isJsonObject(rows)) for (const uuid of Object.keys(rows)) seen.add(uuid);
+      for (const rows of Object.values(json))
+        if (isJsonObject(rows)) for (const uuid of Object.keys(rows)) seen.add(uuid);
     }
     for (const [table, rows] of this.#tables) {
       for (const [uuid, row] of rows) {
@@ -378,7 +395,8 @@ export class Idl {
     const changes: IdlChange[] = [];
     for (const [tableName, updates] of Object.entries(json)) {
       const table = schema.tables.get(tableName);
-      if (table === undefined || !isJsonObject(updates)) throw new OvsdbError('syntax error', `bad update of table ${tableName}`);
+      if (table === undefined || !isJsonObject(updates))
+        throw new OvsdbError('syntax error', `bad update of table ${tableName}`);
       for (const [uuid, update] of Object.entries(updates)) {
         if (!isJsonObject(update)) throw new OvsdbError('syntax error', `bad update of row ${uuid}`);
         const change = this.#applyRow(table, uuid, update);
@@ -422,7 +440,10 @@ export class Idl {
       const column = row.table.columns.get(name);
       if (column === undefined || isBuiltinColumn(name)) return;
       const before = row.datum(name);
-      let after = value === undefined ? defaultDatum(column.type) : datumFromJson(column.type, value, { isUnbounded: isDiff, isUnchecked: true });
+      let after =
+        value === undefined
+          ? defaultDatum(column.type)
+          : datumFromJson(column.type, value, { isUnbounded: isDiff, isUnchecked: true });
       if (isDiff) after = applyDiff(column.type, before, after);
       if (datumEquals(before, after)) return;
       row.setDatum(name, after);

@@ -59,7 +59,8 @@ export class IdlTransaction {
   }
   #column(table: TableSchema, name: string): ColumnSchema {
     const column = table.columns.get(name);
-    if (column === undefined) throw new OvsdbError('unknown column', `table ${table.name} has no column ${name}`);
+    if (column === undefined)
+      throw new OvsdbError('unknown column', `table ${table.name} has no column ${name}`);
     return column;
   }
   #of(tableName: string, uuid: string): Pending {
@@ -83,12 +84,15 @@ export class IdlTransaction {
   /** Uuids of the table's rows, as this transaction sees them. */
   uuids(table: string): string[] {
     const committed = this.#idl.rows(table).map((row) => row.uuid);
-    const inserted = [...this.#pending].filter(([, p]) => p.isInserted && p.table.name === table).map(([uuid]) => uuid);
+    const inserted = [...this.#pending]
+      .filter(([, p]) => p.isInserted && p.table.name === table)
+      .map(([uuid]) => uuid);
     return [...committed, ...inserted].filter((uuid) => this.#pending.get(uuid)?.isDeleted !== true);
   }
   exists(table: string, uuid: string): boolean {
     const pending = this.#pending.get(uuid);
-    if (pending !== undefined && (pending.isDeleted || pending.isInserted)) return !pending.isDeleted && pending.table.name === table;
+    if (pending !== undefined && (pending.isDeleted || pending.isInserted))
+      return !pending.isDeleted && pending.table.name === table;
     return this.#idl.row(table, uuid) !== undefined;
   }
   datum(table: string, uuid: string, column: string): Datum {
@@ -142,7 +146,11 @@ export class IdlTransaction {
     const { type } = this.#column(this.#table(table), column);
     const json =
       mutator === 'delete' && type.value !== null && Array.isArray(value)
-        ? datumToJson({ ...type, value: null, min: 0, max: Infinity }, datumFromValue({ ...type, value: null, min: 0, max: Infinity }, value), this.#toJson)
+        ? datumToJson(
+            { ...type, value: null, min: 0, max: Infinity },
+            datumFromValue({ ...type, value: null, min: 0, max: Infinity }, value),
+            this.#toJson,
+          )
         : datumToJson(type, datumFromValue({ ...type, min: 0, max: Infinity }, value), this.#toJson);
     this.#of(table, uuid).mutations.push([column, mutator, json]);
   }
@@ -170,7 +178,9 @@ export class IdlTransaction {
   }
 
   readonly #toJson = (type: Parameters<typeof atomToJson>[0], atom: Atom): Json =>
-    type === 'uuid' && typeof atom === 'string' && this.isInserted(atom) ? ['named-uuid', rowName(atom)] : atomToJson(type, atom);
+    type === 'uuid' && typeof atom === 'string' && this.isInserted(atom)
+      ? ['named-uuid', rowName(atom)]
+      : atomToJson(type, atom);
 
   /** The operations as they would be sent; none if nothing would change. */
   operations(): Json[] {
@@ -183,7 +193,15 @@ export class IdlTransaction {
         const { type } = this.#column(pending.table, name);
         const row = this.#idl.row(table, uuid);
         const datum = row?.datum(name) ?? defaultDatum(type);
-        waits.push({ op: 'wait', table, timeout: 0, where, columns: [name], until: '==', rows: [{ [name]: datumToJson(type, datum) }] });
+        waits.push({
+          op: 'wait',
+          table,
+          timeout: 0,
+          where,
+          columns: [name],
+          until: '==',
+          rows: [{ [name]: datumToJson(type, datum) }],
+        });
       }
       if (pending.isDeleted) {
         changes.push({ op: 'delete', table, where });
@@ -244,7 +262,10 @@ export class IdlTransaction {
       return 'error';
     }
     if (!isJsonArray(reply)) {
-      this.#error = new OvsdbError('syntax error', `reply to "transact" is not an array: ${formatJson(reply)}`);
+      this.#error = new OvsdbError(
+        'syntax error',
+        `reply to "transact" is not an array: ${formatJson(reply)}`,
+      );
       return 'error';
     }
     return this.#finish(operations, reply, first);

@@ -22,7 +22,10 @@ export function valueFromDatum(type: ColumnType, datum: Datum): Value {
 export function datumFromValue(type: ColumnType, value: InputValue): Datum {
   if (value === undefined || value === null) return emptyDatum(type);
   if (type.value !== null) {
-    const entries = value instanceof Map ? [...(value as ReadonlyMap<Atom, Atom>)] : Object.entries(value as Record<string, Atom>);
+    const entries =
+      value instanceof Map
+        ? [...(value as ReadonlyMap<Atom, Atom>)]
+        : Object.entries(value as Record<string, Atom>);
     return datumFromEntries(entries, true);
   }
   if (Array.isArray(value)) return datumFromKeys(value as readonly Atom[]);

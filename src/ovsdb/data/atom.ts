@@ -157,7 +157,8 @@ export function atomFromText(type: AtomicType, text: string, symbols?: SymbolTab
     }
     case 'real': {
       const value = Number(text);
-      if (text.trim() === '' || Number.isNaN(value)) throw new OvsdbError(`"${text}" is not a valid real number`);
+      if (text.trim() === '' || Number.isNaN(value))
+        throw new OvsdbError(`"${text}" is not a valid real number`);
       if (!Number.isFinite(value)) throw new OvsdbError(`"${text}" is out of range`);
       return value;
     }
@@ -166,12 +167,14 @@ export function atomFromText(type: AtomicType, text: string, symbols?: SymbolTab
       if (['false', 'no', 'off', '0'].includes(text)) return false;
       throw new OvsdbError(`"${text}" is not a valid boolean (use "true" or "false")`);
     case 'string': {
-      if (text === '') throw new OvsdbError('An empty string is not valid as input; use "" to represent the empty string');
+      if (text === '')
+        throw new OvsdbError('An empty string is not valid as input; use "" to represent the empty string');
       if (!text.startsWith('"')) return text;
       try {
         return JSON.parse(text) as string;
       } catch (error) {
-        if (text.length < 2 || !text.endsWith('"')) throw new OvsdbError(`${text}: missing quote at end of quoted string`);
+        if (text.length < 2 || !text.endsWith('"'))
+          throw new OvsdbError(`${text}: missing quote at end of quoted string`);
         throw new OvsdbError(`${text}: ${error instanceof Error ? error.message : 'bad string'}`);
       }
     }

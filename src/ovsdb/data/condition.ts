@@ -15,8 +15,7 @@ const conditionFunctions = ['==', '!=', '<', '<=', '>', '>=', 'includes', 'exclu
 type ConditionFunction = (typeof conditionFunctions)[number];
 
 export type Clause =
-  | boolean
-  | { readonly column: ColumnSchema; readonly function: ConditionFunction; readonly arg: Datum };
+  boolean | { readonly column: ColumnSchema; readonly function: ConditionFunction; readonly arg: Datum };
 
 /** All clauses must hold in a `where`; any of them in a monitor's `where`. */
 export type Condition = readonly Clause[];
@@ -62,7 +61,11 @@ function clauseFromJson(table: TableSchema, json: Json, symbols?: SymbolTable): 
     case '!=':
       return { column, function: fn, arg: datumFromJson(type, arg, { symbols }) };
     case 'includes':
-      return { column, function: fn, arg: datumFromJson(isScalar(type) ? type : { ...type, min: 0 }, arg, { symbols }) };
+      return {
+        column,
+        function: fn,
+        arg: datumFromJson(isScalar(type) ? type : { ...type, min: 0 }, arg, { symbols }),
+      };
     case 'excludes':
       return {
         column,

@@ -2,7 +2,17 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Atom } from './atom.ts';
 import { formatReal, isBareString } from './atom.ts';
-import { applyDiff, datumDiff, datumEquals, datumFromEntries, datumFromJson, datumFromKeys, datumSubtract, datumToJson, datumUnion } from './datum.ts';
+import {
+  applyDiff,
+  datumDiff,
+  datumEquals,
+  datumFromEntries,
+  datumFromJson,
+  datumFromKeys,
+  datumSubtract,
+  datumToJson,
+  datumUnion,
+} from './datum.ts';
 import { datumFromText, formatDatum, formatDatumBare } from './text.ts';
 import { columnTypeFromJson, columnTypeToJson } from './type.ts';
 import type { ColumnType } from './type.ts';
@@ -15,14 +25,20 @@ const optional = type({ key: 'string', min: 0 });
 
 const text = fc.string({ unit: 'grapheme', maxLength: 6 });
 const setOf = (atom: fc.Arbitrary<Atom>) => fc.array(atom, { maxLength: 6 }).map(datumFromKeys);
-const mapDatum = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), text), { maxLength: 6 }).map((e) => datumFromEntries(e, true));
+const mapDatum = fc
+  .array(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), text), { maxLength: 6 })
+  .map((e) => datumFromEntries(e, true));
 
 describe('differences', () => {
   it('turn one datum into the other', () => {
     fc.assert(
-      fc.property(setOf(fc.constantFrom('a', 'b', 'c', 'd')), setOf(fc.constantFrom('a', 'b', 'c', 'd')), (a, b) => {
-        expect(applyDiff(strings, a, datumDiff(strings, a, b))).toEqual(b);
-      }),
+      fc.property(
+        setOf(fc.constantFrom('a', 'b', 'c', 'd')),
+        setOf(fc.constantFrom('a', 'b', 'c', 'd')),
+        (a, b) => {
+          expect(applyDiff(strings, a, datumDiff(strings, a, b))).toEqual(b);
+        },
+      ),
     );
     fc.assert(
       fc.property(mapDatum, mapDatum, (a, b) => {
@@ -44,7 +60,9 @@ describe('union and difference', () => {
         const union = datumUnion(a, b);
         expect(a.keys.every((k, i) => union.values?.[union.keys.indexOf(k)] === a.values?.[i])).toBe(true);
         expect(datumSubtract(union, union).keys).toEqual([]);
-        expect(datumSubtract(a, { keys: b.keys, values: null }).keys.some((k) => b.keys.includes(k))).toBe(false);
+        expect(datumSubtract(a, { keys: b.keys, values: null }).keys.some((k) => b.keys.includes(k))).toBe(
+          false,
+        );
       }),
     );
   });
@@ -54,7 +72,11 @@ describe('JSON and text forms', () => {
   it('read back', () => {
     fc.assert(
       fc.property(setOf(text), mapDatum, setOf(fc.integer()), (set, pairs, numbers) => {
-        for (const [t, datum] of [[strings, set], [map, pairs], [integers, numbers]] as const) {
+        for (const [t, datum] of [
+          [strings, set],
+          [map, pairs],
+          [integers, numbers],
+        ] as const) {
           expect(datumEquals(datumFromJson(t, datumToJson(t, datum)), datum)).toBe(true);
           expect(datumEquals(datumFromText(t, formatDatum(t, datum)), datum)).toBe(true);
         }
@@ -65,12 +87,22 @@ describe('JSON and text forms', () => {
     [strings, ['a'], '[a]'],
     [optional, ['a'], 'a'],
     [optional, [], '[]'],
-    [strings, ['a b', 'true', '1x', '_x', 'a.b-c', '', 'tcp:1'], '["", "1x", _x, "a b", a.b-c, "tcp:1", "true"]'],
+    [
+      strings,
+      ['a b', 'true', '1x', '_x', 'a.b-c', '', 'tcp:1'],
+      '["", "1x", _x, "a b", a.b-c, "tcp:1", "true"]',
+    ],
   ])('%# prints as OVS', (t, keys, wanted) => {
     expect(formatDatum(t, datumFromKeys(keys))).toBe(wanted);
   });
   it('prints maps, and bare', () => {
-    const datum = datumFromEntries([['k', 'v w'], ['a', 'b']], true);
+    const datum = datumFromEntries(
+      [
+        ['k', 'v w'],
+        ['a', 'b'],
+      ],
+      true,
+    );
     expect(formatDatum(map, datum)).toBe('{a=b, k="v w"}');
     expect(formatDatumBare(map, datum)).toBe('a=b k=v w');
   });
@@ -80,18 +112,30 @@ describe('JSON and text forms', () => {
   });
   it('refuses duplicates and wrong counts', () => {
     expect(() => datumFromJson(strings, ['set', ['a', 'a']])).toThrow('set contains duplicate');
-    expect(() => datumFromJson(type('string'), ['set', []])).toThrow('set must have exactly one member but 0 are present');
-    expect(() => datumFromJson(optional, ['set', ['a', 'b']])).toThrow('set must have 0 to 1 members but 2 are present');
+    expect(() => datumFromJson(type('string'), ['set', []])).toThrow(
+      'set must have exactly one member but 0 are present',
+    );
+    expect(() => datumFromJson(optional, ['set', ['a', 'b']])).toThrow(
+      'set must have 0 to 1 members but 2 are present',
+    );
   });
   it('prints reals as C does', () => {
     expect([0, 1, -1.5, 0.1, 1e100, 1e15, 123456789012345680, 1e-5, 0.0001].map(formatReal)).toEqual([
-      '0', '1', '-1.5', '0.1', '1e+100', '1e+15', '1.2345678901234568e+17', '1e-05', '0.0001',
+      '0',
+      '1',
+      '-1.5',
+      '0.1',
+      '1e+100',
+      '1e+15',
+      '1.2345678901234568e+17',
+      '1e-05',
+      '0.0001',
     ]);
   });
   it('quotes what would read as something else', () => {
-    expect(['a', 'true', 'falsehood', '1', '-', 'a1', '550e8400-e29b-41d4-a716-446655440000'].map(isBareString)).toEqual([
-      true, false, true, false, false, true, false,
-    ]);
+    expect(
+      ['a', 'true', 'falsehood', '1', '-', 'a1', '550e8400-e29b-41d4-a716-446655440000'].map(isBareString),
+    ).toEqual([true, false, true, false, false, true, false]);
   });
 });
 

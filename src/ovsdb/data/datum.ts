@@ -117,7 +117,8 @@ export function datumFromJson(type: ColumnType, json: Json, options: ParseOption
   const min = isUnbounded ? 0 : type.min;
   const max = isUnbounded ? Infinity : type.max;
   const isTagged = isJsonArray(json) && (type.value !== null || json[0] === 'set');
-  const key = (item: Json): Atom => checked(type.key, atomFromJson(type.key.type, item, symbols), isUnchecked);
+  const key = (item: Json): Atom =>
+    checked(type.key, atomFromJson(type.key.type, item, symbols), isUnchecked);
   if (type.value === null && !isTagged) {
     return scalarDatum(key(json));
   }
@@ -128,7 +129,12 @@ export function datumFromJson(type: ColumnType, json: Json, options: ParseOption
   }
   if (!isJsonArray(inner)) throw syntaxError(inner, 'array expected');
   if (inner.length < min || inner.length > max) {
-    const limit = max === Infinity ? `${min} or more members` : min === max ? 'exactly one member' : `${min} to ${max} members`;
+    const limit =
+      max === Infinity
+        ? `${min} or more members`
+        : min === max
+          ? 'exactly one member'
+          : `${min} to ${max} members`;
     throw syntaxError(json, `${word} must have ${limit} but ${inner.length} are present`);
   }
   const valueType = type.value;
@@ -139,7 +145,10 @@ export function datumFromJson(type: ColumnType, json: Json, options: ParseOption
   }
   const entries = inner.map((pair): [Atom, Atom] => {
     if (!isJsonArray(pair) || pair.length !== 2) throw syntaxError(pair, 'expected 2-element array');
-    return [key(pair[0] ?? null), checked(valueType, atomFromJson(valueType.type, pair[1] ?? null, symbols), isUnchecked)];
+    return [
+      key(pair[0] ?? null),
+      checked(valueType, atomFromJson(valueType.type, pair[1] ?? null, symbols), isUnchecked),
+    ];
   });
   entries.sort((a, b) => compareAtoms(a[0], b[0]));
   if (entries.some((e, i) => i > 0 && e[0] === entries[i - 1]?.[0])) throw duplicate('map');
@@ -147,14 +156,18 @@ export function datumFromJson(type: ColumnType, json: Json, options: ParseOption
 }
 
 function duplicate(word: 'set' | 'map'): OvsdbError {
-  return new OvsdbError('ovsdb error', word === 'map' ? 'map contains duplicate key' : 'set contains duplicate');
+  return new OvsdbError(
+    'ovsdb error',
+    word === 'map' ? 'map contains duplicate key' : 'set contains duplicate',
+  );
 }
 
 /** Checks enum and range of every element. @throws OvsdbError `constraint violation` */
 export function checkDatum(type: ColumnType, datum: Datum | undefined): void {
   if (datum === undefined) return;
   if (hasConstraints(type.key)) for (const key of datum.keys) checkAtom(type.key, key);
-  if (type.value !== null && hasConstraints(type.value)) for (const value of datum.values ?? []) checkAtom(type.value, value);
+  if (type.value !== null && hasConstraints(type.value))
+    for (const value of datum.values ?? []) checkAtom(type.value, value);
 }
 
 function checked(base: BaseType, atom: Atom, isUnchecked: boolean): Atom {
@@ -184,7 +197,7 @@ export function datumDiff(type: ColumnType, from: Datum, to: Datum): Datum {
   const entries: [Atom, Atom][] = [];
   const { values: a } = from;
   const { values: b } = to;
-  for (let i = 0, j = 0; i < from.keys.length || j < to.keys.length; ) {
+  for (let i = 0, j = 0; i < from.keys.length || j < to.keys.length;) {
     const left = from.keys[i];
     const right = to.keys[j];
     const order = left === undefined ? 1 : right === undefined ? -1 : compareAtoms(left, right);
@@ -230,5 +243,8 @@ export function datumSubtract(a: Datum, b: Datum): Datum {
     const at = findKey(b, key);
     return at < 0 || (a.values !== null && b.values !== null && a.values[i] !== b.values[at]);
   });
-  return { keys: a.keys.filter((_, i) => keep[i]), values: a.values === null ? null : a.values.filter((_, i) => keep[i]) };
+  return {
+    keys: a.keys.filter((_, i) => keep[i]),
+    values: a.values === null ? null : a.values.filter((_, i) => keep[i]),
+  };
 }

@@ -17,7 +17,8 @@ export function expectMembers(
 ): JsonObject {
   if (!isJsonObject(json)) throw syntaxError(json, `Parsing ${what} failed: Object expected.`);
   for (const key of required) {
-    if (json[key] === undefined) throw syntaxError(json, `Parsing ${what} failed: Required '${key}' member is missing.`);
+    if (json[key] === undefined)
+      throw syntaxError(json, `Parsing ${what} failed: Required '${key}' member is missing.`);
   }
   for (const key of Object.keys(json)) {
     if (!required.includes(key) && !optional.includes(key)) {

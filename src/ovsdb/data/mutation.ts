@@ -38,7 +38,11 @@ function mutationFromJson(table: TableSchema, json: Json, symbols: SymbolTable |
     throw new OvsdbError('unknown column', `No column ${columnName} in table ${table.name}.`, json);
   }
   if (!column.isMutable) {
-    throw new OvsdbError('constraint violation', `Cannot mutate immutable column ${column.name} in table ${table.name}.`, json);
+    throw new OvsdbError(
+      'constraint violation',
+      `Cannot mutate immutable column ${column.name} in table ${table.name}.`,
+      json,
+    );
   }
   const mutator = mutators.find((m) => m === mutatorName);
   if (mutator === undefined) throw new OvsdbError('unknown mutator', `No mutator named ${mutatorName}.`);
@@ -74,7 +78,10 @@ export function mutate(datum: Datum, mutation: Mutation): Datum {
   if (mutator === 'delete') return checkCount(type, datumSubtract(datum, arg));
   const operand = arg.keys[0] ?? 0;
   const keys = datum.keys.map((key) => {
-    const result = type.key.type === 'real' ? realResult(mutator, Number(key), Number(operand)) : integerResult(mutator, key, operand);
+    const result =
+      type.key.type === 'real'
+        ? realResult(mutator, Number(key), Number(operand))
+        : integerResult(mutator, key, operand);
     checkAtom(type.key, result);
     return result;
   });
@@ -88,7 +95,10 @@ export function mutate(datum: Datum, mutation: Mutation): Datum {
 function checkCount(type: ColumnType, datum: Datum): Datum {
   const count = datum.keys.length;
   if (count < type.min || count > type.max) {
-    throw new OvsdbError('constraint violation', `Attempted to store ${count} elements in ${typeToEnglish(type)}.`);
+    throw new OvsdbError(
+      'constraint violation',
+      `Attempted to store ${count} elements in ${typeToEnglish(type)}.`,
+    );
   }
   return datum;
 }

@@ -38,7 +38,8 @@ function readRange(text: string, at: number): { keys: number[]; end: number } | 
   if (match === null) return null;
   const low = Number(match[1]);
   const high = Number(match[2]);
-  if (!(low < high) || high - low >= maxRange) throw new OvsdbError(`"${match[0]}" is not a valid range. Range end cannot be before start.`);
+  if (!(low < high) || high - low >= maxRange)
+    throw new OvsdbError(`"${match[0]}" is not a valid range. Range end cannot be before start.`);
   return { keys: Array.from({ length: high - low + 1 }, (_, i) => low + i), end: at + match[0].length };
 }
 
@@ -77,7 +78,11 @@ export function datumFromText(type: ColumnType, text: string, symbols?: SymbolTa
     const { token, end } = readToken(text, at);
     if (end === at) {
       const found = text.charAt(at);
-      throw new OvsdbError(found === '' ? `${text}: unexpected end of input parsing ${base.type}` : `${text}: unexpected "${found}" parsing ${base.type}`);
+      throw new OvsdbError(
+        found === ''
+          ? `${text}: unexpected end of input parsing ${base.type}`
+          : `${text}: unexpected "${found}" parsing ${base.type}`,
+      );
     }
     return { atom: checkedAtomFromText(base, token, symbols), end };
   };
@@ -111,7 +116,9 @@ export function datumFromText(type: ColumnType, text: string, symbols?: SymbolTa
       if (text.charAt(at) !== '=') {
         // The C string of OVS ends where the text does.
         const found = text.charAt(at);
-        throw new OvsdbError(`${text.slice(start)}: syntax error at "${found === '' ? '' : `${found}" expecting "="`}`);
+        throw new OvsdbError(
+          `${text.slice(start)}: syntax error at "${found === '' ? '' : `${found}" expecting "="`}`,
+        );
       }
       const read = readAtom(type.value, at + 1);
       value = read.atom;
@@ -122,14 +129,19 @@ export function datumFromText(type: ColumnType, text: string, symbols?: SymbolTa
   }
   if (closing !== '') {
     if (text.charAt(at) !== closing) throw new OvsdbError(`${text}: missing "${closing}" at end of data`);
-    if (skipSpaces(at + 1) < text.length) throw new OvsdbError(`${text}: trailing garbage after "${closing}"`);
+    if (skipSpaces(at + 1) < text.length)
+      throw new OvsdbError(`${text}: trailing garbage after "${closing}"`);
   }
   const what = isMap ? 'pair(s)' : 'value(s)';
   if (entries.length < type.min) {
-    throw new OvsdbError(`${text}: ${entries.length} ${what} specified but the minimum number is ${type.min}`);
+    throw new OvsdbError(
+      `${text}: ${entries.length} ${what} specified but the minimum number is ${type.min}`,
+    );
   }
   if (entries.length > type.max) {
-    throw new OvsdbError(`${text}: ${entries.length} ${what} specified but the maximum number is ${type.max}`);
+    throw new OvsdbError(
+      `${text}: ${entries.length} ${what} specified but the maximum number is ${type.max}`,
+    );
   }
   entries.sort((a, b) => compareAtoms(a[0], b[0]));
   if (entries.some((e, i) => i > 0 && e[0] === entries[i - 1]?.[0])) {

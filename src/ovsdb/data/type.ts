@@ -4,7 +4,16 @@
 import { formatJson, isJsonArray } from '../../stream/json.ts';
 import type { Json, JsonObject } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
-import { atomFromJson, atomToJson, compareAtoms, formatAtom, formatReal, isAtomicType, isId, isInteger } from './atom.ts';
+import {
+  atomFromJson,
+  atomToJson,
+  compareAtoms,
+  formatAtom,
+  formatReal,
+  isAtomicType,
+  isId,
+  isInteger,
+} from './atom.ts';
 import type { Atom, AtomicType } from './atom.ts';
 import { expectMembers } from './members.ts';
 
@@ -48,9 +57,22 @@ export function isComposite(type: ColumnType): boolean {
 /** @throws OvsdbError */
 function baseTypeFromJson(json: Json): BaseType {
   if (typeof json === 'string') return { ...plainBase(atomicTypeFromJson(json)) };
-  const o = expectMembers(json, 'ovsdb type', ['type'], [
-    'enum', 'minInteger', 'maxInteger', 'minReal', 'maxReal', 'minLength', 'maxLength', 'refTable', 'refType',
-  ]);
+  const o = expectMembers(
+    json,
+    'ovsdb type',
+    ['type'],
+    [
+      'enum',
+      'minInteger',
+      'maxInteger',
+      'minReal',
+      'maxReal',
+      'minLength',
+      'maxLength',
+      'refTable',
+      'refType',
+    ],
+  );
   const type = atomicTypeFromJson(o['type'] ?? null);
   const base = plainBase(type);
   if (o['enum'] !== undefined) {
@@ -72,7 +94,7 @@ function baseTypeFromJson(json: Json): BaseType {
       throw syntaxError(json, "Type mismatch for member 'refTable'.");
     }
     if (refType !== null && refType !== 'strong' && refType !== 'weak') {
-      throw syntaxError(json, "refType must be \"strong\" or \"weak\" (not \"" + formatJson(refType) + '")');
+      throw syntaxError(json, 'refType must be "strong" or "weak" (not "' + formatJson(refType) + '")');
     }
     return { ...base, refTable, refType: refType ?? 'strong' };
   }
@@ -82,14 +104,16 @@ function baseTypeFromJson(json: Json): BaseType {
 
 function rejectMembers(json: Json, o: JsonObject, known: readonly string[]): void {
   for (const key of Object.keys(o)) {
-    if (!known.includes(key)) throw syntaxError(json, `Parsing ovsdb type failed: Member '${key}' is present but not allowed here.`);
+    if (!known.includes(key))
+      throw syntaxError(json, `Parsing ovsdb type failed: Member '${key}' is present but not allowed here.`);
   }
 }
 
 function boundFromJson(type: AtomicType, name: string, json: Json | undefined): number | bigint | null {
   if (json === undefined) return null;
   if (type === 'real' ? typeof json === 'number' || typeof json === 'bigint' : isInteger(json)) {
-    if (type === 'string' && Number(json) < 0) throw syntaxError(json, `${name} out of valid range 0 to 4294967295`);
+    if (type === 'string' && Number(json) < 0)
+      throw syntaxError(json, `${name} out of valid range 0 to 4294967295`);
     return json as number | bigint;
   }
   throw syntaxError(json, `Parsing ovsdb type failed: Type mismatch for member '${name}'.`);
@@ -98,7 +122,8 @@ function boundFromJson(type: AtomicType, name: string, json: Json | undefined): 
 function enumFromJson(type: AtomicType, json: Json): readonly Atom[] {
   const list = isJsonArray(json) && json[0] === 'set' && isJsonArray(json[1]) ? json[1] : [json];
   const atoms = list.map((item) => atomFromJson(type, item)).sort(compareAtoms);
-  if (atoms.some((atom, i) => i > 0 && atom === atoms[i - 1])) throw syntaxError(json, 'set contains duplicate');
+  if (atoms.some((atom, i) => i > 0 && atom === atoms[i - 1]))
+    throw syntaxError(json, 'set contains duplicate');
   return atoms;
 }
 
@@ -163,7 +188,8 @@ export function checkAtom(base: BaseType, atom: Atom): void {
   if (base.enum !== null) {
     if (base.enum.includes(atom)) return;
     const allowed = base.enum.map((a) => formatAtom(base.type, a));
-    const list = allowed.length === 1 ? (allowed[0] ?? '') : `one of the allowed values ([${allowed.join(', ')}])`;
+    const list =
+      allowed.length === 1 ? (allowed[0] ?? '') : `one of the allowed values ([${allowed.join(', ')}])`;
     throw new OvsdbError('constraint violation', `${formatAtom(base.type, atom)} is not ${list}`);
   }
   const { min, max } = base;
@@ -195,12 +221,18 @@ export function hasConstraints(base: BaseType): boolean {
   return base.enum !== null || base.min !== null || base.max !== null;
 }
 
-
 /** A type as OVS's messages put it: `string`, `set of up to 4096 integers`, `map of (string, string) pairs`. */
 export function typeToEnglish(type: ColumnType): string {
   if (isScalar(type)) return type.key.type;
   const kind = type.value === null ? 'set' : 'map';
-  const few = type.max === Infinity ? (type.min === 0 ? 'of' : 'of 1 or more') : type.min === 0 ? `of up to ${type.max}` : `of 1 to ${type.max}`;
+  const few =
+    type.max === Infinity
+      ? type.min === 0
+        ? 'of'
+        : 'of 1 or more'
+      : type.min === 0
+        ? `of up to ${type.max}`
+        : `of 1 to ${type.max}`;
   const what = type.value === null ? `${type.key.type}s` : `(${type.key.type}, ${type.value.type}) pairs`;
   return `${kind} ${few} ${what}`;
 }

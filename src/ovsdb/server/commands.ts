@@ -11,7 +11,8 @@ export function registerServerCommands(
   remotes: RemoteManager,
   requestExit: () => void,
 ): void {
-  const userDatabases = (): string[] => server.databaseNames.filter((name) => server.storage(name) !== undefined);
+  const userDatabases = (): string[] =>
+    server.databaseNames.filter((name) => server.storage(name) !== undefined);
   const find = (name: string): string => {
     if (server.storage(name) === undefined) throw new OvsdbError('Failed to find the database.');
     return name;
@@ -40,7 +41,8 @@ export function registerServerCommands(
     return '';
   });
   commands.registerCommand('ovsdb-server/compact', '', 0, 1, ([name]) => {
-    if (name !== undefined && server.storage(name) === undefined) throw new OvsdbError('no database by that name');
+    if (name !== undefined && server.storage(name) === undefined)
+      throw new OvsdbError('no database by that name');
     for (const each of name === undefined ? userDatabases() : [name]) server.compact(each);
     return '';
   });

@@ -55,8 +55,12 @@ export class Table {
     for (const column of schema.columns.values()) {
       if (isBuiltinColumn(column.name)) continue;
       defaults.set(column.name, defaultDatum(column.type));
-      for (const [base, isValue] of [[column.type.key, false], [column.type.value, true]] as const) {
-        if (base?.refTable != null) references.push({ column: column.name, base, refTable: base.refTable, isValue });
+      for (const [base, isValue] of [
+        [column.type.key, false],
+        [column.type.value, true],
+      ] as const) {
+        if (base?.refTable != null)
+          references.push({ column: column.name, base, refTable: base.refTable, isValue });
       }
     }
     this.strongColumns = references.filter((r) => r.base.refType === 'strong');
@@ -76,7 +80,9 @@ export function rowDatum(row: Row, column: string): Datum {
 export function referredUuids(row: Row, reference: Reference): readonly string[] {
   const datum = row.columns.get(reference.column);
   const uuids = ((reference.isValue ? datum?.values : datum?.keys) ?? []) as readonly string[];
-  return reference.base.refType === 'strong' && uuids.includes(row.uuid) ? uuids.filter((uuid) => uuid !== row.uuid) : uuids;
+  return reference.base.refType === 'strong' && uuids.includes(row.uuid)
+    ? uuids.filter((uuid) => uuid !== row.uuid)
+    : uuids;
 }
 
 export function indexKey(row: Row, columns: readonly string[]): string {
@@ -151,7 +157,8 @@ export class Database {
 
   #learn(table: Table, row: Row): void {
     for (const reference of table.strongColumns) {
-      for (const uuid of referredUuids(row, reference)) this.strongRefs.set(uuid, (this.strongRefs.get(uuid) ?? 0) + 1);
+      for (const uuid of referredUuids(row, reference))
+        this.strongRefs.set(uuid, (this.strongRefs.get(uuid) ?? 0) + 1);
     }
     for (const reference of table.weakColumns) {
       for (const uuid of referredUuids(row, reference)) {
@@ -180,4 +187,3 @@ export class Database {
     return { atoms, cells, weakRefs };
   }
 }
-

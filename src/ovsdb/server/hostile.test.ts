@@ -29,8 +29,36 @@ const schema = schemaFromJson({
 
 /** Words that the protocol knows, so that nonsense gets deep. */
 const word = fc.constantFrom<Json>(
-  'Db', '_Server', 'T', 'Database', 'n', 's', 'm', 'r', '_uuid', '_version', 'op', 'insert', 'select', 'update', 'mutate', 'delete', 'wait',
-  'set', 'map', 'uuid', 'named-uuid', '==', '<', 'includes', '+=', 'x', '', '__proto__', 'constructor', '00000000-0000-4000-8000-000000000000',
+  'Db',
+  '_Server',
+  'T',
+  'Database',
+  'n',
+  's',
+  'm',
+  'r',
+  '_uuid',
+  '_version',
+  'op',
+  'insert',
+  'select',
+  'update',
+  'mutate',
+  'delete',
+  'wait',
+  'set',
+  'map',
+  'uuid',
+  'named-uuid',
+  '==',
+  '<',
+  'includes',
+  '+=',
+  'x',
+  '',
+  '__proto__',
+  'constructor',
+  '00000000-0000-4000-8000-000000000000',
 );
 const value: fc.Arbitrary<Json> = fc.letrec<{ v: Json }>((tie) => ({
   v: fc.oneof(
@@ -40,14 +68,39 @@ const value: fc.Arbitrary<Json> = fc.letrec<{ v: Json }>((tie) => ({
     fc.array(tie('v'), { maxLength: 4 }),
     fc.dictionary(word.map(String), tie('v'), { maxKeys: 4, noNullPrototype: true }),
     fc.record(
-      { op: word, table: fc.constantFrom<Json>('T', 'x'), where: tie('v'), row: tie('v'), rows: tie('v'), columns: tie('v'), mutations: tie('v'), until: fc.constantFrom<Json>('==', '!=') },
+      {
+        op: word,
+        table: fc.constantFrom<Json>('T', 'x'),
+        where: tie('v'),
+        row: tie('v'),
+        rows: tie('v'),
+        columns: tie('v'),
+        mutations: tie('v'),
+        until: fc.constantFrom<Json>('==', '!='),
+      },
       { requiredKeys: ['op', 'table'], noNullPrototype: true },
     ),
   ),
 })).v;
 const method = fc.constantFrom(
-  'transact', 'transact', 'monitor', 'monitor_cond', 'monitor_cond_since', 'monitor_cond_change', 'monitor_cancel', 'get_schema', 'lock', 'steal',
-  'unlock', 'echo', 'cancel', 'set_db_change_aware', 'get_server_id', 'list_dbs', 'convert', 'x',
+  'transact',
+  'transact',
+  'monitor',
+  'monitor_cond',
+  'monitor_cond_since',
+  'monitor_cond_change',
+  'monitor_cancel',
+  'get_schema',
+  'lock',
+  'steal',
+  'unlock',
+  'echo',
+  'cancel',
+  'set_db_change_aware',
+  'get_server_id',
+  'list_dbs',
+  'convert',
+  'x',
 );
 const params = fc.oneof(
   fc.array(value, { maxLength: 4 }),
@@ -60,7 +113,11 @@ describe('a hostile client', () => {
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'ovsdb-'));
     createDatabase(join(dir, 'db'), schema);
-    server = await runOvsdbServer({ files: [join(dir, 'db')], remotes: [`punix:${dir}/sock`], unixctlPath: null });
+    server = await runOvsdbServer({
+      files: [join(dir, 'db')],
+      remotes: [`punix:${dir}/sock`],
+      unixctlPath: null,
+    });
   });
   afterAll(async () => {
     await server.close();
@@ -68,7 +125,9 @@ describe('a hostile client', () => {
   });
 
   it('gets an answer to every request, whatever it says', async () => {
-    const connection = new JsonRpcConnection(await connectStream({ kind: 'unix', path: join(dir, 'sock'), isPassive: false }));
+    const connection = new JsonRpcConnection(
+      await connectStream({ kind: 'unix', path: join(dir, 'sock'), isPassive: false }),
+    );
     const waiting = new Map<Json, (message: JsonRpcMessage | null) => void>();
     connection.start({
       onMessage: (message) => {

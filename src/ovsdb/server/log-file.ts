@@ -8,7 +8,19 @@
  * appended ones durable; calls of `sync` at the same time share one fdatasync.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fdatasync, fsyncSync, fstatSync, ftruncateSync, openSync, readSync, realpathSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  fsyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { vlog } from '../../util/log.ts';
 import { errorText } from '../../sys/errno.ts';
@@ -99,7 +111,10 @@ export class LogFile {
     const head = this.#bytes(this.#offset, Math.min(128, this.#size - this.#offset));
     const newline = head.indexOf(0x0a);
     const match = newline < 0 ? null : headerPattern.exec(head.toString('latin1', 0, newline));
-    if (match === null) throw fail(`parse error at offset ${this.#offset} in header line "${head.toString('latin1', 0, newline < 0 ? head.length : newline)}"`);
+    if (match === null)
+      throw fail(
+        `parse error at offset ${this.#offset} in header line "${head.toString('latin1', 0, newline < 0 ? head.length : newline)}"`,
+      );
     const length = Number(match[2]);
     const start = this.#offset + newline + 1;
     if (match[1] === 'CLUSTER') throw new OvsdbError(`${this.path}: clustered databases are not supported`);
@@ -109,13 +124,17 @@ export class LogFile {
     const body = this.#bytes(start, length);
     const digest = createHash('sha1').update(body).digest('hex');
     if (digest !== match[3]) {
-      throw fail(`${length} bytes starting at offset ${start} have SHA-1 hash ${digest} but should have hash ${match[3] ?? ''}`);
+      throw fail(
+        `${length} bytes starting at offset ${start} have SHA-1 hash ${digest} but should have hash ${match[3] ?? ''}`,
+      );
     }
     let json: Json;
     try {
       json = parseJson(body.toString('utf8'));
     } catch (error) {
-      throw fail(`${length} bytes starting at offset ${start} are not valid JSON (${error instanceof Error ? error.message : ''})`);
+      throw fail(
+        `${length} bytes starting at offset ${start} are not valid JSON (${error instanceof Error ? error.message : ''})`,
+      );
     }
     this.#offset = start + length;
     this.#records++;
@@ -138,7 +157,7 @@ export class LogFile {
   append(json: Json): void {
     const bytes = encodeRecord(json);
     try {
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#offset + done);
       }
     } catch (error) {

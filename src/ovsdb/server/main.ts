@@ -1,7 +1,14 @@
 /** The ovsdb-server program (ovsdb-server(1)). */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { daemonUsage, daemonizeComplete, daemonizeStart, ovsFatal, parseDaemonOptions, vlogUsage } from '../../sys/daemon.ts';
+import {
+  daemonUsage,
+  daemonizeComplete,
+  daemonizeStart,
+  ovsFatal,
+  parseDaemonOptions,
+  vlogUsage,
+} from '../../sys/daemon.ts';
 import { absFileName, ovsDbdir, ovsRundir } from '../../sys/dirs.ts';
 import type { OptionSpec } from '../../sys/getopt.ts';
 import { UsageError } from '../../util/errors.ts';

@@ -50,7 +50,8 @@ export class Monitor {
       if (schema === undefined) throw new OvsdbError('syntax error', `no table named ${name}`);
       const table: MonitoredTable = { schema, columns: [], select: noneSelected, condition: [] };
       const clauses: Condition[number][] = [];
-      for (const request of isJsonArray(json) ? json : [json]) clauses.push(...this.#addRequest(table, request));
+      for (const request of isJsonArray(json) ? json : [json])
+        clauses.push(...this.#addRequest(table, request));
       table.condition = clauses;
       this.#tables.set(name, table);
     }
@@ -58,11 +59,18 @@ export class Monitor {
 
   #addRequest(table: MonitoredTable, json: Json): Condition {
     const what = `table ${table.schema.name}`;
-    const request = objectWith(json, what, this.version === 1 ? ['columns', 'select'] : ['columns', 'select', 'where']);
+    const request = objectWith(
+      json,
+      what,
+      this.version === 1 ? ['columns', 'select'] : ['columns', 'select', 'where'],
+    );
     const select = selectFromJson(request['select'], what);
     const { columns: columnsJson, where } = request;
     const condition = where === undefined ? [] : conditionFromJson(table.schema, where);
-    const columns = columnsJson === undefined ? this.#allColumns(table.schema) : this.#namedColumns(table.schema, columnsJson);
+    const columns =
+      columnsJson === undefined
+        ? this.#allColumns(table.schema)
+        : this.#namedColumns(table.schema, columnsJson);
     for (const column of columns) {
       if (table.columns.some((c) => c.column === column)) {
         throw syntaxError(columnsJson ?? json, `column ${column.name} mentioned more than once`);
@@ -86,7 +94,11 @@ export class Monitor {
     if (!isJsonArray(json)) throw syntaxError(json, 'array of column names expected');
     return json.map((name) => {
       const column = typeof name === 'string' ? schema.columns.get(name) : undefined;
-      if (column === undefined) throw syntaxError(json, `${typeof name === 'string' ? name : formatJson(name)} is not a valid column name`);
+      if (column === undefined)
+        throw syntaxError(
+          json,
+          `${typeof name === 'string' ? name : formatJson(name)} is not a valid column name`,
+        );
       return column;
     });
   }
@@ -137,7 +149,8 @@ export class Monitor {
    * @throws OvsdbError and then nothing has changed
    */
   changeConditions(requests: Json): JsonObject | null {
-    if (!isJsonObject(requests)) throw syntaxError(requests, '<monitor-cond-update-requests> must be an object');
+    if (!isJsonObject(requests))
+      throw syntaxError(requests, '<monitor-cond-update-requests> must be an object');
     const fresh = new Map<string, Condition>();
     for (const [name, json] of Object.entries(requests)) {
       const monitored = this.#tables.get(name);
@@ -148,7 +161,8 @@ export class Monitor {
       for (const item of isJsonArray(json) ? json : [json]) {
         const request = objectWith(item, `table ${name}`, ['columns', 'where']);
         if (request['columns'] !== undefined) throw syntaxError(item, 'changing columns is unsupported');
-        if (request['where'] !== undefined) clauses.push(...conditionFromJson(monitored.schema, request['where']));
+        if (request['where'] !== undefined)
+          clauses.push(...conditionFromJson(monitored.schema, request['where']));
       }
       fresh.set(name, clauses);
     }
@@ -177,7 +191,8 @@ function sees(condition: Condition, row: Row): boolean {
 function objectWith(json: Json, what: string, allowed: readonly string[]): JsonObject {
   if (!isJsonObject(json)) throw new OvsdbError('syntax error', `Parsing ${what} failed: Object expected.`);
   for (const name of Object.keys(json)) {
-    if (!allowed.includes(name)) throw syntaxError(json, `Parsing ${what} failed: Member '${name}' is present but not allowed here.`);
+    if (!allowed.includes(name))
+      throw syntaxError(json, `Parsing ${what} failed: Member '${name}' is present but not allowed here.`);
   }
   for (const name of ['columns', 'where']) {
     if (json[name] !== undefined && !isJsonArray(json[name])) {
@@ -195,15 +210,25 @@ function selectFromJson(json: Json | undefined, what: string): Select {
   if (json === undefined || !isJsonObject(json)) return select;
   for (const [name, value] of Object.entries(json)) {
     const kind = selectKinds.find((k) => k === name);
-    if (kind === undefined) throw syntaxError(json, `Parsing ${what} select failed: Member '${name}' is present but not allowed here.`);
-    if (typeof value !== 'boolean') throw syntaxError(json, `Parsing ${what} select failed: Type mismatch for member '${name}'.`);
+    if (kind === undefined)
+      throw syntaxError(
+        json,
+        `Parsing ${what} select failed: Member '${name}' is present but not allowed here.`,
+      );
+    if (typeof value !== 'boolean')
+      throw syntaxError(json, `Parsing ${what} select failed: Type mismatch for member '${name}'.`);
     select[kind] = value;
   }
   return select;
 }
 
 /** `{ "old": ..., "new": ... }`: old has what changed, new everything that is monitored. */
-function rowUpdate1(table: MonitoredTable, kind: Kind, old: Row | undefined, row: Row | undefined): Json | null {
+function rowUpdate1(
+  table: MonitoredTable,
+  kind: Kind,
+  old: Row | undefined,
+  row: Row | undefined,
+): Json | null {
   const before: Record<string, Json> = {};
   const after: Record<string, Json> = {};
   let hasChanged = kind !== 'modify';
@@ -213,7 +238,8 @@ function rowUpdate1(table: MonitoredTable, kind: Kind, old: Row | undefined, row
     const isChanged = oldDatum !== undefined && newDatum !== undefined && !datumEquals(oldDatum, newDatum);
     hasChanged ||= isChanged;
     if (!select[kind]) continue;
-    if (oldDatum !== undefined && (kind === 'delete' || isChanged)) before[column.name] = datumToJson(column.type, oldDatum);
+    if (oldDatum !== undefined && (kind === 'delete' || isChanged))
+      before[column.name] = datumToJson(column.type, oldDatum);
     if (newDatum !== undefined) after[column.name] = datumToJson(column.type, newDatum);
   }
   if (!hasChanged) return null;
@@ -224,7 +250,12 @@ function rowUpdate1(table: MonitoredTable, kind: Kind, old: Row | undefined, row
 }
 
 /** `{ kind: <row> }`: differences for a modify, columns that are not default for a new row. */
-function rowUpdate2(table: MonitoredTable, kind: Kind, old: Row | undefined, row: Row | undefined): Json | null {
+function rowUpdate2(
+  table: MonitoredTable,
+  kind: Kind,
+  old: Row | undefined,
+  row: Row | undefined,
+): Json | null {
   if (kind === 'delete' || row === undefined) return { delete: null };
   const json: Record<string, Json> = {};
   for (const { column, select } of table.columns) {
@@ -235,7 +266,8 @@ function rowUpdate2(table: MonitoredTable, kind: Kind, old: Row | undefined, row
       continue;
     }
     const before = rowDatum(old, column.name);
-    if (!datumEquals(before, after)) json[column.name] = datumToJson(column.type, datumDiff(column.type, before, after));
+    if (!datumEquals(before, after))
+      json[column.name] = datumToJson(column.type, datumDiff(column.type, before, after));
   }
   if (kind === 'modify' && Object.keys(json).length === 0) return null;
   return { [kind]: json };

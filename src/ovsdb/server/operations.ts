@@ -171,7 +171,8 @@ export class Execution {
       case 'assert': {
         const lock = members.text('lock', 'id');
         members.finish();
-        if (!this.#context.hasLock(lock)) throw new OvsdbError('not owner', `Asserted lock ${lock} not held.`);
+        if (!this.#context.hasLock(lock))
+          throw new OvsdbError('not owner', `Asserted lock ${lock} not held.`);
         return {};
       }
       default:
@@ -188,10 +189,16 @@ export class Execution {
 
   #requireWritable(op: string): void {
     if (this.#context.database.name === '_Server' && this.#context.isReadOnly) {
-      throw new OvsdbError('not allowed', `${op} operation not allowed on table in reserved database _Server`);
+      throw new OvsdbError(
+        'not allowed',
+        `${op} operation not allowed on table in reserved database _Server`,
+      );
     }
     if (this.#context.isReadOnly) {
-      throw new OvsdbError('not allowed', `${op} operation not allowed when database server is in read only mode`);
+      throw new OvsdbError(
+        'not allowed',
+        `${op} operation not allowed when database server is in read only mode`,
+      );
     }
   }
 
@@ -208,13 +215,21 @@ export class Execution {
       if (!isUuid(uuidJson)) throw syntaxError(uuidJson, 'bad uuid');
       uuid = uuidJson.toLowerCase();
       if (transaction.isUsed(table, uuid)) {
-        throw new OvsdbError('duplicate uuid', `This UUID would duplicate a UUID already present within the table or deleted within the same transaction.`, uuidJson);
+        throw new OvsdbError(
+          'duplicate uuid',
+          `This UUID would duplicate a UUID already present within the table or deleted within the same transaction.`,
+          uuidJson,
+        );
       }
       if (typeof name === 'string') this.#names.set(name, { uuid, isCreated: true });
     } else if (typeof name === 'string') {
       const entry = this.#name(name);
       if (entry.isCreated) {
-        throw new OvsdbError('duplicate uuid-name', 'This "uuid-name" appeared on an earlier "insert" operation.', name);
+        throw new OvsdbError(
+          'duplicate uuid-name',
+          'This "uuid-name" appeared on an earlier "insert" operation.',
+          name,
+        );
       }
       entry.isCreated = true;
       uuid = entry.uuid;
@@ -222,7 +237,8 @@ export class Execution {
     const columns = this.#row(table.schema, rowJson);
     for (const column of table.schema.columns.values()) {
       // Defaults have to obey the constraints, too.
-      if (!isBuiltinColumn(column.name) && !columns.has(column.name)) checkDatum(column.type, table.defaults.get(column.name));
+      if (!isBuiltinColumn(column.name) && !columns.has(column.name))
+        checkDatum(column.type, table.defaults.get(column.name));
     }
     transaction.insert(table, uuid, columns);
     return { uuid: ['uuid', uuid] };
@@ -234,8 +250,11 @@ export class Execution {
     if (!isJsonObject(json)) throw syntaxError(json, 'row must be JSON object');
     for (const [name, value] of Object.entries(json)) {
       const column = schema.columns.get(name);
-      if (column === undefined) throw new OvsdbError('unknown column', `No column ${name} in table ${schema.name}.`, json);
-      const datum = datumFromJson(column.type, value, { symbols: isBuiltinColumn(name) ? undefined : this.#symbols });
+      if (column === undefined)
+        throw new OvsdbError('unknown column', `No column ${name} in table ${schema.name}.`, json);
+      const datum = datumFromJson(column.type, value, {
+        symbols: isBuiltinColumn(name) ? undefined : this.#symbols,
+      });
       columns.set(name, datum);
     }
     return columns;
@@ -268,7 +287,10 @@ export class Execution {
     const columnsJson = members.optional('columns', 'array');
     members.finish();
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
-    const columns = columnsJson === undefined ? [...table.schema.columns.values()] : columnSetFromJson(columnsJson, table.schema);
+    const columns =
+      columnsJson === undefined
+        ? [...table.schema.columns.values()]
+        : columnSetFromJson(columnsJson, table.schema);
     const seen = new Set<string>();
     const rows: Json[] = [];
     for (const row of this.#matching(table, condition)) {
@@ -291,7 +313,11 @@ export class Execution {
     const columns = this.#row(table.schema, rowJson);
     for (const name of columns.keys()) {
       if (table.schema.columns.get(name)?.isMutable !== true || name === '_version') {
-        throw new OvsdbError('constraint violation', `Cannot update immutable column ${name} in table ${table.schema.name}.`, members.json);
+        throw new OvsdbError(
+          'constraint violation',
+          `Cannot update immutable column ${name} in table ${table.schema.name}.`,
+          members.json,
+        );
       }
     }
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
@@ -341,15 +367,26 @@ export class Execution {
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const columns = this.#columns(members, table.schema);
     if (until !== '==' && until !== '!=') throw syntaxError(until, '"until" must be "==" or "!="');
-    const key = (row: Row): string => JSON.stringify(columns.map((c) => [rowDatum(row, c.name).keys.map(String), rowDatum(row, c.name).values?.map(String)]));
-    const wanted = new Set((isJsonArray(rowsJson) ? rowsJson : []).map((json) => key(this.#expectedRow(table, json))));
+    const key = (row: Row): string =>
+      JSON.stringify(
+        columns.map((c) => [
+          rowDatum(row, c.name).keys.map(String),
+          rowDatum(row, c.name).values?.map(String),
+        ]),
+      );
+    const wanted = new Set(
+      (isJsonArray(rowsJson) ? rowsJson : []).map((json) => key(this.#expectedRow(table, json))),
+    );
     const present = new Set(this.#matching(table, condition).map(key));
     const isEqual = wanted.size === present.size && [...wanted].every((k) => present.has(k));
     if (isEqual === (until === '==')) return {};
     const { elapsedMs } = this.#context;
     const timeoutMs = timeout === undefined ? Infinity : Number(timeout);
     if (elapsedMs >= timeoutMs) {
-      throw new OvsdbError('timed out', elapsedMs > 0 ? `"wait" timed out after ${Math.trunc(elapsedMs)} ms` : '"where" clause test failed');
+      throw new OvsdbError(
+        'timed out',
+        elapsedMs > 0 ? `"wait" timed out after ${Math.trunc(elapsedMs)} ms` : '"where" clause test failed',
+      );
     }
     this.state.retryWithinMs = timeoutMs - elapsedMs;
     throw new OvsdbError('not supported', 'triggers not supported');
@@ -360,7 +397,11 @@ export class Execution {
     for (const [name, datum] of this.#row(table.schema, json)) columns.set(name, datum);
     const uuid = columns.get('_uuid')?.keys[0];
     const version = columns.get('_version')?.keys[0];
-    return { uuid: typeof uuid === 'string' ? uuid : '', version: typeof version === 'string' ? version : '', columns };
+    return {
+      uuid: typeof uuid === 'string' ? uuid : '',
+      version: typeof version === 'string' ? version : '',
+      columns,
+    };
   }
 }
 
@@ -373,7 +414,8 @@ function columnSetFromJson(json: Json, schema: TableSchema): ColumnSchema[] {
     if (column === undefined) throw syntaxError(json, `${name} is not a valid column name`);
     return column;
   });
-  if (new Set(columns).size !== columns.length) throw syntaxError(json, 'array of distinct column names expected');
+  if (new Set(columns).size !== columns.length)
+    throw syntaxError(json, 'array of distinct column names expected');
   return columns;
 }
 

@@ -79,7 +79,8 @@ export class RemoteManager {
     const table = database.tables.get(tableName);
     if (table === undefined) throw new OvsdbError(`"${remote}": no table named ${tableName}`);
     const column = table.schema.columns.get(columnName);
-    if (column === undefined) throw new OvsdbError(`"${remote}": table "${tableName}" has no column "${columnName}"`);
+    if (column === undefined)
+      throw new OvsdbError(`"${remote}": table "${tableName}" has no column "${columnName}"`);
     const { type } = column;
     if (type.value !== null || (type.key.type !== 'string' && type.key.refTable === null)) {
       throw new OvsdbError(`"${remote}": type of column is not string or reference`);
@@ -91,7 +92,12 @@ export class RemoteManager {
     const wanted = new Map<string, Wanted>();
     for (const remote of this.#remotes) {
       if (!remote.startsWith('db:')) {
-        wanted.set(remote, { target: remote, maxBackoffMs: 8000, probeIntervalMs: undefined, isReadOnly: false });
+        wanted.set(remote, {
+          target: remote,
+          maxBackoffMs: 8000,
+          probeIntervalMs: undefined,
+          isReadOnly: false,
+        });
         continue;
       }
       try {
@@ -109,7 +115,8 @@ export class RemoteManager {
       for (const atom of rowDatum(row, column.name).keys) {
         const { refTable } = column.type.key;
         if (refTable === null) {
-          if (atom !== '') yield { target: String(atom), maxBackoffMs: 8000, probeIntervalMs: undefined, isReadOnly: false };
+          if (atom !== '')
+            yield { target: String(atom), maxBackoffMs: 8000, probeIntervalMs: undefined, isReadOnly: false };
           continue;
         }
         const referred = database.table(refTable).rows.get(String(atom));
@@ -286,7 +293,12 @@ export class RemoteManager {
   #statusOperation(table: Table, row: Row): Json[] {
     const target = rowDatum(row, 'target').keys[0];
     const open = typeof target === 'string' ? this.#open.get(target) : undefined;
-    if (open === undefined || !table.schema.columns.has('is_connected') || !table.schema.columns.has('status')) return [];
+    if (
+      open === undefined ||
+      !table.schema.columns.has('is_connected') ||
+      !table.schema.columns.has('status')
+    )
+      return [];
     const { isConnected, status } = open.status();
     return [
       {

@@ -9,10 +9,16 @@ import { OvsdbServer } from './server.ts';
 const schema = schemaFromJson({
   name: 'Db',
   version: '1.0.0',
-  tables: { T: { columns: { n: { type: 'integer' }, s: { type: { key: 'string', min: 0, max: 'unlimited' } } } } },
+  tables: {
+    T: { columns: { n: { type: 'integer' }, s: { type: { key: 'string', min: 0, max: 'unlimited' } } } },
+  },
 });
 
-function start(): { server: OvsdbServer; timers: ManualTimers; run: (...operations: Json[]) => { results: () => readonly Json[] | null; cancel: () => boolean } } {
+function start(): {
+  server: OvsdbServer;
+  timers: ManualTimers;
+  run: (...operations: Json[]) => { results: () => readonly Json[] | null; cancel: () => boolean };
+} {
   const timers = new ManualTimers();
   const server = new OvsdbServer({ timers });
   const database = new Database(schema);
@@ -20,7 +26,10 @@ function start(): { server: OvsdbServer; timers: ManualTimers; run: (...operatio
   const run = (...operations: Json[]): { results: () => readonly Json[] | null; cancel: () => boolean } => {
     let done: readonly Json[] | null = null;
     const cancel = server.transact({
-      database, operations, isReadOnly: false, hasLock: () => false,
+      database,
+      operations,
+      isReadOnly: false,
+      hasLock: () => false,
       onDone: (results) => {
         done = results;
       },
@@ -30,7 +39,15 @@ function start(): { server: OvsdbServer; timers: ManualTimers; run: (...operatio
   return { server, timers, run };
 }
 
-const wait: Json = { op: 'wait', table: 'T', where: [], columns: ['n'], until: '==', rows: [{ n: 5 }], timeout: 100 };
+const wait: Json = {
+  op: 'wait',
+  table: 'T',
+  where: [],
+  columns: ['n'],
+  until: '==',
+  rows: [{ n: 5 }],
+  timeout: 100,
+};
 const insert = (n: Json): Json => ({ op: 'insert', table: 'T', row: { n } });
 
 describe('OvsdbServer', () => {
@@ -66,7 +83,9 @@ describe('OvsdbServer', () => {
     run(insert(9007199254740993n));
     const add = (n: Json): Json => ({ op: 'mutate', table: 'T', where: [], mutations: [['n', '+=', n]] });
     run(add(2));
-    expect(run({ op: 'select', table: 'T', where: [], columns: ['n'] }).results()).toEqual([{ rows: [{ n: 9007199254740995n }] }]);
+    expect(run({ op: 'select', table: 'T', where: [], columns: ['n'] }).results()).toEqual([
+      { rows: [{ n: 9007199254740995n }] },
+    ]);
     expect(run(add(2n ** 63n - 1n)).results()).toMatchObject([{ error: 'range error' }]);
   });
 });
@@ -74,7 +93,10 @@ describe('OvsdbServer', () => {
 describe('LockTable', () => {
   it('queues, hands over and steals', () => {
     const told: string[] = [];
-    const holder = (name: string) => ({ onLocked: () => void told.push(`${name} locked`), onStolen: () => void told.push(`${name} stolen`) });
+    const holder = (name: string) => ({
+      onLocked: () => void told.push(`${name} locked`),
+      onStolen: () => void told.push(`${name} stolen`),
+    });
     const [a, b, c] = [holder('a'), holder('b'), holder('c')];
     const locks = new LockTable();
     expect([locks.lock('l', a), locks.lock('l', b)]).toEqual([true, false]);

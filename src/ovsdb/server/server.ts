@@ -87,7 +87,11 @@ export class OvsdbServer {
   /** @throws OvsdbError if a database of this name is served already */
   addDatabase(database: Database, storage?: OpenDatabase): void {
     if (this.#hosted.has(database.name)) throw new OvsdbError(`${database.name}: duplicate database name`);
-    this.#hosted.set(database.name, { database, storage, compactAfterMs: this.timers.clock.nowMs() + compactIntervalMs });
+    this.#hosted.set(database.name, {
+      database,
+      storage,
+      compactAfterMs: this.timers.clock.nowMs() + compactIntervalMs,
+    });
     database.onCommit((changes) => this.#tellMonitors(database, changes));
     this.#describe(database);
     for (const session of [...this.sessions]) session.onDatabasesChanged();
@@ -104,7 +108,8 @@ export class OvsdbServer {
     }
     const row = this.#serverRows.get(name);
     this.#serverRows.delete(name);
-    if (row !== undefined) this.#serverTransact([{ op: 'delete', table: 'Database', where: [['_uuid', '==', ['uuid', row]]] }]);
+    if (row !== undefined)
+      this.#serverTransact([{ op: 'delete', table: 'Database', where: [['_uuid', '==', ['uuid', row]]] }]);
     for (const session of [...this.sessions]) session.onDatabasesChanged(hosted.database);
     hosted.storage?.close();
   }
@@ -209,7 +214,8 @@ export class OvsdbServer {
   #park(waiting: Waiting, withinMs: number): void {
     waiting.cancelTimer();
     this.#waiting.add(waiting);
-    if (withinMs < Infinity) waiting.cancelTimer = this.timers.after(withinMs + 1, () => this.#attempt(waiting));
+    if (withinMs < Infinity)
+      waiting.cancelTimer = this.timers.after(withinMs + 1, () => this.#attempt(waiting));
   }
 
   #commit(transaction: Transaction, comment: string): void {
@@ -244,7 +250,9 @@ export class OvsdbServer {
     try {
       this.compact(hosted.database.name);
     } catch (error) {
-      log.warn(`${hosted.storage.path}: compaction failed: ${error instanceof Error ? error.message : String(error)}`);
+      log.warn(
+        `${hosted.storage.path}: compaction failed: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 

@@ -83,7 +83,9 @@ export class ServerSession implements LockHolder {
     this.#cancelProbe = timers.after(dueMs - timers.clock.nowMs(), () => {
       const idleMs = timers.clock.nowMs() - this.#lastActivityMs;
       if (idleMs >= probeIntervalMs * 2 && this.#isProbing) {
-        log.err(`${this.name}: no response to inactivity probe after ${probeIntervalMs / 1000} seconds, disconnecting`);
+        log.err(
+          `${this.name}: no response to inactivity probe after ${probeIntervalMs / 1000} seconds, disconnecting`,
+        );
         this.#connection.abort(null);
         this.#onClose();
         return;
@@ -140,7 +142,8 @@ export class ServerSession implements LockHolder {
         this.#onRequest(message.id, message.method, message.params);
         return;
       case 'notification':
-        if (message.method === 'cancel' && message.params.length === 1) this.#cancel(message.params[0] ?? null);
+        if (message.method === 'cancel' && message.params.length === 1)
+          this.#cancel(message.params[0] ?? null);
         return;
       case 'reply':
         return;
@@ -187,7 +190,11 @@ export class ServerSession implements LockHolder {
       case 'set_db_change_aware': {
         const [aware] = params;
         if (params.length !== 1 || typeof aware !== 'boolean') {
-          throw new OvsdbError('syntax error', 'set_db_change_aware: true or false parameter expected', params);
+          throw new OvsdbError(
+            'syntax error',
+            'set_db_change_aware: true or false parameter expected',
+            params,
+          );
         }
         this.#isDbChangeAware = aware;
         return {};
@@ -210,7 +217,11 @@ export class ServerSession implements LockHolder {
     }
     const database = this.#server.database(name);
     if (database === undefined) {
-      throw new OvsdbError('unknown database', `${method} request specifies unknown database ${name}`, params);
+      throw new OvsdbError(
+        'unknown database',
+        `${method} request specifies unknown database ${name}`,
+        params,
+      );
     }
     return database;
   }
@@ -249,8 +260,10 @@ export class ServerSession implements LockHolder {
       throw new OvsdbError('syntax error', 'invalid parameters', params);
     }
     const [, id = null, requests = null, lastId = null] = params;
-    if (!isJsonObject(requests)) throw new OvsdbError('syntax error', '<monitor-requests> must be an object', requests);
-    if (this.#monitors.some((m) => jsonEquals(m.id, id))) throw new OvsdbError('syntax error', 'duplicate monitor ID', id);
+    if (!isJsonObject(requests))
+      throw new OvsdbError('syntax error', '<monitor-requests> must be an object', requests);
+    if (this.#monitors.some((m) => jsonEquals(m.id, id)))
+      throw new OvsdbError('syntax error', 'duplicate monitor ID', id);
     if (version === 3 && (typeof lastId !== 'string' || !isUuid(lastId))) {
       throw new OvsdbError('syntax error', 'last-txn-id must be UUID format.', lastId);
     }
@@ -264,7 +277,8 @@ export class ServerSession implements LockHolder {
     const [id = null, newId = null, requests = null] = params;
     const monitor = this.#monitors.find((m) => jsonEquals(m.id, id));
     if (monitor === undefined) throw new OvsdbError('syntax error', 'unknown monitor session', id);
-    if (monitor.version === 1) throw new OvsdbError('syntax error', 'monitor session does not support conditions', id);
+    if (monitor.version === 1)
+      throw new OvsdbError('syntax error', 'monitor session does not support conditions', id);
     if (!jsonEquals(id, newId) && this.#monitors.some((m) => jsonEquals(m.id, newId))) {
       throw new OvsdbError('syntax error', 'duplicate monitor ID', newId);
     }
@@ -303,4 +317,3 @@ export class ServerSession implements LockHolder {
     return { locked: true };
   }
 }
-

@@ -13,7 +13,8 @@ const own = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'sha
 /** The Open_vSwitch schema file: that of OVS_PKGDATADIR if set, else this project's. */
 export function defaultSchemaFile(): string {
   const bundled = join(own, 'vswitch.ovsschema');
-  if (process.env['OVS_PKGDATADIR'] !== undefined || !existsSync(bundled)) return join(ovsPkgdatadir(), 'vswitch.ovsschema');
+  if (process.env['OVS_PKGDATADIR'] !== undefined || !existsSync(bundled))
+    return join(ovsPkgdatadir(), 'vswitch.ovsschema');
   return bundled;
 }
 
@@ -24,7 +25,9 @@ export function readSchemaFile(path: string): DatabaseSchema {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'EIO';
-    throw new OvsdbError(`failed to read schema: I/O error: ${path}: open failed (${code === 'ENOENT' ? 'No such file or directory' : code})`);
+    throw new OvsdbError(
+      `failed to read schema: I/O error: ${path}: open failed (${code === 'ENOENT' ? 'No such file or directory' : code})`,
+    );
   }
   return schemaFromJson(parseJson(text));
 }

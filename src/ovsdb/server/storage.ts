@@ -187,7 +187,10 @@ function columnsToJson(table: Table, old: Row | undefined, row: Row): JsonObject
     const after = row.columns.get(column.name);
     const before = old === undefined ? table.defaults.get(column.name) : old.columns.get(column.name);
     if (after === undefined || before === undefined || datumEquals(before, after)) continue;
-    json[column.name] = datumToJson(column.type, old === undefined ? after : datumDiff(column.type, before, after));
+    json[column.name] = datumToJson(
+      column.type,
+      old === undefined ? after : datumDiff(column.type, before, after),
+    );
   }
   return json;
 }
@@ -206,7 +209,8 @@ function changesFromRecord(database: Database, record: Json): RowChange[] {
       if (!isUuid(uuid)) throw new OvsdbError('syntax error', `"${uuid}" is not a valid UUID`);
       const old = table.rows.get(uuid);
       if (json === null) {
-        if (old === undefined) throw new OvsdbError('syntax error', `record deletes row ${uuid} that does not exist`);
+        if (old === undefined)
+          throw new OvsdbError('syntax error', `record deletes row ${uuid} that does not exist`);
         changes.push({ table, uuid, old, new: undefined });
       } else changes.push({ table, uuid, old, new: rowFromRecord(table, uuid, old, json, isDiff) });
     }
@@ -219,7 +223,8 @@ function rowFromRecord(table: Table, uuid: string, old: Row | undefined, json: J
   const columns = new Map<string, Datum>(old?.columns ?? table.defaults);
   for (const [name, value] of Object.entries(json)) {
     const column = table.schema.columns.get(name);
-    if (column === undefined) throw new OvsdbError('unknown column', `No column ${name} in table ${table.schema.name}.`);
+    if (column === undefined)
+      throw new OvsdbError('unknown column', `No column ${name} in table ${table.schema.name}.`);
     const isChange = isDiff && old !== undefined;
     const datum = datumFromJson(column.type, value, { isUnbounded: isChange, isUnchecked: isChange });
     const before = columns.get(name);

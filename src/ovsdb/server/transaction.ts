@@ -53,7 +53,8 @@ export class Transaction {
       else if (change.new !== undefined) yield change.new;
     }
     if (touched === undefined) return;
-    for (const change of touched.values()) if (change.old === undefined && change.new !== undefined) yield change.new;
+    for (const change of touched.values())
+      if (change.old === undefined && change.new !== undefined) yield change.new;
   }
 
   #count(table: Table): number {
@@ -72,7 +73,11 @@ export class Transaction {
   insert(table: Table, uuid: string, columns: ReadonlyMap<string, Datum>): void {
     const whole = new Map(table.defaults);
     for (const [name, datum] of columns) whole.set(name, datum);
-    this.#of(table).set(uuid, { table, old: undefined, new: { uuid, version: randomUuid(this.#random), columns: whole } });
+    this.#of(table).set(uuid, {
+      table,
+      old: undefined,
+      new: { uuid, version: randomUuid(this.#random), columns: whole },
+    });
   }
 
   update(table: Table, row: Row, columns: ReadonlyMap<string, Datum>): void {
@@ -163,7 +168,8 @@ export class Transaction {
     for (let next = candidates.pop(); next !== undefined; next = candidates.pop()) {
       const [table, uuid] = next;
       const row = this.row(table, uuid);
-      if (row === undefined || (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0) > 0) continue;
+      if (row === undefined || (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0) > 0)
+        continue;
       this.#write(table, uuid, undefined);
       this.#eachTarget(table, row, (target, referred) => {
         delta.set(referred, (delta.get(referred) ?? 0) - 1);
@@ -215,22 +221,37 @@ export class Transaction {
       const references = table.weakColumns.filter((r) => r.column === name);
       const before = row.columns.get(name) ?? { keys: [], values: null };
       const keep = before.keys.map((key, i) =>
-        references.every((r) => this.row(this.database.table(r.refTable), String(r.isValue ? before.values?.[i] : key)) !== undefined),
+        references.every(
+          (r) =>
+            this.row(this.database.table(r.refTable), String(r.isValue ? before.values?.[i] : key)) !==
+            undefined,
+        ),
       );
       if (keep.every(Boolean)) continue;
-      const entries = before.keys.flatMap((key, i) => (keep[i] === true ? [[key, before.values?.[i] ?? ''] as const] : []));
-      const after = before.values === null ? datumFromKeys(entries.map((e) => e[0])) : datumFromEntries(entries, true);
+      const entries = before.keys.flatMap((key, i) =>
+        keep[i] === true ? [[key, before.values?.[i] ?? ''] as const] : [],
+      );
+      const after =
+        before.values === null ? datumFromKeys(entries.map((e) => e[0])) : datumFromEntries(entries, true);
       this.#checkNotEmptied(table, row, references[0], before, after);
       columns.set(name, after);
     }
     if (columns.size > 0) this.update(table, row, columns);
   }
 
-  #checkNotEmptied(table: Table, row: Row, reference: Reference | undefined, before: Datum, after: Datum): void {
+  #checkNotEmptied(
+    table: Table,
+    row: Row,
+    reference: Reference | undefined,
+    before: Datum,
+    after: Datum,
+  ): void {
     const column = table.schema.columns.get(reference?.column ?? '');
     if (column === undefined || after.keys.length > 0 || column.type.min === 0) return;
     const isZero = before.keys.includes(ZERO_UUID) || before.values?.includes(ZERO_UUID) === true;
-    const isNew = this.#touched.get(table)?.get(row.uuid)?.old === undefined && this.#touched.get(table)?.has(row.uuid) === true;
+    const isNew =
+      this.#touched.get(table)?.get(row.uuid)?.old === undefined &&
+      this.#touched.get(table)?.has(row.uuid) === true;
     const where = `column "${column.name}" in "${table.schema.name}" row ${row.uuid}${isNew ? ' (inserted within this transaction)' : ''}`;
     throw new OvsdbError(
       'constraint violation',
@@ -252,7 +273,8 @@ export class Transaction {
           seen.set(key, touched);
           const holder = table.indexes[i]?.get(key);
           const committed = holder === undefined || rows.has(holder) ? undefined : table.rows.get(holder);
-          if (committed !== undefined) throw duplicateIndex(table, columns, { table, old: committed, new: committed }, touched);
+          if (committed !== undefined)
+            throw duplicateIndex(table, columns, { table, old: committed, new: committed }, touched);
         }
       });
     }
@@ -264,7 +286,8 @@ export class Transaction {
     for (const [uuid, { table, old, new: row }] of this.#allTouched()) {
       if (old === undefined && row === undefined) continue;
       if (old !== undefined && row !== undefined) {
-        if ([...row.columns].every(([name, datum]) => datumEquals(datum, old.columns.get(name) ?? datum))) continue;
+        if ([...row.columns].every(([name, datum]) => datumEquals(datum, old.columns.get(name) ?? datum)))
+          continue;
         changes.push({ table, uuid, old, new: { ...row, version: randomUuid(this.#random) } });
       } else changes.push({ table, uuid, old, new: row });
     }
@@ -289,14 +312,20 @@ function enumerate(texts: readonly string[]): string {
 /** Where a row with a repeated index comes from, in OVS's words. */
 function indexOrigin(columns: readonly string[], table: Table, { old, new: row }: Touched): string {
   if (old === undefined || row === undefined) return 'was inserted by this transaction';
-  if (old === row) return 'existed in the database before this transaction and was not modified by the transaction';
+  if (old === row)
+    return 'existed in the database before this transaction and was not modified by the transaction';
   if (indexKey(old, columns) === indexKey(row, columns)) {
     return "existed in the database before this transaction, which modified some of the row's columns but not any columns in this index";
   }
   return `had the following index values before the transaction: ${indexText(table, columns, old)}`;
 }
 
-function duplicateIndex(table: Table, columns: readonly string[], first: Touched, second: Touched): OvsdbError {
+function duplicateIndex(
+  table: Table,
+  columns: readonly string[],
+  first: Touched,
+  second: Touched,
+): OvsdbError {
   const word = columns.length === 1 ? 'column' : 'columns';
   const names = columns.map((c) => `"${c}"`);
   const list = enumerate(names);

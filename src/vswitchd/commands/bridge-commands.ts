@@ -47,7 +47,10 @@ export function registerBridgeCommands(commands: UnixctlCommands, switchd: Switc
   commands.registerCommand('bridge/dump-flows', '[--offload-stats] bridge', 1, 2, (args) => {
     const bridge = switchd.bridges.get(args.at(-1) ?? '');
     if (bridge === undefined) throw new OvsError('ENODEV', 'Unknown bridge');
-    return bridge.ofproto.dumpFlows().map((l) => `${l}\n`).join('');
+    return bridge.ofproto
+      .dumpFlows()
+      .map((l) => `${l}\n`)
+      .join('');
   });
   commands.registerCommand('bridge/reconnect', '[bridge]', 0, 1, ([name]) => {
     const bridges = name === undefined ? [...switchd.bridges.values()] : [switchd.bridges.get(name)];

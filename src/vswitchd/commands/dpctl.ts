@@ -38,7 +38,10 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
     if (name === undefined) {
       const only = all[0];
       if (all.length !== 1 || only === undefined) {
-        throw new OvsError('EINVAL', all.length === 0 ? 'no datapaths exist' : 'multiple datapaths, specify one');
+        throw new OvsError(
+          'EINVAL',
+          all.length === 0 ? 'no datapaths exist' : 'multiple datapaths, specify one',
+        );
       }
       return only;
     }
@@ -60,7 +63,12 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
       if (datapath.port(dv.getUint32(mf + MegaflowLayout.inPort, true)) === undefined) continue;
       x.megaflowExpand(mf, scratch, scratch + KEY_SIZE);
       const actions = x.megaflowActions(mf) >>> 0;
-      const words = [0, 4, 8, 12].map((at) => dv.getUint32(mf + MegaflowLayout.ufid0 + at, true).toString(16).padStart(8, '0'));
+      const words = [0, 4, 8, 12].map((at) =>
+        dv
+          .getUint32(mf + MegaflowLayout.ufid0 + at, true)
+          .toString(16)
+          .padStart(8, '0'),
+      );
       const hex = words.join('');
       flows.push({
         ufid: `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`,
@@ -78,7 +86,8 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
 
   const formatFlow = (flow: DumpedFlow, ports: OdpPortNames | undefined, verbose: boolean): string => {
     const key = formatOdpKey(flow.flow, flow.mask, { verbose, ...(ports === undefined ? {} : { ports }) });
-    const used = flow.usedMs === 0 ? 'never' : `${((switchd.clock.nowMs() - flow.usedMs) / 1000).toFixed(3)}s`;
+    const used =
+      flow.usedMs === 0 ? 'never' : `${((switchd.clock.nowMs() - flow.usedMs) / 1000).toFixed(3)}s`;
     const flags = flow.tcpFlags === 0 ? '' : `, flags:${formatTcpFlags(flow.tcpFlags)}`;
     const actions = formatOdpActions(flow.actions, ports);
     return (
@@ -135,12 +144,26 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
   commands.registerCommand('dpctl/show', '[-s] [dp...]', 0, Infinity, (args) => {
     const wanted = args.filter((a) => !a.startsWith('-'));
     const datapaths = wanted.length > 0 ? wanted.map(datapathOf) : [...switchd.datapaths.values()];
-    return datapaths.map((d) => showDatapath(d, statsOf(d), args.some((a) => a === '-s' || a === '--statistics'))).join('');
+    return datapaths
+      .map((d) =>
+        showDatapath(
+          d,
+          statsOf(d),
+          args.some((a) => a === '-s' || a === '--statistics'),
+        ),
+      )
+      .join('');
   });
-  commands.registerCommand('dpctl/dump-flows', '[-m] [--names | --no-names] [dp] [filter=..] [type=..] [pmd=..]', 0, 6, (args) => {
-    const { datapath, verbose, names } = dumpArguments(args, datapathOf);
-    return dumpFlows(datapath, verbose, names, true);
-  });
+  commands.registerCommand(
+    'dpctl/dump-flows',
+    '[-m] [--names | --no-names] [dp] [filter=..] [type=..] [pmd=..]',
+    0,
+    6,
+    (args) => {
+      const { datapath, verbose, names } = dumpArguments(args, datapathOf);
+      return dumpFlows(datapath, verbose, names, true);
+    },
+  );
   commands.registerCommand('dpctl/del-flows', '[dp]', 0, 2, async (args) => {
     datapathOf(args.find((a) => !a.startsWith('-')));
     await switchd.purgeFlows();
@@ -154,7 +177,10 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
     const bridge = switchd.bridges.get(args.find((a) => !a.startsWith('-')) ?? '');
     if (bridge === undefined) throw new OvsError('ENODEV', 'no such bridge');
     const datapath = bridge.datapath as UserspaceDatapath;
-    const { verbose, names } = dumpArguments(args.filter((a) => a.startsWith('-')), () => datapath);
+    const { verbose, names } = dumpArguments(
+      args.filter((a) => a.startsWith('-')),
+      () => datapath,
+    );
     const mine = new Set([...bridge.interfaces.values()].map((i) => i.dpPort?.odpPort));
     const ports = names ? portNames(datapath) : undefined;
     return switchd.pmds

@@ -60,18 +60,26 @@ export function registerDummyCommands(commands: UnixctlCommands, daemon: Daemon)
       .map((n) => `${n.name}: ${n.connectionState}\n`)
       .join('');
   });
-  commands.registerCommand('netdev-dummy/ip4addr', '[netdev] ipaddr/mask-prefix-len', 2, 2, ([name = '', text = '']) => {
-    const netdev = netdevOf(name, unknownDevice);
-    const [address = '', prefix = ''] = text.split('/');
-    if (isIP(address) !== 4 || !/^\d+$/.test(prefix) || Number(prefix) > 32) throw new UsageError(`${text}: invalid IP address`);
-    netdev.setIp4(Uint8Array.from(address.split('.'), Number));
-    return 'OK';
-  });
+  commands.registerCommand(
+    'netdev-dummy/ip4addr',
+    '[netdev] ipaddr/mask-prefix-len',
+    2,
+    2,
+    ([name = '', text = '']) => {
+      const netdev = netdevOf(name, unknownDevice);
+      const [address = '', prefix = ''] = text.split('/');
+      if (isIP(address) !== 4 || !/^\d+$/.test(prefix) || Number(prefix) > 32)
+        throw new UsageError(`${text}: invalid IP address`);
+      netdev.setIp4(Uint8Array.from(address.split('.'), Number));
+      return 'OK';
+    },
+  );
   commands.registerCommand('netdev-dummy/ip6addr', '[netdev] ip6addr', 2, 2, ([name = '', text = '']) => {
     netdevOf(name, unknownDevice);
     const [address = '', prefix = '128'] = text.split('/');
     // Only routing over tunnels would look at it, which is not there yet.
-    if (isIP(address) !== 6 || !/^\d+$/.test(prefix) || Number(prefix) > 128) throw new UsageError(`${text}: invalid IPv6 address`);
+    if (isIP(address) !== 6 || !/^\d+$/.test(prefix) || Number(prefix) > 128)
+      throw new UsageError(`${text}: invalid IPv6 address`);
     return 'OK';
   });
 }

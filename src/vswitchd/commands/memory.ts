@@ -13,7 +13,8 @@ export function memoryUsage(switchd: Switchd): Record<string, number> {
     rules += bridge.ofproto.memoryUsage()['rules'] ?? 0;
   }
   let keys = 0;
-  for (const { pmd } of switchd.pmds.views()) keys += switchd.core.dv.getUint32(pmd + PmdLayout.flowCount, true);
+  for (const { pmd } of switchd.pmds.views())
+    keys += switchd.core.dv.getUint32(pmd + PmdLayout.flowCount, true);
   usage['ports'] = ports;
   usage['revalidators'] = revalidators;
   usage['rules'] = rules;

@@ -15,7 +15,9 @@ export function registerPmdCommands(commands: UnixctlCommands, switchd: Switchd)
       if (args[i] === '-pmd') {
         const coreId = Number(args[++i]);
         views = views.filter((v) => v.coreId === coreId);
-      } else if (![...switchd.datapaths.values()].some((d) => d.name === args[i] || `${d.type}@${d.name}` === args[i])) {
+      } else if (
+        ![...switchd.datapaths.values()].some((d) => d.name === args[i] || `${d.type}@${d.name}` === args[i])
+      ) {
         throw new OvsError('ENODEV', 'please specify an existing datapath');
       }
     }
@@ -78,7 +80,8 @@ export function registerPmdCommands(commands: UnixctlCommands, switchd: Switchd)
     for (const v of select(args)) {
       if (v.coreId === null) continue;
       text += `${heading(v)}  isolated : false\n`;
-      for (const port of v.rxPorts) text += `  port: ${port.padEnd(16)}  queue-id:  0 (enabled)   pmd usage: NOT AVAIL\n`;
+      for (const port of v.rxPorts)
+        text += `  port: ${port.padEnd(16)}  queue-id:  0 (enabled)   pmd usage: NOT AVAIL\n`;
     }
     return text;
   });

@@ -14,7 +14,9 @@ export function registerUpcallCommands(commands: UnixctlCommands, daemon: Daemon
   };
 
   commands.registerCommand('upcall/show', '', 0, 0, () => {
-    const texts = [...switchd.datapaths.values()].map((d) => udpif.show(`${d.type}@${d.name}`, switchd.revalidators.revalidatorIds));
+    const texts = [...switchd.datapaths.values()].map((d) =>
+      udpif.show(`${d.type}@${d.name}`, switchd.revalidators.revalidatorIds),
+    );
     return texts.join('\n');
   });
   const toggle = (name: string, reply: string, apply: () => void): void =>
@@ -25,7 +27,11 @@ export function registerUpcallCommands(commands: UnixctlCommands, daemon: Daemon
     });
   toggle('upcall/disable-megaflows', 'megaflows disabled', () => (udpif.megaflowsEnabled = false));
   toggle('upcall/enable-megaflows', 'megaflows enabled', () => (udpif.megaflowsEnabled = true));
-  toggle('upcall/disable-ufid', 'Datapath dumping tersely using UFID disabled', () => (udpif.ufidEnabled = false));
+  toggle(
+    'upcall/disable-ufid',
+    'Datapath dumping tersely using UFID disabled',
+    () => (udpif.ufidEnabled = false),
+  );
   toggle(
     'upcall/enable-ufid',
     'Datapath dumping tersely using UFID enabled for supported datapaths',

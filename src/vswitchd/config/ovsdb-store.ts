@@ -15,12 +15,27 @@ const log = vlog('bridge');
 /** Columns that say what is wished; a change of any of them is a new configuration. */
 const configColumns: Readonly<Record<string, readonly string[]>> = {
   Open_vSwitch: ['bridges', 'next_cfg', 'other_config'],
-  Bridge: ['name', 'datapath_type', 'fail_mode', 'protocols', 'controller', 'ports', 'other_config', 'flow_tables'],
+  Bridge: [
+    'name',
+    'datapath_type',
+    'fail_mode',
+    'protocols',
+    'controller',
+    'ports',
+    'other_config',
+    'flow_tables',
+  ],
   Port: ['name', 'tag', 'trunks', 'vlan_mode', 'other_config', 'interfaces'],
   Interface: ['name', 'type', 'options', 'ofport_request', 'mac', 'mtu_request', 'other_config'],
   Controller: [
-    'target', 'max_backoff', 'inactivity_probe', 'enable_async_messages', 'controller_rate_limit',
-    'controller_burst_limit', 'connection_mode', 'other_config',
+    'target',
+    'max_backoff',
+    'inactivity_probe',
+    'enable_async_messages',
+    'controller_rate_limit',
+    'controller_burst_limit',
+    'connection_mode',
+    'other_config',
   ],
   Flow_Table: ['name', 'flow_limit', 'prefixes'],
 };
@@ -31,8 +46,18 @@ const statusColumns: Readonly<Record<string, readonly string[]>> = {
   Bridge: ['datapath_id', 'datapath_version', 'status'],
   Port: ['status', 'statistics'],
   Interface: [
-    'ofport', 'error', 'mac_in_use', 'admin_state', 'link_state', 'link_speed', 'duplex', 'mtu', 'ifindex',
-    'link_resets', 'statistics', 'status',
+    'ofport',
+    'error',
+    'mac_in_use',
+    'admin_state',
+    'link_state',
+    'link_speed',
+    'duplex',
+    'mtu',
+    'ifindex',
+    'link_resets',
+    'statistics',
+    'status',
   ],
   Controller: ['is_connected', 'role', 'status'],
   Flow_Table: [],
@@ -51,7 +76,10 @@ export class OvsdbStore implements ConfigStore {
 
   private constructor(remote: string, wake: () => void) {
     const tables = Object.fromEntries(
-      Object.entries(configColumns).map(([table, columns]) => [table, [...columns, ...(statusColumns[table] ?? [])]]),
+      Object.entries(configColumns).map(([table, columns]) => [
+        table,
+        [...columns, ...(statusColumns[table] ?? [])],
+      ]),
     );
     const moved = (): void => {
       this.changeSeq++;
@@ -93,10 +121,15 @@ export class OvsdbStore implements ConfigStore {
       const row = this.#idl.row(table, uuid);
       if (row === undefined) continue;
       const known = Object.entries(columns).filter(([name]) => row.has(name));
-      transaction.update(table, uuid, Object.fromEntries(known.map(([name, value]) => [name, inputValue(value)])));
+      transaction.update(
+        table,
+        uuid,
+        Object.fromEntries(known.map(([name, value]) => [name, inputValue(value)])),
+      );
     }
     const status = await transaction.commit();
-    if (status === 'error') log.warn(`status update failed: ${transaction.error?.message ?? 'unknown error'}`);
+    if (status === 'error')
+      log.warn(`status update failed: ${transaction.error?.message ?? 'unknown error'}`);
     return status === 'success' || status === 'unchanged' || status === 'error';
   }
 
@@ -190,7 +223,9 @@ function interfaceConfig(row: IdlRow): InterfaceConfig {
   };
 }
 
-function inputValue(value: ColumnValue): string | number | boolean | (string | number | boolean)[] | Map<string, string | number> {
+function inputValue(
+  value: ColumnValue,
+): string | number | boolean | (string | number | boolean)[] | Map<string, string | number> {
   if (value instanceof Map) return value as Map<string, string | number>;
   if (Array.isArray(value)) return [...(value as readonly (string | number | boolean)[])];
   return value as string | number | boolean;

@@ -1,7 +1,8 @@
 import type { SwitchConfig } from './model.ts';
 
 /** A value for a column: scalars, arrays for sets, Map for maps. */
-export type ColumnValue = string | number | boolean | readonly (string | number | boolean)[] | ReadonlyMap<string, string | number>;
+export type ColumnValue =
+  string | number | boolean | readonly (string | number | boolean)[] | ReadonlyMap<string, string | number>;
 
 export interface RowUpdate {
   readonly table: string;

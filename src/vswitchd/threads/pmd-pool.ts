@@ -192,7 +192,9 @@ export class PmdPool implements PortThreads {
     this.#retirePmd(dead);
     for (const entry of this.#attached.values()) {
       addTo(worker, entry).catch((error: unknown) =>
-        log.err(`${entry.attachment.name}: not taken over: ${error instanceof Error ? error.message : String(error)}`),
+        log.err(
+          `${entry.attachment.name}: not taken over: ${error instanceof Error ? error.message : String(error)}`,
+        ),
       );
     }
   }

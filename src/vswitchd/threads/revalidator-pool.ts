@@ -21,7 +21,8 @@ export function threadCounts(
   revalidators: number,
 ): { handlers: number; revalidators: number } {
   const n = Math.max(cores, 2);
-  const r = revalidators > 0 ? revalidators : handlers > 0 ? Math.max(n - handlers, 1) : Math.floor(n / 4) + 1;
+  const r =
+    revalidators > 0 ? revalidators : handlers > 0 ? Math.max(n - handlers, 1) : Math.floor(n / 4) + 1;
   const h = handlers > 0 ? handlers : Math.max(n - r, 1);
   return { handlers: h, revalidators: r };
 }

@@ -5,7 +5,16 @@ import { EventRing } from '../../arena/ring.ts';
 import { closeFd, createEventFd, signalEventFd } from '../../sys/eventfd.ts';
 import { BugError, OvsError } from '../../util/errors.ts';
 import { vlog, vlogModules } from '../../util/log.ts';
-import { CONTROL_WORDS, DOORBELL, MAIL, SLEEPING, STOP, THREAD_INDEX, type WorkerInit, type WorkerReply } from './control.ts';
+import {
+  CONTROL_WORDS,
+  DOORBELL,
+  MAIL,
+  SLEEPING,
+  STOP,
+  THREAD_INDEX,
+  type WorkerInit,
+  type WorkerReply,
+} from './control.ts';
 import { decodeLogRecord, eventKinds } from './events.ts';
 import { workerUrl } from './worker-url.ts';
 import { vlogWrite } from '../../sys/vlog-sink.ts';
@@ -33,7 +42,14 @@ export class WorkerThread {
   #alive = true;
   readonly exited: Promise<void>;
 
-  constructor(core: Core, kind: WorkerKind, name: string, settings: unknown, module: WebAssembly.Module, hooks: WorkerHooks) {
+  constructor(
+    core: Core,
+    kind: WorkerKind,
+    name: string,
+    settings: unknown,
+    module: WebAssembly.Module,
+    hooks: WorkerHooks,
+  ) {
     this.kind = kind;
     this.name = name;
     this.#control = new SharedArrayBuffer(4 * CONTROL_WORDS);
@@ -60,7 +76,10 @@ export class WorkerThread {
     });
     port1.unref();
     let cause: Error | null = null;
-    this.#worker.on('error', (error: unknown) => (cause = error instanceof Error ? error : new Error(String(error))));
+    this.#worker.on(
+      'error',
+      (error: unknown) => (cause = error instanceof Error ? error : new Error(String(error))),
+    );
     this.exited = new Promise((resolve) => {
       this.#worker.on('exit', () => {
         this.#alive = false;
@@ -176,12 +195,19 @@ export class ThreadManager {
     return this.#threads;
   }
 
-  start(kind: WorkerKind, name: string, settings: unknown, onDeath: (thread: WorkerThread) => void): WorkerThread {
+  start(
+    kind: WorkerKind,
+    name: string,
+    settings: unknown,
+    onDeath: (thread: WorkerThread) => void,
+  ): WorkerThread {
     const thread = new WorkerThread(this.#core, kind, name, settings, this.#module, {
       onEvents: (t) => this.#drain(t),
       onDeath: (t, cause) => {
         const broken = this.#bury(t.threadIndex);
-        log.emer(`thread ${t.name} died (${cause?.message ?? 'no cause given'}): ${broken} locks broken, starting a new one`);
+        log.emer(
+          `thread ${t.name} died (${cause?.message ?? 'no cause given'}): ${broken} locks broken, starting a new one`,
+        );
         onDeath(t);
       },
     });

@@ -6,7 +6,17 @@ import { setThreadName } from '../../sys/threads.ts';
 import type { Clock } from '../../util/clock.ts';
 import { counters } from '../../util/counters.ts';
 import { setVlogSink, vlog, type VlogFacility, type VlogLevel } from '../../util/log.ts';
-import { DOORBELL, MAIL, SLEEPING, STEPS, STOP, THREAD_INDEX, type WorkerInit, type WorkerReply, type WorkerRequest } from './control.ts';
+import {
+  DOORBELL,
+  MAIL,
+  SLEEPING,
+  STEPS,
+  STOP,
+  THREAD_INDEX,
+  type WorkerInit,
+  type WorkerReply,
+  type WorkerRequest,
+} from './control.ts';
 import { encodeLogRecord, eventKinds } from './events.ts';
 
 /** What a worker's entry file provides: the activity and its answers to main's requests. */
@@ -66,7 +76,11 @@ export function hostWorker(create: (context: WorkerContext) => WorkerActivity): 
     return pushed;
   };
   for (const [module, levels] of init.logLevels) setLevels(module, levels);
-  setVlogSink((record) => void event(eventKinds.log, encodeLogRecord(record)), init.threadName, () => clock.nowMs());
+  setVlogSink(
+    (record) => void event(eventKinds.log, encodeLogRecord(record)),
+    init.threadName,
+    () => clock.nowMs(),
+  );
 
   const activity = create({ core, clock, init, event, notifyMain });
 
@@ -145,5 +159,6 @@ class CrashRequest extends Error {
 
 function setLevels(module: string, levels: Record<string, string>): void {
   const m = vlog(module);
-  for (const [facility, level] of Object.entries(levels)) m.levels[facility as VlogFacility] = level as VlogLevel;
+  for (const [facility, level] of Object.entries(levels))
+    m.levels[facility as VlogFacility] = level as VlogLevel;
 }

@@ -29,7 +29,9 @@ const labTickMs = 20;
 export async function up(options: UpOptions): Promise<number> {
   const rundir = process.env['OVS_RUNDIR'];
   // One variable gives a second switch a place for everything of its own.
-  const dirs = ovsDirs(rundir === undefined ? process.env : { OVS_LOGDIR: rundir, OVS_DBDIR: rundir, ...process.env });
+  const dirs = ovsDirs(
+    rundir === undefined ? process.env : { OVS_LOGDIR: rundir, OVS_DBDIR: rundir, ...process.env },
+  );
   for (const dir of [dirs.rundir, dirs.logdir, dirs.dbdir]) mkdirSync(dir, { recursive: true });
   initVlog(program);
   // The view owns the terminal; warnings go there too, the rest to the log file.
@@ -40,7 +42,9 @@ export async function up(options: UpOptions): Promise<number> {
     makePidfile(join(dirs.rundir, 'ovsdb-server.pid'), false);
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
-    process.stderr.write(`megaflow: ${error.message}\nmegaflow: is another switch running on ${dirs.rundir}? Set OVS_RUNDIR for a second one.\n`);
+    process.stderr.write(
+      `megaflow: ${error.message}\nmegaflow: is another switch running on ${dirs.rundir}? Set OVS_RUNDIR for a second one.\n`,
+    );
     return 1;
   }
   installExitHooks();
@@ -66,13 +70,19 @@ export async function up(options: UpOptions): Promise<number> {
   await ensureRoot(remote, options.lab);
   const lab = options.lab ? await startLab(daemon) : null;
   const bin = new URL('../../../bin/', import.meta.url).pathname;
-  const env = dirs.isPrivate ? '' : process.env['OVS_RUNDIR'] === undefined ? '' : `OVS_RUNDIR=${dirs.rundir} `;
+  const env = dirs.isPrivate
+    ? ''
+    : process.env['OVS_RUNDIR'] === undefined
+      ? ''
+      : `OVS_RUNDIR=${dirs.rundir} `;
   const view = new LiveView(daemon.switchd, lab?.network ?? null, [
     '',
     'try in another shell:',
     `  ${env}${bin}ovs-appctl dpctl/dump-flows`,
     `  ${env}${bin}ovs-vsctl show`,
-    ...(options.lab ? [`  ${env}${bin}ovs-ofctl add-flow ${bridgeName} priority=9,in_port=1,icmp,actions=drop`] : []),
+    ...(options.lab
+      ? [`  ${env}${bin}ovs-ofctl add-flow ${bridgeName} priority=9,in_port=1,icmp,actions=drop`]
+      : []),
   ]);
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -95,7 +105,11 @@ export async function up(options: UpOptions): Promise<number> {
 
 /** Makes the Open_vSwitch row if there is none, and the lab's bridge. */
 async function ensureRoot(remote: string, lab: boolean): Promise<void> {
-  const idl = new Idl({ remote, database: 'Open_vSwitch', tables: { Open_vSwitch: 'all', Bridge: ['name'] } }).start();
+  const idl = new Idl({
+    remote,
+    database: 'Open_vSwitch',
+    tables: { Open_vSwitch: 'all', Bridge: ['name'] },
+  }).start();
   await idl.ready();
   const t = idl.transaction();
   const root = idl.rows('Open_vSwitch')[0]?.uuid ?? t.insert('Open_vSwitch');

@@ -82,7 +82,8 @@ export class LiveView {
     );
     if (this.#lab !== null) {
       const { hosts } = this.#lab;
-      const sum = (pick: (c: HostCounters) => number): number => hosts.reduce((n, h) => n + pick(h.counters), 0);
+      const sum = (pick: (c: HostCounters) => number): number =>
+        hosts.reduce((n, h) => n + pick(h.counters), 0);
       lines.push(
         `lab: ping ${sum((c) => c.echoReplies)}/${sum((c) => c.echoRequests)} answered, ` +
           `udp echo ${sum((c) => c.udpEchoed)}/${sum((c) => c.udpSent)} answered`,

@@ -30,7 +30,12 @@ export function expectEthernet(frame: Uint8Array, wanted: WantedEthernet): Uint8
   const p = parseEthernet(frame);
   compare(
     'Ethernet',
-    { dst: formatMac(p.dst), src: formatMac(p.src), ethertype: p.ethertype, vlans: p.vlans.map((v) => v.tci) },
+    {
+      dst: formatMac(p.dst),
+      src: formatMac(p.src),
+      ethertype: p.ethertype,
+      vlans: p.vlans.map((v) => v.tci),
+    },
     { ...wanted },
   );
   return p.payload;

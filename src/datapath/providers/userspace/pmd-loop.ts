@@ -86,7 +86,10 @@ export class PmdLoop {
   finishBurst(nowMs: number): void {
     const { x, dv } = this.#core;
     const pmd = this.pmd;
-    if (dv.getUint32(pmd + PmdLayout.missCount, true) !== 0 || dv.getUint32(pmd + PmdLayout.upcallCount, true) !== 0) {
+    if (
+      dv.getUint32(pmd + PmdLayout.missCount, true) !== 0 ||
+      dv.getUint32(pmd + PmdLayout.upcallCount, true) !== 0
+    ) {
       try {
         this.#upcalls.run(nowMs);
       } catch (error) {
