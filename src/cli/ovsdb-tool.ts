@@ -1,5 +1,5 @@
 /** ovsdb-tool: creates, inspects and changes database files that no server has open (ovsdb-tool(1)). */
-import { formatJson, isJsonArray, isJsonObject, parseJson } from '../stream/index.ts';
+import { formatJson, isJsonArray, isJsonObject, jsonEquals, parseJson } from '../stream/index.ts';
 import type { Json } from '../stream/index.ts';
 import { ovsDbdir } from '../sys/dirs.ts';
 import { getopt } from '../sys/getopt.ts';
@@ -8,8 +8,9 @@ import { initVlog, vlogSet, vlogSetVerbosity } from '../sys/vlog-sink.ts';
 import { vlogUsage } from '../sys/daemon.ts';
 import { SystemClock } from '../util/clock.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
-import { versionText } from '../util/version.ts';
+import { OVS_VERSION, versionText } from '../util/version.ts';
 import { OvsdbError } from '../ovsdb/errors.ts';
+import { schemaToJson } from '../ovsdb/schema.ts';
 import { OvsdbServer } from '../ovsdb/server/server.ts';
 import { defaultSchemaFile, readSchemaFile } from '../ovsdb/server/share-dir.ts';
 import { createDatabase, openDatabase, readSchema } from '../ovsdb/server/storage.ts';
@@ -29,6 +30,7 @@ function usage(): string {
 usage: ${program} [OPTIONS] COMMAND [ARG...]
   create [DB [SCHEMA]]    create DB with the given SCHEMA
   compact [DB [DST]]      compact DB in-place (or to DST)
+  convert [DB [SCHEMA [DST]]]   convert DB to SCHEMA (to DST)
   db-name [DB]            report name of schema used by DB
   db-version [DB]         report version of schema used by DB
   db-cksum [DB]           report checksum of schema used by DB
@@ -37,6 +39,7 @@ usage: ${program} [OPTIONS] COMMAND [ARG...]
   schema-name [SCHEMA]    report SCHEMA's name
   schema-version [SCHEMA] report SCHEMA's schema version
   schema-cksum [SCHEMA]   report SCHEMA's checksum
+  compare-versions A OP B  compare OVSDB schema version numbers
   query [DB] TRNS         execute read-only transaction on DB
   transact [DB] TRNS      execute read/write transaction on DB
   [-m]... show-log [DB]   print DB's log entries
@@ -50,10 +53,13 @@ Other options:
 `;
 }
 
+type Outcome = string | { readonly text: string; readonly status: number };
+
 interface Command {
   readonly minArgs: number;
   readonly maxArgs: number;
-  run(args: readonly string[], verbosity: number): Promise<string> | string;
+  /** @returns what to print, or a text and an exit status. */
+  run(args: readonly string[], verbosity: number): Promise<Outcome> | Outcome;
 }
 
 const databaseOf = (args: readonly string[]): string => args[0] ?? `${ovsDbdir()}/conf.db`;
@@ -98,6 +104,40 @@ function parseTransaction(text: string): readonly Json[] {
   return json;
 }
 
+const notClustered: Command = {
+  minArgs: 1,
+  maxArgs: 1,
+  run: (args) => {
+    readSchema(databaseOf(args));
+    throw new UsageError(`${databaseOf(args)}: not a clustered database`);
+  },
+};
+
+function compareVersions([a = '', operator = '', b = '']: readonly string[]): boolean {
+  const parse = (text: string): number[] => {
+    if (!/^\d+\.\d+\.\d+$/.test(text)) throw new UsageError(`${text}: not an OVSDB version number in format x.y.z`);
+    return text.split('.').map(Number);
+  };
+  const [left, right] = [parse(a), parse(b)];
+  const order = left.map((n, i) => n - (right[i] ?? 0)).find((difference) => difference !== 0) ?? 0;
+  switch (operator) {
+    case '<':
+      return order < 0;
+    case '<=':
+      return order <= 0;
+    case '==':
+      return order === 0;
+    case '>=':
+      return order >= 0;
+    case '>':
+      return order > 0;
+    case '!=':
+      return order !== 0;
+    default:
+      throw new UsageError(`${operator}: not a relational operator`);
+  }
+}
+
 const commands: Readonly<Record<string, Command>> = {
   create: {
     minArgs: 0,
@@ -113,7 +153,7 @@ const commands: Readonly<Record<string, Command>> = {
     run: (args) => {
       const storage = openDatabase(databaseOf(args));
       try {
-        const comment = 'compacted by ovsdb-tool 3.1.0';
+        const comment = `compacted by ovsdb-tool ${OVS_VERSION}`;
         if (args[1] === undefined) storage.compact(comment, new SystemClock().wallMs());
         else storage.writeCompacted(args[1], comment, new SystemClock().wallMs());
       } finally {
@@ -125,6 +165,40 @@ const commands: Readonly<Record<string, Command>> = {
   'db-name': { minArgs: 0, maxArgs: 1, run: (args) => `${readSchema(databaseOf(args)).name}\n` },
   'db-version': { minArgs: 0, maxArgs: 1, run: (args) => `${readSchema(databaseOf(args)).version}\n` },
   'db-cksum': { minArgs: 0, maxArgs: 1, run: (args) => `${readSchema(databaseOf(args)).cksum}\n` },
+  'db-is-clustered': {
+    minArgs: 1,
+    maxArgs: 1,
+    run: (args) => {
+      readSchema(databaseOf(args));
+      return { text: '', status: 2 };
+    },
+  },
+  'db-cid': notClustered,
+  'db-sid': notClustered,
+  'db-local-address': notClustered,
+  'needs-conversion': {
+    minArgs: 0,
+    maxArgs: 2,
+    run: (args) => {
+      const [have, want] = [readSchema(databaseOf(args)), readSchemaFile(schemaOf(args.slice(1)))];
+      return jsonEquals(schemaToJson(have), schemaToJson(want)) ? 'no\n' : 'yes\n';
+    },
+  },
+  convert: {
+    minArgs: 0,
+    maxArgs: 3,
+    run: (args) => {
+      const schema = readSchemaFile(schemaOf(args.slice(1)));
+      const storage = openDatabase(databaseOf(args));
+      try {
+        storage.convert(schema, args[2], `converted by ovsdb-tool ${OVS_VERSION}`, new SystemClock().wallMs());
+      } finally {
+        storage.close();
+      }
+      return '';
+    },
+  },
+  'compare-versions': { minArgs: 3, maxArgs: 3, run: (args) => ({ text: '', status: compareVersions(args) ? 0 : 2 }) },
   'db-is-standalone': {
     minArgs: 1,
     maxArgs: 1,
@@ -163,8 +237,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       throw new UsageError(`'${name}' command requires at least ${command.minArgs} arguments`);
     if (args.length > command.maxArgs)
       throw new UsageError(`'${name}' command takes at most ${command.maxArgs} arguments`);
-    process.stdout.write(await command.run(args, verbosity));
-    return 0;
+    const outcome = await command.run(args, verbosity);
+    process.stdout.write(typeof outcome === 'string' ? outcome : outcome.text);
+    return typeof outcome === 'string' ? 0 : outcome.status;
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
     process.stderr.write(`${program}: ${error.message}\n`);

@@ -21,6 +21,7 @@ import { isBuiltinColumn, schemaFromJson, schemaToJson } from '../schema.ts';
 import type { DatabaseSchema } from '../schema.ts';
 import { Database } from './database.ts';
 import type { Changes, Row, RowChange, Table } from './database.ts';
+import { Transaction } from './transaction.ts';
 import { LogFile } from './log-file.ts';
 
 const lockLog = vlog('lockfile');
@@ -138,13 +139,19 @@ export class OpenDatabase {
 
   /** Writes the compacted contents to a new file at `path`. @throws OvsdbError if it exists */
   writeCompacted(path: string, comment: string, wallMs: number): void {
-    const copy = new LogFile(path, 'create');
-    try {
-      for (const record of snapshotRecords(this.database, comment, wallMs)) copy.append(record);
-      copy.syncNow();
-    } finally {
-      copy.close();
-    }
+    writeNewFile(path, snapshotRecords(this.database, comment, wallMs));
+  }
+
+  /**
+   * Writes the contents under another schema, in place or to a new file at `path`. Tables and columns that it
+   * lacks are dropped, new columns get their defaults. The database in memory stays as it is: close it afterwards.
+   *
+   * @throws OvsdbError if the contents violate the new schema
+   */
+  convert(schema: DatabaseSchema, path: string | undefined, comment: string, wallMs: number): void {
+    const records = snapshotRecords(convertedDatabase(this.database, schema), comment, wallMs);
+    if (path === undefined) this.log.replace(records);
+    else writeNewFile(path, records);
   }
 
   close(): void {
@@ -153,15 +160,45 @@ export class OpenDatabase {
   }
 }
 
+function writeNewFile(path: string, records: readonly Json[]): void {
+  const file = new LogFile(path, 'create');
+  try {
+    for (const record of records) file.append(record);
+    file.syncNow();
+  } finally {
+    file.close();
+  }
+}
+
+function convertedDatabase(database: Database, schema: DatabaseSchema): Database {
+  const converted = new Database(schema);
+  const transaction = new Transaction(converted, $random);
+  for (const [name, old] of database.tables) {
+    const table = converted.tables.get(name);
+    if (table === undefined) continue;
+    for (const row of old.rows.values()) {
+      const columns = new Map<string, Datum>();
+      for (const [columnName, datum] of row.columns) {
+        const [from, to] = [old.schema.columns.get(columnName), table.schema.columns.get(columnName)];
+        if (from === undefined || to === undefined) continue;
+        columns.set(columnName, datumFromJson(to.type, datumToJson(from.type, datum)));
+      }
+      transaction.insert(table, row.uuid, columns);
+    }
+  }
+  transaction.check();
+  converted.apply(transaction.changes());
+  return converted;
+}
+
 /** The least log that holds what `database` holds: its schema and one transaction. */
 function snapshotRecords(database: Database, comment: string, wallMs: number): Json[] {
   const changes: RowChange[] = [];
   for (const table of database.tables.values()) {
     for (const row of table.rows.values()) changes.push({ table, uuid: row.uuid, old: undefined, new: row });
   }
-  const record = recordFromChanges(changes, comment, wallMs);
-  const schema = schemaToJson(database.schema);
-  return record === null ? [schema] : [schema, record];
+  const record = recordFromChanges(changes, comment, wallMs) ?? { _comment: comment, _date: Math.trunc(wallMs), _is_diff: true };
+  return [schemaToJson(database.schema), record];
 }
 
 function recordFromChanges(changes: Changes, comment: string, wallMs: number): Json | null {
