@@ -214,4 +214,41 @@ export class TraceCases {
       protocol,
     };
   }
+
+  /** A packet from `port`, as netdev-dummy/receive takes it; each port has a source address of its own. */
+  packet(port: number): string {
+    const dst = this.pick([
+      '50:54:00:00:00:01',
+      '50:54:00:00:00:02',
+      'ff:ff:ff:ff:ff:ff',
+      '01:80:c2:00:00:0e',
+    ]);
+    const eth = `in_port(${port}),eth(src=50:54:00:00:00:0${port},dst=${dst})`;
+    const l3 = this.pick([() => this.#ipv4(), () => this.#ipv4(), () => this.#arp(), () => this.#icmp6()])();
+    if (!this.chance(35)) return `${eth},${l3}`;
+    return `${eth},eth_type(0x8100),vlan(vid=${this.pick([10, 20, 30])},pcp=${this.pick([0, 3])}),encap(${l3})`;
+  }
+
+  #ipv4(): string {
+    const [name, proto] = this.pick([
+      ['tcp', 6],
+      ['udp', 17],
+      ['icmp', 1],
+      ['sctp', 132],
+    ] as const);
+    const ip = `src=${this.ip()},dst=${this.ip()},proto=${proto},tos=${this.pick([0, 4, 0x20])},ttl=${this.pick([1, 2, 64])},frag=no`;
+    const ports = `${name}(src=${this.pick([80, 443, 1024])},dst=${this.pick([80, 443, 1024])})`;
+    const l4 = name === 'icmp' ? `icmp(type=${this.pick([0, 8])},code=0)` : ports;
+    return `eth_type(0x0800),ipv4(${ip}),${l4}${name === 'tcp' ? `,tcp_flags(${this.pick(['syn', 'ack', 'fin|ack'])})` : ''}`;
+  }
+
+  #arp(): string {
+    return `eth_type(0x0806),arp(sip=${this.ip()},tip=${this.ip()},op=${this.pick([1, 2])},sha=50:54:00:00:00:01,tha=00:00:00:00:00:00)`;
+  }
+
+  #icmp6(): string {
+    const address = (): string => `2001:db8::${this.below(3)}`;
+    const ip = `src=${address()},dst=${address()},label=0,proto=58,tclass=0,hlimit=${this.pick([1, 64])},frag=no`;
+    return `eth_type(0x86dd),ipv6(${ip}),icmpv6(type=128,code=0)`;
+  }
 }
