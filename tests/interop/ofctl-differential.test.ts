@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -171,6 +171,29 @@ describe.skipIf(!hasStock)('commands on a stock switch', () => {
         return normal(s.stock('ovs-ofctl', '-O', 'OpenFlow13', '--sort', 'dump-flows', 'br0').stdout);
       });
     expect(dumps('ours')).toEqual(dumps('stock'));
+  });
+
+  test('monitor in the background, steered by ovs-appctl', () => {
+    const seen = [join(import.meta.dirname, '../../bin/ovs-ofctl'), 'ovs-ofctl'].map((tool) => {
+      const files = ['first', 'second'].map((name) => join(s.rundir, `monitor.${name}`));
+      const [first = '', second = ''] = files;
+      const line = `${tool} monitor br0 65534 --detach --no-chdir --pidfile 2>${first}`;
+      expect(spawnSync('sh', ['-c', line], { env: s.env, encoding: 'utf8' }).status).toBe(0);
+      const asked = [
+        'ofctl/send 0102000812345678', 'ofctl/barrier', 'ofctl/send 0102000812345678 0114', 'ofctl/send xx', 'ofctl/barrier',
+        `ofctl/set-output-file ${second}`, 'ofctl/packet-out in_port=1', 'ofctl/block', 'ofctl/block',
+        'ofctl/packet-out in_port=1,packet=ffffffffffff0200000000011234,actions=controller', 'ofctl/unblock',
+        'ofctl/unblock', 'ofctl/barrier', 'exit',
+      ].map((words) => {
+        const { status, stdout, stderr } = s.stock('ovs-appctl', '-t', 'ovs-ofctl', ...words.split(' '));
+        return [words, status, stdout, stderr];
+      }); // prettier-ignore
+      const texts = files.map((file) => normal(readFileSync(file, 'utf8')));
+      for (const file of files) rmSync(file);
+      return { asked, texts };
+    });
+    expect(seen[0]?.texts[1]).toMatch(/PACKET_IN/);
+    expect(seen[0]).toEqual(seen[1]);
   });
 });
 
