@@ -115,7 +115,8 @@ const notClustered: Command = {
 
 function compareVersions([a = '', operator = '', b = '']: readonly string[]): boolean {
   const parse = (text: string): number[] => {
-    if (!/^\d+\.\d+\.\d+$/.test(text)) throw new UsageError(`${text}: not an OVSDB version number in format x.y.z`);
+    if (!/^\d+\.\d+\.\d+$/.test(text))
+      throw new UsageError(`${text}: not an OVSDB version number in format x.y.z`);
     return text.split('.').map(Number);
   };
   const [left, right] = [parse(a), parse(b)];
@@ -191,14 +192,23 @@ const commands: Readonly<Record<string, Command>> = {
       const schema = readSchemaFile(schemaOf(args.slice(1)));
       const storage = openDatabase(databaseOf(args));
       try {
-        storage.convert(schema, args[2], `converted by ovsdb-tool ${OVS_VERSION}`, new SystemClock().wallMs());
+        storage.convert(
+          schema,
+          args[2],
+          `converted by ovsdb-tool ${OVS_VERSION}`,
+          new SystemClock().wallMs(),
+        );
       } finally {
         storage.close();
       }
       return '';
     },
   },
-  'compare-versions': { minArgs: 3, maxArgs: 3, run: (args) => ({ text: '', status: compareVersions(args) ? 0 : 2 }) },
+  'compare-versions': {
+    minArgs: 3,
+    maxArgs: 3,
+    run: (args) => ({ text: '', status: compareVersions(args) ? 0 : 2 }),
+  },
   'db-is-standalone': {
     minArgs: 1,
     maxArgs: 1,

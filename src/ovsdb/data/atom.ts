@@ -120,10 +120,9 @@ export function formatAtomBare(type: AtomicType, atom: Atom): string {
   return type === 'string' ? String(atom) : formatAtom(type, atom);
 }
 
-/** C's `%.15g`, or `%.17g` where 15 digits do not read back. */
+/** C's `%.15g`, as OVS prints reals in text (JSON has them exactly). */
 export function formatReal(value: number): string {
-  const short = formatG(value, 15);
-  return Number(short) === value ? short : formatG(value, 17);
+  return formatG(value, 15);
 }
 
 function formatG(value: number, digits: number): string {

@@ -197,7 +197,11 @@ function snapshotRecords(database: Database, comment: string, wallMs: number): J
   for (const table of database.tables.values()) {
     for (const row of table.rows.values()) changes.push({ table, uuid: row.uuid, old: undefined, new: row });
   }
-  const record = recordFromChanges(changes, comment, wallMs) ?? { _comment: comment, _date: Math.trunc(wallMs), _is_diff: true };
+  const record = recordFromChanges(changes, comment, wallMs) ?? {
+    _comment: comment,
+    _date: Math.trunc(wallMs),
+    _is_diff: true,
+  };
   return [schemaToJson(database.schema), record];
 }
 
