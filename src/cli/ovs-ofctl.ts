@@ -42,6 +42,7 @@ const commands: Readonly<Record<string, readonly [min: number, max: number, run:
   ping: [1, 2, sw.ping],
   benchmark: [3, 3, sw.benchmark],
   'ofp-print': [1, 2, test.ofpPrint],
+  'ofp-parse': [1, 1, test.ofpParse],
   'parse-flow': [1, 1, test.parseFlowCommand],
   'parse-flows': [1, 1, test.parseFlowsCommand],
   'encode-hello': [1, 1, test.encodeHello],

@@ -40,7 +40,7 @@ const kindNames: Partial<Record<ActionKind, string>> = {
 };
 
 /** OVS's name of a kind of action, as in its error texts. */
-export function actionName(kind: ActionKind): string {
+function actionName(kind: ActionKind): string {
   return kindNames[kind] ?? kind;
 }
 
@@ -161,16 +161,4 @@ const setOrMove: ReadonlySet<ActionKind> = new Set<ActionKind>([
 /** Whether write_actions may hold the action. */
 export function isAllowedInActionSet(a: Action): boolean {
   return slotOrder.includes(a.kind) || finalOrder.includes(a.kind) || setOrMove.has(a.kind);
-}
-
-/** The list of actions that an action set (everything written, in order) comes to. */
-export function actionSetToList(set: readonly Action[]): Action[] {
-  let final: Action | undefined;
-  for (const a of set) {
-    const rank = finalOrder.indexOf(a.kind);
-    if (rank >= 0 && (final === undefined || rank >= finalOrder.indexOf(final.kind))) final = a;
-  }
-  if (final === undefined) return [];
-  const slots = slotOrder.flatMap((kind) => set.findLast((a) => a.kind === kind) ?? []);
-  return [...slots, ...set.filter((a) => setOrMove.has(a.kind)), final];
 }

@@ -1,6 +1,6 @@
 /** Bits of big-endian values, as in OVS's bitwise_*(): bit 0 is the lowest of the last byte. */
 
-export function getBit(value: Uint8Array, bit: number): boolean {
+function getBit(value: Uint8Array, bit: number): boolean {
   return (((value[value.length - 1 - (bit >>> 3)] ?? 0) >>> (bit & 7)) & 1) !== 0;
 }
 
@@ -15,7 +15,7 @@ export function putBits(value: Uint8Array, ofs: number, nBits: number, bits: big
 }
 
 /** Bits [ofs, ofs + nBits) as a number. */
-export function getBits(value: Uint8Array, ofs: number, nBits: number): bigint {
+function getBits(value: Uint8Array, ofs: number, nBits: number): bigint {
   return (bytesToBigint(value) >> BigInt(ofs)) & ((1n << BigInt(nBits)) - 1n);
 }
 
@@ -34,10 +34,6 @@ export function bigintToBytes(value: bigint, size: number): Uint8Array {
     rest >>= 8n;
   }
   return out;
-}
-
-export function allOnes(size: number): Uint8Array {
-  return new Uint8Array(size).fill(0xff);
 }
 
 /** One run of set mask bits, at most 64 long. */

@@ -136,7 +136,7 @@ function formatEncap(a: EncapAction): string {
 }
 
 /** Text of one action. */
-export function formatAction(a: Action, ports: PortMap = noPorts): string {
+function formatAction(a: Action, ports: PortMap = noPorts): string {
   const port = (n: number): string => formatOfpPort(n, ports);
   switch (a.kind) {
     case 'output': {

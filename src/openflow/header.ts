@@ -21,7 +21,7 @@ export const OFP_HEADER_SIZE = 8;
 const OFPT_VENDOR = 4;
 const OFPST_VENDOR = 0xffff;
 /** OFPSF_REPLY_MORE. */
-export const MULTIPART_MORE = 1;
+const MULTIPART_MORE = 1;
 
 export interface RawMessage {
   readonly name: RawName;
@@ -45,7 +45,7 @@ for (const [name, kind, versions, number, size, unit] of rawMessages) {
 }
 
 /** The row of a raw message by name. */
-export function rawMessage(name: RawName): RawMessage {
+function rawMessage(name: RawName): RawMessage {
   const raw = raws.get(name);
   if (!raw) throw new RangeError(name);
   return raw;

@@ -26,8 +26,6 @@ const W = {
   DL_VLAN_PCP: 1 << 20,
   NW_TOS: 1 << 21,
 } as const;
-/** OFPFW10_ALL: all wildcards that 1.0 has. */
-export const OFPFW10_ALL = (1 << 22) - 1;
 const OFP_VLAN_NONE = 0xffff;
 const VLAN_CFI = 0x1000;
 const VLAN_VID_MASK = 0x0fff;

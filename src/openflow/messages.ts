@@ -15,12 +15,6 @@ import type { Action, PacketInReason } from './actions.ts';
 export const UNKNOWN_COUNT = 0xffffffffffffffffn;
 
 /** OpenFlow wire versions. */
-export const OFP10_VERSION = 1;
-export const OFP11_VERSION = 2;
-export const OFP12_VERSION = 3;
-export const OFP13_VERSION = 4;
-export const OFP14_VERSION = 5;
-export const OFP15_VERSION = 6;
 export type OfpVersion = 1 | 2 | 3 | 4 | 5 | 6;
 
 export interface HelloMessage {

@@ -36,7 +36,7 @@ const speeds: readonly (readonly [bits: number, kbps: number])[] = [
 ];
 
 /** Highest speed among feature bits, 0 when there is none (as 1.0, which has no speed fields). */
-export function featuresToKbps(bits: number): number {
+function featuresToKbps(bits: number): number {
   return speeds.find(([mask]) => (bits & mask) !== 0)?.[1] ?? 0;
 }
 

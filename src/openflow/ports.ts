@@ -35,26 +35,12 @@ const reserved: readonly (readonly [string, number])[] = [
   ['CONTROLLER', OFPP_CONTROLLER],
   ['LOCAL', OFPP_LOCAL],
   ['ANY', OFPP_NONE],
-  ['NONE', OFPP_NONE],
   ['UNSET', OFPP_UNSET],
 ];
 
 /** Name of a reserved port as OVS prints it, or undefined for an ordinary number. */
 export function reservedPortName(number: number): string | undefined {
   return reserved.find(([, n]) => n === number)?.[0];
-}
-
-/** Number of a reserved port by its (case-insensitive) name. */
-export function reservedPortNumber(name: string): OfpPort | undefined {
-  const upper = name.toUpperCase();
-  const found = reserved.find(([n]) => n === upper);
-  return found && port(found[1]);
-}
-
-/** 1.0's 16-bit form of a port, or undefined where it has none. */
-export function ofp11ToOfp10Port(number: number): number | undefined {
-  if (number < OFPP_MAX) return number;
-  return number >= 0xffffff00 ? number & 0xffff : undefined;
 }
 
 /** The 32-bit form of a 16-bit port. */

@@ -18,11 +18,11 @@ export const Protocol = {
   OF15_OXM: 1 << 8,
 } as const;
 
-export const P_OF10_STD_ANY = Protocol.OF10_STD | Protocol.OF10_STD_TID;
+const P_OF10_STD_ANY = Protocol.OF10_STD | Protocol.OF10_STD_TID;
 export const P_OF10_NXM_ANY = Protocol.OF10_NXM | Protocol.OF10_NXM_TID;
 export const P_OF10_ANY = P_OF10_STD_ANY | P_OF10_NXM_ANY;
 export const P_OF15_UP = Protocol.OF15_OXM;
-export const P_OF14_UP = Protocol.OF14_OXM | P_OF15_UP;
+const P_OF14_UP = Protocol.OF14_OXM | P_OF15_UP;
 export const P_OF13_UP = Protocol.OF13_OXM | P_OF14_UP;
 export const P_OF12_UP = Protocol.OF12_OXM | P_OF13_UP;
 export const P_OF11_UP = Protocol.OF11_STD | P_OF12_UP;

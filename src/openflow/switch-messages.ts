@@ -27,7 +27,7 @@ const fragModes = ['normal', 'drop', 'reassemble', 'nx-match'] as const;
 // hello
 
 /** Bits of all versions from 1.0 up to `version`. */
-export function versionsUpTo(version: number): number {
+function versionsUpTo(version: number): number {
   return ((1 << (Math.min(version, 30) + 1)) - 1) & ~1;
 }
 

@@ -39,9 +39,20 @@ For OpenFlow switches and controllers:
   benchmark TARGET N COUNT    bandwidth of COUNT N-byte echos
 SWITCH or TARGET is an active OpenFlow connection method.
 
+Other commands:
+  ofp-parse FILE              print messages read from FILE
+
 Active OpenFlow connection methods:
   tcp:HOST[:PORT]         PORT (default: 6653) at remote HOST
   unix:FILE               Unix domain socket named FILE
+
+Daemon options:
+  --detach                run in background as daemon
+  --monitor               creates a process to monitor this daemon
+  --user=username[:group] changes the effective daemon user:group
+  --no-chdir              do not chdir to '/'
+  --pidfile[=FILE]        create pidfile (default: /var/run/openvswitch/ovs-ofctl.pid)
+  --overwrite-pidfile     with --pidfile, start even if already running
 
 OpenFlow version options:
   -V, --version           display version information
@@ -66,6 +77,7 @@ Other options:
   --names                     show port names instead of numbers
   --no-names                  show port numbers, but not names
   --no-stats                  do not show statistics of flows
+  --unixctl=SOCKET            set control socket name
   -h, --help                  display this help message
   -V, --version               display version information
 `;

@@ -2,6 +2,7 @@
 import { openSync, writeSync } from 'node:fs';
 import { decodeMessage } from '../../openflow/codec.ts';
 import type { OfpMessage, PacketIn } from '../../openflow/messages.ts';
+import { OFP_HEADER_SIZE } from '../../openflow/header.ts';
 import { formatMessage } from '../../openflow/print-message.ts';
 import { parseHex } from '../../openflow/parse-actions.ts';
 import { noPorts } from '../../flow/port-map.ts';
@@ -14,7 +15,6 @@ import type { Vconn } from './vconn.ts';
 
 type Args = readonly string[];
 const STDERR = 2;
-const OFP_HEADER_SIZE = 8;
 
 export async function monitor(s: Session, args: Args): Promise<void> {
   const [name = '', ...words] = args;

@@ -79,7 +79,7 @@ const versionNames: Readonly<Record<string, number>> = {
 }; // prettier-ignore
 
 /** `OpenFlow10,OpenFlow13` as a bitmap. @throws UsageError */
-export function parseVersions(text: string): number {
+function parseVersions(text: string): number {
   let bits = 0;
   for (const word of text.split(/[ ,]+/)) {
     if (word === '') continue;
@@ -92,7 +92,7 @@ export function parseVersions(text: string): number {
 }
 
 /** Names of the versions of a bitmap. */
-export function formatVersions(bits: number): string {
+function formatVersions(bits: number): string {
   const out: string[] = [];
   for (let v = 1; v <= 6; v++) if ((bits & (1 << v)) !== 0) out.push(`OpenFlow1${v - 1}`);
   return out.join(', ');

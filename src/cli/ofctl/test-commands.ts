@@ -1,10 +1,13 @@
 /** Undocumented commands of ovs-ofctl for testing: parsing and printing without a switch. */
+import { readFileSync } from 'node:fs';
 import { encodeOne } from '../../openflow/codec.ts';
+import { OFP_HEADER_SIZE, messageLength } from '../../openflow/header.ts';
 import { hexDump, formatMessage } from '../../openflow/print-message.ts';
 import { parseFlow } from '../../openflow/flow-text.ts';
 import type { ParsedFlow } from '../../openflow/flow-text.ts';
 import { parseHex } from '../../openflow/parse-actions.ts';
 import { P_OF10_NXM_ANY, P_TID, formatProtocols, protocolVersion } from '../../openflow/protocols.ts';
+import { strerror } from '../../stream/errno.ts';
 import { UsageError } from '../../util/errors.ts';
 import { readFlowLines } from './flow-commands.ts';
 import type { Session } from './session.ts';
@@ -17,6 +20,26 @@ export async function ofpPrint(s: Session, args: Args): Promise<void> {
   const bytes = parseHex(hex);
   if (!bytes) throw new UsageError('trailing garbage following hex bytes');
   s.output.out(formatMessage(bytes, { verbosity: Number.parseInt(verbosity, 10) || 0 }));
+  await Promise.resolve();
+}
+
+/** Prints the messages of a file, one after another. */
+export async function ofpParse(s: Session, [file = '']: Args): Promise<void> {
+  let data: Uint8Array;
+  try {
+    data = readFileSync(file === '-' ? 0 : file);
+  } catch (e) {
+    throw new UsageError(`${file}: open (${strerror((e as { code?: string }).code ?? '')})`);
+  }
+  let rest = data;
+  while (rest.length > 0) {
+    if (rest.length < OFP_HEADER_SIZE) throw new UsageError(`${file}: unexpected end of file mid-message`);
+    const length = messageLength(rest);
+    if (length > rest.length) throw new UsageError(`${file}: unexpected end of file mid-message`);
+    if (length < OFP_HEADER_SIZE) throw new UsageError(`${file}: ${length}-byte message is too short for OpenFlow`);
+    s.output.out(formatMessage(rest.subarray(0, length), { verbosity: s.options.verbosity + 2 }));
+    rest = rest.subarray(length);
+  }
   await Promise.resolve();
 }
 
