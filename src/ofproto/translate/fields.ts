@@ -23,20 +23,12 @@ const vlanFields: Readonly<Record<string, number>> = {
 const vlanKind: readonly number[] = fields.map((f) => vlanFields[f.name] ?? 0);
 
 /**
- * Fields of the IP header: whoever writes them needs to know that there is one, which nw_proto shows (the
- * shifted ip_dscp is not among them in OVS).
+ * Fields of the IP and ARP headers: whoever writes them needs to know that there is such a header, which
+ * nw_proto shows (the shifted ip_dscp is not among them in OVS).
  */
-const ipHeaderFields = new Set([
-  'ip_src',
-  'ip_dst',
-  'ipv6_src',
-  'ipv6_dst',
-  'ipv6_label',
-  'nw_tos',
-  'nw_ecn',
-  'nw_ttl',
-]);
+const ipHeaderFields = new Set(['ip_src', 'ip_dst', 'ipv6_src', 'ipv6_dst', 'ipv6_label', 'nw_tos', 'nw_ecn', 'nw_ttl']);
 const isIpHeader: readonly boolean[] = fields.map((f) => ipHeaderFields.has(f.name));
+const isArpHeader: readonly boolean[] = fields.map((f) => f.prereqs === 'arp');
 
 /** Fields that are whole bytes of the key, as long as their values. */
 const isPlain: readonly boolean[] = fields.map(
@@ -193,7 +185,9 @@ export function setField(ctx: XlateContext, field: Field, value: number, mask: n
     writeBits(u8, ctx.wc + field.end, field.shift, n, readBits(u8, ctx.wc + field.end, field.shift, n) | m);
   }
   if (field.format === 'ofp port') widenInPort(ctx);
-  if (isIpHeader[field.id] === true && ctx.isIpAny) u8[ctx.wc + K.nwProto] = 0xff;
+  if (isArpHeader[field.id] === true || (isIpHeader[field.id] === true && ctx.isIpAny)) {
+    u8[ctx.wc + K.nwProto] = 0xff;
+  }
   afterVlanWrite(ctx, field);
 }
 
