@@ -26,7 +26,16 @@ const vlanKind: readonly number[] = fields.map((f) => vlanFields[f.name] ?? 0);
  * Fields of the IP and ARP headers: whoever writes them needs to know that there is such a header, which
  * nw_proto shows (the shifted ip_dscp is not among them in OVS).
  */
-const ipHeaderFields = new Set(['ip_src', 'ip_dst', 'ipv6_src', 'ipv6_dst', 'ipv6_label', 'nw_tos', 'nw_ecn', 'nw_ttl']);
+const ipHeaderFields = new Set([
+  'ip_src',
+  'ip_dst',
+  'ipv6_src',
+  'ipv6_dst',
+  'ipv6_label',
+  'nw_tos',
+  'nw_ecn',
+  'nw_ttl',
+]);
 const isIpHeader: readonly boolean[] = fields.map((f) => ipHeaderFields.has(f.name));
 const isArpHeader: readonly boolean[] = fields.map((f) => f.prereqs === 'arp');
 
