@@ -2,6 +2,7 @@ import { KeyLayout as K } from '../../flow/generated/key.ts';
 import { maskSubfield, readSubfield, readSubfield32, readSubfieldPart } from '../../flow/subfield.ts';
 import { OFPP_IN_PORT, OFPP_UNSET, ofp10ToOfp11Port } from '../../openflow/ports.ts';
 import type { TraceSink } from './types.ts';
+import { SlowPath } from '../../odp/attrs.ts';
 import { BugError } from '../../util/errors.ts';
 import { ofpactKindName, ofpactKinds as k } from '../ofpact-kinds.ts';
 import { decodeOfpacts, reasonNumbers } from '../ofpact-words.ts';
@@ -211,7 +212,7 @@ function doAction(ctx: XlateContext, p: number, kind: number, last: boolean): bo
       }
       return true;
     case k.debug_slow:
-      ctx.slow |= SLOW_ACTION;
+      ctx.slow |= SlowPath.action;
       return true;
     case k.ct_clear:
       // Nothing is tracked before connection tracking exists.
@@ -221,8 +222,6 @@ function doAction(ctx: XlateContext, p: number, kind: number, last: boolean): bo
       return true;
   }
 }
-
-const SLOW_ACTION = 32;
 
 /** An action that this switch does not know yet: the packet is dropped, and the log says why. */
 function unsupported(ctx: XlateContext, what: string): void {

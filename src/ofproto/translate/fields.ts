@@ -93,7 +93,7 @@ function isNd(ctx: XlateContext): boolean {
 }
 
 /** Whether the packet has a field at all (OVS's mf_are_prereqs_ok); marks what it looked at. */
-export function prereqsOk(ctx: XlateContext, prereqs: FieldPrereqs): boolean {
+function prereqsOk(ctx: XlateContext, prereqs: FieldPrereqs): boolean {
   switch (prereqs) {
     case 'none':
       return true;
@@ -146,7 +146,7 @@ function isLater(ctx: XlateContext): boolean {
 }
 
 /** A TCI without TPID gets 802.1Q, a TPID without TCI vanishes. */
-export function fixVlanTpid(ctx: XlateContext): void {
+function fixVlanTpid(ctx: XlateContext): void {
   const { dv, flow } = ctx;
   const tci = dv.getUint16(flow + K.vlanTci0);
   if (tci === 0) dv.setUint16(flow + K.vlanTpid0, 0);

@@ -224,7 +224,7 @@ function isGratuitousArp(ctx: XlateContext): boolean {
   return dv.getUint32(flow + K.nwSrc) === dv.getUint32(flow + K.nwDst);
 }
 
-export function formatMac(u8: Uint8Array, at: number): string {
+function formatMac(u8: Uint8Array, at: number): string {
   let text = '';
   for (let i = 0; i < 6; i++) text += (i > 0 ? ':' : '') + (u8[at + i] ?? 0).toString(16).padStart(2, '0');
   return text;

@@ -3,6 +3,7 @@ import { KEY_SIZE } from '../../flow/key.layout.ts';
 import { KeyLayout as K } from '../../flow/generated/key.ts';
 import { isZero } from '../../flow/numbers-text.ts';
 import { formatMatch } from '../../flow/match-format.ts';
+import { SlowPath } from '../../odp/attrs.ts';
 import { OFPP_UNSET } from '../../openflow/ports.ts';
 import { counter } from '../../util/counters.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
@@ -86,7 +87,7 @@ export class Translator {
     translations.add();
     if (ctx.odp.overflowed || ctx.odp.length > MAX_ACTIONS) {
       oversize.add();
-      ctx.slow |= SLOW_ACTION;
+      ctx.slow |= SlowPath.action;
     }
     // OVS's trace shows the raw mask of a failed translation.
     if (ctx.error === xlateErrors.OK || ctx.trace === null) finishWildcards(ctx);
@@ -116,7 +117,6 @@ export class Translator {
   }
 }
 
-const SLOW_ACTION = 32;
 /** A netlink attribute cannot be longer. */
 const MAX_ACTIONS = 65535 - 4;
 

@@ -38,9 +38,6 @@ export const xlateErrorText: Record<XlateError, string> = {
   12: 'Unsupported action',
 };
 
-/** Reasons why a megaflow's packets must come to userspace (OVS's slow_path_reason). */
-export const slowReasons = { CFM: 1, BFD: 2, LACP: 4, STP: 8, LLDP: 16, ACTION: 32, MATCH: 64 } as const;
-
 /** Kinds of trace nodes (OVS's oftrace_node_type). */
 export type TraceKind = 'bridge' | 'table' | 'thaw' | 'action' | 'detail' | 'warn' | 'error' | 'bucket';
 
@@ -86,7 +83,7 @@ export interface XlateResult {
   /** Arena address and bytes of datapath actions; length 0 = drop. */
   actions: number;
   actionsLength: number;
-  /** Bits of `slowReasons`; non-zero = packets of the megaflow need userspace. */
+  /** SlowPath bits (src/odp/attrs.ts); non-zero = packets of the megaflow need userspace. */
   slow: number;
   /** Arena address and words of the side-effect list (see xcache.ts). */
   xcache: number;

@@ -26,7 +26,7 @@ export const udpifDefaults: UdpifConfig = {
 const INITIAL_FLOW_LIMIT = 10_000;
 const MEGAFLOWS_ENABLED = 1;
 const UFID_ENABLED = 2;
-export const MAX_PMDS = 128;
+const MAX_PMDS = 128;
 
 /**
  * What upcalls and revalidators of all threads share (OVS's `struct udpif`): settings, the flow limit,
