@@ -43,8 +43,14 @@ export function hasShortHeader(field: Field): boolean {
 }
 
 /** Writes a header without value: `length` is the field's. */
-export function putFieldHeader(w: ByteWriter, field: Field, version: number, length = field.bytes): void {
-  putNumbers(w, headerOf(field, version), length, false);
+export function putFieldHeader(
+  w: ByteWriter,
+  field: Field,
+  version: number,
+  length = field.bytes,
+  hasMask = false,
+): void {
+  putNumbers(w, headerOf(field, version), hasMask ? 2 * length : length, hasMask);
 }
 
 /** The 32-bit header, 0 for a field that needs a longer one. */

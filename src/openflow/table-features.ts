@@ -33,21 +33,24 @@ function putProp(w: ByteWriter, type: number, body: () => void): void {
   w.padTo(8, start);
 }
 
-/** The property and its twin for the table-miss flow. */
-function putBoth(w: ByteWriter, type: number, body: () => void): void {
-  putProp(w, type, body);
-  putProp(w, type + 1, body);
-}
-
 const standardActions = [0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25];
 
-function oxmFields(version: number, isWanted: (f: Field) => boolean): Field[] {
-  return fields.filter((f) => {
+/** Fields in OVS's order; packet_type is told of in versions that lack it, too. */
+function oxmFields(version: number): Field[] {
+  const known = fields.filter((f) => {
     const header = fieldHeader(f, version);
-    return (
-      header !== undefined && header.since <= version && isWanted(f) && !f.name.startsWith('tun_metadata')
-    );
+    return header !== undefined && (header.since <= version || f.name === 'packet_type');
   });
+  const moved = new Map([
+    ['tun_erspan_ver', 'tun_erspan_idx'],
+    ['nsh_ttl', 'nsh_c4'],
+  ]);
+  const rest = known.filter((f) => !moved.has(f.name));
+  for (const f of known) {
+    const before = moved.get(f.name);
+    if (before !== undefined) rest.splice(rest.findIndex((g) => g.name === before) + 1, 0, f);
+  }
+  return rest;
 }
 
 /** One entry of a table_features reply. */
@@ -55,33 +58,33 @@ export function tableFeaturesEntry(t: TableFeatures, version: number): Uint8Arra
   const w = new ByteWriter();
   w.u16(0).u8(t.tableId).zeros(5).text(t.name, 32).u64(t.metadataMatch).u64(t.metadataWrite);
   w.u32(0).u32(t.maxEntries);
+  const all = oxmFields(version);
+  const settable = all.filter((f) => f.writable);
   const instructions = version >= 6 ? [1, 2, 3, 4, 5] : [1, 2, 3, 4, 5, 6];
   const isLast = t.nextTables.length === 0;
-  putBoth(w, Prop.INSTRUCTIONS, () => {
-    for (const type of instructions) if (type !== 1 || !isLast) w.u16(type).u16(4);
-  });
-  putBoth(w, Prop.NEXT_TABLES, () => {
-    for (const table of t.nextTables) w.u8(table);
-  });
-  for (const type of [Prop.WRITE_ACTIONS, Prop.APPLY_ACTIONS]) {
-    putBoth(w, type, () => {
-      for (const action of standardActions) w.u16(action).u16(4);
+  // Once for flows and once, one type higher, for the table-miss flow.
+  for (const miss of [0, 1]) {
+    putProp(w, Prop.INSTRUCTIONS + miss, () => {
+      for (const type of instructions) if (type !== 1 || !isLast) w.u16(type).u16(4);
     });
+    putProp(w, Prop.NEXT_TABLES + miss, () => {
+      for (const table of t.nextTables) w.u8(table);
+    });
+    for (const type of [Prop.WRITE_ACTIONS, Prop.APPLY_ACTIONS]) {
+      putProp(w, type + miss, () => {
+        for (const action of standardActions) w.u16(action).u16(4);
+      });
+      putProp(w, type + Prop.WRITE_SETFIELD - Prop.WRITE_ACTIONS + miss, () => {
+        for (const f of settable) putFieldHeader(w, f, version);
+      });
+    }
   }
-  const putFields = (list: readonly Field[]): void => {
-    for (const f of list) putFieldHeader(w, f, version);
-  };
   putProp(w, Prop.MATCH, () => {
-    putFields(oxmFields(version, () => true));
+    for (const f of all) putFieldHeader(w, f, version, f.bytes, f.maskable);
   });
   putProp(w, Prop.WILDCARDS, () => {
-    putFields(oxmFields(version, () => true));
+    for (const f of all) putFieldHeader(w, f, version);
   });
-  for (const type of [Prop.WRITE_SETFIELD, Prop.APPLY_SETFIELD]) {
-    putBoth(w, type, () => {
-      putFields(oxmFields(version, (f) => f.writable));
-    });
-  }
   w.setU16(0, w.length);
   return w.finish();
 }

@@ -63,7 +63,13 @@ async function becomeDaemon(s: Session): Promise<() => void> {
   const { daemonArgv } = s.options;
   if (daemonArgv === null) return () => undefined;
   const { daemonizeComplete, daemonizeStart, parseDaemonOptions } = await import('../../sys/daemon.ts');
-  const shared = new Set(['verbose', 'log-file', 'syslog-target', 'syslog-method', ...daemonSpecs.map((d) => d.name)]);
+  const shared = new Set([
+    'verbose',
+    'log-file',
+    'syslog-target',
+    'syslog-method',
+    ...daemonSpecs.map((d) => d.name),
+  ]);
   const own = ofctlSpecs.filter((o) => !shared.has(o.name));
   const { daemon } = parseDaemonOptions('ovs-ofctl', daemonArgv, own);
   await daemonizeStart(daemon);
@@ -156,8 +162,12 @@ class Monitor {
       return '';
     });
     commands.registerCommand('ofctl/send', 'OFMSG...', 1, Infinity, (args) => this.#send(args));
-    commands.registerCommand('ofctl/packet-out', '"in_port=<port> packet=<hex data> actions=..."', 1, 1, ([text = '']) =>
-      this.#packetOut(text),
+    commands.registerCommand(
+      'ofctl/packet-out',
+      '"in_port=<port> packet=<hex data> actions=..."',
+      1,
+      1,
+      ([text = '']) => this.#packetOut(text),
     );
     commands.registerCommand('ofctl/barrier', '', 0, 0, () => this.#sendBarrier());
     commands.registerCommand('ofctl/set-output-file', 'FILE', 1, 1, ([path = '']) => {
@@ -184,7 +194,8 @@ class Monitor {
     for (const hex of messages) {
       const bytes = parseHex(hex);
       if (!bytes) throw new OvsError('EINVAL', `${text}Trailing garbage in hex data\n`);
-      if (bytes.length < OFP_HEADER_SIZE) throw new OvsError('EINVAL', `${text}Message too short for OpenFlow\n`);
+      if (bytes.length < OFP_HEADER_SIZE)
+        throw new OvsError('EINVAL', `${text}Message too short for OpenFlow\n`);
       this.#write(`send: ${formatMessage(bytes, { verbosity: this.#session.options.verbosity })}`);
       this.#vconn.sendBytes(bytes);
       text += 'sent\n';

@@ -36,7 +36,8 @@ export async function ofpParse(s: Session, [file = '']: Args): Promise<void> {
     if (rest.length < OFP_HEADER_SIZE) throw new UsageError(`${file}: unexpected end of file mid-message`);
     const length = messageLength(rest);
     if (length > rest.length) throw new UsageError(`${file}: unexpected end of file mid-message`);
-    if (length < OFP_HEADER_SIZE) throw new UsageError(`${file}: ${length}-byte message is too short for OpenFlow`);
+    if (length < OFP_HEADER_SIZE)
+      throw new UsageError(`${file}: ${length}-byte message is too short for OpenFlow`);
     s.output.out(formatMessage(rest.subarray(0, length), { verbosity: s.options.verbosity + 2 }));
     rest = rest.subarray(length);
   }
