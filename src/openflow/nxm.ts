@@ -50,7 +50,7 @@ export function putFieldHeader(
   length = field.bytes,
   hasMask = false,
 ): void {
-  putNumbers(w, headerOf(field, version), hasMask ? 2 * length : length, hasMask);
+  putNumbers(w, headerOf(field, version), length, hasMask);
 }
 
 /** The 32-bit header, 0 for a field that needs a longer one. */
