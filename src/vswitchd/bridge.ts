@@ -163,7 +163,10 @@ export class Bridge {
 
   /** Whether a device went away or one that could not be opened may be tried again. */
   needsReconcile(): boolean {
-    for (const i of this.#interfaces.values()) if (i.netdev === null || !i.netdev.present) return true;
+    for (const i of this.#interfaces.values()) {
+      // A patch port fails by its options alone: only a change of the configuration mends it.
+      if (i.netdev === null ? i.config.type !== 'patch' : !i.netdev.present) return true;
+    }
     return false;
   }
 
