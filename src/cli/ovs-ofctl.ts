@@ -1,7 +1,7 @@
 /** ovs-ofctl: manages OpenFlow switches from the command line. */
 import { writeSync } from 'node:fs';
 import { initVlog } from '../sys/vlog-sink.ts';
-import { UsageError } from '../util/errors.ts';
+import { OfpError, UsageError } from '../util/errors.ts';
 import * as flow from './ofctl/flow-commands.ts';
 import { helpText } from './ofctl/help.ts';
 import * as mon from './ofctl/monitor.ts';
@@ -115,7 +115,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 0;
   } catch (e) {
     if (e instanceof ExitError) return e.status;
-    if (!(e instanceof UsageError)) throw e;
+    if (!(e instanceof UsageError) && !(e instanceof OfpError)) throw e;
     writeAll(2, `ovs-ofctl: ${e.message}\n`);
     return 1;
   }

@@ -493,6 +493,22 @@ export interface TableFeatures {
   readonly maxEntries: number;
   /** Tables that goto_table may name. */
   readonly nextTables: readonly number[];
+  /** What a reply said of the table, as it was read. */
+  readonly details?: TableFeatureDetails;
+}
+
+/** Properties of table features: for flows [0] and for the table-miss flow [1]. */
+export interface TableFeatureDetails {
+  readonly instructions: readonly (readonly number[])[];
+  readonly nextTables: readonly (readonly number[])[];
+  readonly writeActions: readonly (readonly number[])[];
+  readonly applyActions: readonly (readonly number[])[];
+  /** Names of fields. */
+  readonly writeSetFields: readonly (readonly string[])[];
+  readonly applySetFields: readonly (readonly string[])[];
+  readonly maskable: readonly string[];
+  readonly exactOrWildcard: readonly string[];
+  readonly exactOnly: readonly string[];
 }
 
 export interface TableFeaturesReply {

@@ -105,7 +105,7 @@ export interface PulledHeader {
 }
 
 /** @throws OfpError OFPBMC_BAD_LEN */
-function pullHeader(r: ByteReader): PulledHeader {
+export function pullHeader(r: ByteReader): PulledHeader {
   if (r.left < 4) throw new OfpError('OFPBMC_BAD_LEN');
   const oxmClass = r.peekU16();
   const isExperimenter = oxmClass === EXPERIMENTER_CLASS;

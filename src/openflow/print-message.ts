@@ -6,6 +6,7 @@
  */
 import { formatFlow, formatMatch } from '../flow/match-format.ts';
 import { formatOfpPort } from '../flow/ofp-port-text.ts';
+import { formatTableFeatures } from './print-table-features.ts';
 import type { PortMap } from '../flow/port-map.ts';
 import { noPorts } from '../flow/port-map.ts';
 import { OfpError, WireError } from '../util/errors.ts';
@@ -274,6 +275,8 @@ function formatBody(
       return ` id=${m.controllerId}\n`;
     case 'table_mod':
       return formatTableMod(m, d.version);
+    case 'table_features_reply':
+      return `\n${formatTableFeatures(m.tables, d.version)}`;
     case 'group_features_reply':
       return formatGroupFeatures(m);
     case 'meter_features_reply':

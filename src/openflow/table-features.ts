@@ -10,8 +10,8 @@ import { OfpError } from '../util/errors.ts';
 import { ByteWriter } from './byte-io.ts';
 import type { ByteReader } from './byte-io.ts';
 import { pullProperty } from './decode-long-actions.ts';
-import type { TableFeatures } from './messages.ts';
-import { putFieldHeader } from './nxm.ts';
+import type { TableFeatureDetails, TableFeatures } from './messages.ts';
+import { pullHeader, putFieldHeader } from './nxm.ts';
 
 /** OFPTFPT13_*. */
 const Prop = {
@@ -35,23 +35,27 @@ function putProp(w: ByteWriter, type: number, body: () => void): void {
 
 const standardActions = [0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25];
 
-/** Fields in OVS's order; packet_type is told of in versions that lack it, too. */
+/** Fields of a version; packet_type is told of in versions that lack it, too. */
 function oxmFields(version: number): Field[] {
-  const known = fields.filter((f) => {
+  return inOrder.filter((f) => {
     const header = fieldHeader(f, version);
     return header !== undefined && (header.since <= version || f.name === 'packet_type');
   });
+}
+
+/** All fields, in OVS's order. */
+const inOrder = ((): readonly Field[] => {
   const moved = new Map([
     ['tun_erspan_ver', 'tun_erspan_idx'],
     ['nsh_ttl', 'nsh_c4'],
   ]);
-  const rest = known.filter((f) => !moved.has(f.name));
-  for (const f of known) {
+  const rest = fields.filter((f) => !moved.has(f.name));
+  for (const f of fields) {
     const before = moved.get(f.name);
     if (before !== undefined) rest.splice(rest.findIndex((g) => g.name === before) + 1, 0, f);
   }
   return rest;
-}
+})();
 
 /** One entry of a table_features reply. */
 export function tableFeaturesEntry(t: TableFeatures, version: number): Uint8Array {
@@ -101,10 +105,58 @@ export function pullTableFeatures(r: ByteReader): TableFeatures {
   const metadataWrite = e.u64();
   e.skip(4);
   const maxEntries = e.u32();
-  let nextTables: number[] = [];
+  const pair = <T>(): [T[], T[]] => [[], []];
+  const numbers = { [Prop.INSTRUCTIONS]: pair<number>(), [Prop.WRITE_ACTIONS]: pair<number>(), [Prop.APPLY_ACTIONS]: pair<number>() };
+  const setFields = { [Prop.WRITE_SETFIELD]: pair<string>(), [Prop.APPLY_SETFIELD]: pair<string>() };
+  const nextTables = pair<number>();
+  const masked = new Map<string, boolean>();
+  const wildcards = new Set<string>();
   while (e.left > 0) {
     const { type, body } = pullProperty(e);
-    if (type === Prop.NEXT_TABLES) nextTables = [...body.rest()];
+    const miss = (type & 1) as 0 | 1;
+    const kind = type - miss;
+    if (kind === Prop.NEXT_TABLES) nextTables[miss].push(...body.rest());
+    else if (kind === Prop.INSTRUCTIONS || kind === Prop.WRITE_ACTIONS || kind === Prop.APPLY_ACTIONS) {
+      numbers[kind][miss].push(...pullIds(body));
+    } else if (kind === Prop.WRITE_SETFIELD || kind === Prop.APPLY_SETFIELD) {
+      setFields[kind][miss].push(...pullFields(body).keys());
+    } else if (kind === Prop.MATCH) for (const [field, hasMask] of pullFields(body)) masked.set(field, hasMask);
+    else if (kind === Prop.WILDCARDS) for (const field of pullFields(body).keys()) wildcards.add(field);
   }
-  return { tableId, name, metadataMatch, metadataWrite, maxEntries, nextTables };
+  const known = inOrder.map((f) => f.name).filter((f) => masked.has(f));
+  const details: TableFeatureDetails = {
+    instructions: numbers[Prop.INSTRUCTIONS],
+    nextTables,
+    writeActions: numbers[Prop.WRITE_ACTIONS],
+    applyActions: numbers[Prop.APPLY_ACTIONS],
+    writeSetFields: setFields[Prop.WRITE_SETFIELD],
+    applySetFields: setFields[Prop.APPLY_SETFIELD],
+    maskable: known.filter((f) => masked.get(f)),
+    exactOrWildcard: known.filter((f) => !masked.get(f) && wildcards.has(f)),
+    exactOnly: known.filter((f) => !masked.get(f) && !wildcards.has(f)),
+  };
+  return { tableId, name, metadataMatch, metadataWrite, maxEntries, nextTables: nextTables[0], details };
+}
+
+/** Types of instructions or actions, each with a length. */
+function pullIds(r: ByteReader): number[] {
+  const ids: number[] = [];
+  while (r.left >= 4) {
+    const type = r.u16();
+    const length = r.u16();
+    if (length < 4 || length - 4 > r.left) throw new OfpError('OFPTFFC_BAD_LEN');
+    r.skip(length - 4);
+    ids.push(type);
+  }
+  return ids;
+}
+
+/** Names of known fields, and whether their headers have the mask bit. */
+function pullFields(r: ByteReader): Map<string, boolean> {
+  const found = new Map<string, boolean>();
+  while (r.left > 0) {
+    const { field, hasMask } = pullHeader(r);
+    if (field) found.set(field.name, hasMask);
+  }
+  return found;
 }

@@ -145,6 +145,9 @@ describe.skipIf(!hasStock)('commands on a stock switch', () => {
       'mod-port br0 p1 xx', 'del-flows br0 actions=drop', '--strict del-flows br0 cookie=5', 'add-flows br0 /nonexistent',
       'dump-ports br0 p9', '-F OpenFlow10 dump-flows br0 reg0=5', 'show unix:/nonexistent',
       '-O OpenFlow13 add-flow br0 actions=goto_table:0', '-O OpenFlow13 add-flow br0 actions=group:5',
+      '-O OpenFlow13 dump-table-features br0', '-O OpenFlow14 dump-table-features br0', 'dump-table-features br0',
+      '-O OpenFlow13 dump-group-features br0', 'meter-features br0', '-O OpenFlow13 meter-features br0',
+      'queue-get-config br0', '-O OpenFlow13 queue-get-config br0', 'ofp-parse /nonexistent',
       'add-flow br0 actions=strip_vlan,group:5', 'packet-out br0 1 2 00', 'set-frags br0 foo',
     ].map((line) => [line]),
   )('%s', (line) => {

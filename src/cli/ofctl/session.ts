@@ -149,15 +149,20 @@ export class Session {
     return true;
   }
 
+  /** Checks that a protocol may be used of those that can be. @throws UsageError */
+  requireUsable(usable: number): void {
+    const { protocols } = this.options;
+    if ((usable & protocols) !== 0) return;
+    throw new UsageError(
+      `none of the usable flow formats (${formatProtocols(usable)}) is among the allowed flow ` +
+        `formats (${formatProtocols(protocols)})`,
+    );
+  }
+
   /** Opens a connection for flow_mods that can carry `usable`. @throws UsageError */
   async openForFlowMod(name: string, usable: number): Promise<Vconn> {
+    this.requireUsable(usable);
     const { protocols } = this.options;
-    if ((usable & protocols) === 0) {
-      throw new UsageError(
-        `none of the usable flow formats (${formatProtocols(usable)}) is among the allowed flow ` +
-          `formats (${formatProtocols(protocols)})`,
-      );
-    }
     const vconn = await this.open(name);
     const current = vconn.version === 1 ? Protocol.OF10_STD : protocolsOfVersion(vconn.version);
     if ((usable & protocols & current) !== 0) return vconn;

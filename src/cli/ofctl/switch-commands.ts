@@ -3,20 +3,25 @@ import { performance } from 'node:perf_hooks';
 import { randomBytes } from 'node:crypto';
 import { decodeMessage } from '../../openflow/codec.ts';
 import { PortConfig } from '../../openflow/messages.ts';
-import type { OfpMessage, PhyPort, SwitchConfig } from '../../openflow/messages.ts';
+import type { OfpMessage, PhyPort, SwitchConfig, TableFeatures } from '../../openflow/messages.ts';
+import { formatTableFeatures } from '../../openflow/print-table-features.ts';
+import { protocolsOfVersions } from '../../openflow/protocols.ts';
 import { inPortMetadata } from '../../openflow/packet-messages.ts';
 import { parseActions, parseContext, parseHex } from '../../openflow/parse-actions.ts';
-import { OFPP_NONE, OFPQ_ALL, OFP_NO_BUFFER } from '../../openflow/ports.ts';
+import { OFPP_MAX, OFPP_NONE, OFPQ_ALL, OFP_NO_BUFFER } from '../../openflow/ports.ts';
 import { parseOfpPort } from '../../flow/ofp-port-text.ts';
 import type { PortMap } from '../../flow/port-map.ts';
 import { splitKeyValues } from '../../flow/key-values.ts';
-import { UsageError } from '../../util/errors.ts';
+import { OfpError, UsageError } from '../../util/errors.ts';
 import type { OfpPort } from '../../util/brand.ts';
 import { makePortMap } from './session.ts';
 import type { Session } from './session.ts';
 import type { Vconn } from './vconn.ts';
 
 type Args = readonly string[];
+
+/** Bit n: version n has meters. */
+const METER_VERSIONS = 0b1110000;
 
 export async function show(s: Session, [name = '']: Args): Promise<void> {
   await s.with(name, async (vconn) => {
@@ -33,12 +38,37 @@ export const dumpDesc = (s: Session, [name = '']: Args): Promise<void> =>
   s.dumpStats(name, { type: 'desc_request' });
 export const dumpTables = (s: Session, [name = '']: Args): Promise<void> =>
   s.dumpStats(name, { type: 'table_stats_request' });
-export const dumpTableFeatures = (s: Session, [name = '']: Args): Promise<void> =>
-  s.dumpStats(name, { type: 'table_features_request' });
+/** All tables as one list, whatever messages they came in. */
+export async function dumpTableFeatures(s: Session, [name = '']: Args): Promise<void> {
+  await s.with(name, async (vconn) => {
+    if (vconn.version < 4) {
+      throw new UsageError("dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')");
+    }
+    const tables: TableFeatures[] = [];
+    for (const part of await s.replies(vconn, { type: 'table_features_request' })) {
+      const message = readReply(part);
+      if (message?.type === 'table_features_reply') tables.push(...message.tables);
+      else s.print(part);
+    }
+    if (tables.length > 0) s.output.out(`${formatTableFeatures(tables, vconn.version)}\n`);
+  });
+}
+
+function readReply(bytes: Uint8Array): OfpMessage | undefined {
+  try {
+    return decodeMessage(bytes).message;
+  } catch (e) {
+    if (e instanceof OfpError) return undefined;
+    throw e;
+  }
+}
+
 export const dumpGroupFeatures = (s: Session, [name = '']: Args): Promise<void> =>
   s.dumpStats(name, { type: 'group_features_request' });
-export const meterFeatures = (s: Session, [name = '']: Args): Promise<void> =>
-  s.dumpStats(name, { type: 'meter_features_request' });
+export async function meterFeatures(s: Session, [name = '']: Args): Promise<void> {
+  s.requireUsable(protocolsOfVersions(METER_VERSIONS));
+  await s.dumpStats(name, { type: 'meter_features_request' });
+}
 
 async function findPort(s: Session, name: string, port: string): Promise<PhyPort> {
   const ports = await s.with(name, (vconn) => s.ports(vconn));
@@ -80,7 +110,14 @@ export async function queueStats(s: Session, args: Args): Promise<void> {
 export async function queueGetConfig(s: Session, args: Args): Promise<void> {
   const [name = '', port = 'any'] = args;
   const number = await portNumber(s, name, port);
-  await s.dump(name, { type: 'queue_get_config_request', port: number, queueId: OFPQ_ALL });
+  await s.with(name, async (vconn) => {
+    // 1.0 cannot ask for all ports at once.
+    const isEach = vconn.version === 1 && number === OFPP_NONE;
+    const ports = isEach ? (await s.ports(vconn)).map((p) => p.port).filter((p) => p < OFPP_MAX) : [number];
+    for (const each of ports) {
+      s.print(await vconn.transact({ type: 'queue_get_config_request', port: each, queueId: OFPQ_ALL }));
+    }
+  });
 }
 
 /** Words of mod-port: bit, and whether the word sets it. */
