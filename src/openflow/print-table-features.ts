@@ -12,7 +12,7 @@ const actionNames = [
 /** Names shortened: `eth_src eth_dst` is `eth_{src,dst}`, `reg0 ... reg15` is `reg0...reg15`. */
 function shortNames(names: readonly string[]): string[] {
   const out: string[] = [];
-  for (let i = 0; i < names.length; ) {
+  for (let i = 0; i < names.length;) {
     const name = names[i] ?? '';
     const cut = name.indexOf('_');
     const prefix = name.slice(0, cut + 1);
@@ -42,7 +42,7 @@ function endOfRun(names: readonly string[], start: number): number {
 
 function ranges(numbers: readonly number[]): string {
   const out: string[] = [];
-  for (let i = 0; i < numbers.length; ) {
+  for (let i = 0; i < numbers.length;) {
     let last = i;
     while (numbers[last + 1] === (numbers[last] ?? 0) + 1) last++;
     out.push(last > i ? `${numbers[i] ?? 0}-${numbers[last] ?? 0}` : String(numbers[i]));
@@ -66,7 +66,11 @@ function actionsText(d: TableFeatureDetails, miss: 0 | 1): string {
   return `      Write-Actions features:\n${write}      Apply-Actions features:\n${apply}`;
 }
 
-function instructionsText(t: TableFeatures, d: TableFeatureDetails, prev: TableFeatureDetails | undefined): string {
+function instructionsText(
+  t: TableFeatures,
+  d: TableFeatureDetails,
+  prev: TableFeatureDetails | undefined,
+): string {
   const half = (miss: 0 | 1): string => {
     const next = ranges(d.nextTables[miss] ?? []);
     const actions = actionsText(d, miss);
@@ -134,11 +138,18 @@ export function formatTableFeatures(tables: readonly TableFeatures[], version: n
     for (;;) {
       const next = tables[end + 1];
       const last = tables[end];
-      if (!next || !last || next.name !== '' || next.tableId !== last.tableId + 1 || !isDitto(next, last)) break;
+      if (!next || !last || next.name !== '' || next.tableId !== last.tableId + 1 || !isDitto(next, last))
+        break;
       end++;
     }
-    parts.push(end === i ? `  table ${t.tableId}: ditto\n` : `  tables ${t.tableId}...${tables[end]?.tableId ?? 0}: ditto\n`);
+    parts.push(
+      end === i
+        ? `  table ${t.tableId}: ditto\n`
+        : `  tables ${t.tableId}...${tables[end]?.tableId ?? 0}: ditto\n`,
+    );
     i = end;
   }
-  return parts.map((part, i) => (i + 1 < parts.length && !part.endsWith('"): ditto\n') ? `${part}\n` : part)).join('');
+  return parts
+    .map((part, i) => (i + 1 < parts.length && !part.endsWith('"): ditto\n') ? `${part}\n` : part))
+    .join('');
 }

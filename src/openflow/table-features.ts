@@ -106,7 +106,11 @@ export function pullTableFeatures(r: ByteReader): TableFeatures {
   e.skip(4);
   const maxEntries = e.u32();
   const pair = <T>(): [T[], T[]] => [[], []];
-  const numbers = { [Prop.INSTRUCTIONS]: pair<number>(), [Prop.WRITE_ACTIONS]: pair<number>(), [Prop.APPLY_ACTIONS]: pair<number>() };
+  const numbers = {
+    [Prop.INSTRUCTIONS]: pair<number>(),
+    [Prop.WRITE_ACTIONS]: pair<number>(),
+    [Prop.APPLY_ACTIONS]: pair<number>(),
+  };
   const setFields = { [Prop.WRITE_SETFIELD]: pair<string>(), [Prop.APPLY_SETFIELD]: pair<string>() };
   const nextTables = pair<number>();
   const masked = new Map<string, boolean>();
@@ -120,7 +124,8 @@ export function pullTableFeatures(r: ByteReader): TableFeatures {
       numbers[kind][miss].push(...pullIds(body));
     } else if (kind === Prop.WRITE_SETFIELD || kind === Prop.APPLY_SETFIELD) {
       setFields[kind][miss].push(...pullFields(body).keys());
-    } else if (kind === Prop.MATCH) for (const [field, hasMask] of pullFields(body)) masked.set(field, hasMask);
+    } else if (kind === Prop.MATCH)
+      for (const [field, hasMask] of pullFields(body)) masked.set(field, hasMask);
     else if (kind === Prop.WILDCARDS) for (const field of pullFields(body).keys()) wildcards.add(field);
   }
   const known = inOrder.map((f) => f.name).filter((f) => masked.has(f));
