@@ -36,7 +36,7 @@ describe('threads', () => {
     }
     settle(core);
     const before = memoryStats(core);
-    const control = new Int32Array(new SharedArrayBuffer(4));
+    const control = new Int32Array(new SharedArrayBuffer(8));
     const start = (mode: 'read' | 'write', id: number, count: number): Promise<Report> =>
       new Promise((resolve, reject) => {
         const workerData = { module: core.module, memory: core.memory, cls, mode, id, count, control };
@@ -47,6 +47,7 @@ describe('threads', () => {
     // Main is a thread like the others: offline while it waits.
     x.threadOffline();
     const readers = [start('read', 3, 0), start('read', 4, 0)];
+    while (Atomics.load(control, 1) < readers.length) await new Promise((resolve) => setImmediate(resolve));
     const writers = await Promise.all([start('write', 1, 20_000), start('write', 2, 20_000)]);
     Atomics.store(control, 0, 1);
     const reports = [...writers, ...(await Promise.all(readers))];

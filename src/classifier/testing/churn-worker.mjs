@@ -1,7 +1,7 @@
 // A thread of its own for tests and bench/spike: works on a classifier through core.wasm alone.
 // workerData: { module, memory, cls, mode: 'write' | 'read', id, count, control }
 // write: adds, looks up and removes `count` rules with metadata = id. read: looks up until control[0] is
-// set. Reports { lookups, found, errors, ms }.
+// set; control[1], if there is one, counts the readers at work. Reports { lookups, found, errors, ms }.
 import { parentPort, workerData } from 'node:worker_threads';
 
 const { module, memory, cls, mode, id, count, control } = workerData;
@@ -73,6 +73,8 @@ if (mode === 'write') {
   }
 } else {
   const held = [];
+  // Says that it looks up, so that writers need not be done before.
+  if (control.length > 1) Atomics.add(control, 1, 1);
   while (Atomics.load(control, 0) === 0) {
     held.length = 0;
     for (let i = 0; i < 500; i++) {
