@@ -66,11 +66,7 @@ function actionsText(d: TableFeatureDetails, miss: 0 | 1): string {
   return `      Write-Actions features:\n${write}      Apply-Actions features:\n${apply}`;
 }
 
-function instructionsText(
-  t: TableFeatures,
-  d: TableFeatureDetails,
-  prev: TableFeatureDetails | undefined,
-): string {
+function instructionsText(d: TableFeatureDetails, prev: TableFeatureDetails | undefined): string {
   const half = (miss: 0 | 1): string => {
     const next = ranges(d.nextTables[miss] ?? []);
     const actions = actionsText(d, miss);
@@ -114,7 +110,7 @@ function tableText(t: TableFeatures, prev: TableFeatures | undefined, version: n
   if (version >= 5) s += '    eviction: not supported\n    vacancy events: not supported\n';
   s += `    max_entries=${t.maxEntries}\n`;
   if (!t.details) return s;
-  s += instructionsText(t, t.details, prev?.details);
+  s += instructionsText(t.details, prev?.details);
   const matching = matchingText(t.details);
   const isSame = prev?.details !== undefined && matchingText(prev.details) === matching;
   return s + (isSame ? '    (same matching)\n' : `    matching:\n${matching}`);
