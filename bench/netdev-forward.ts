@@ -23,7 +23,7 @@ const netdevs = process.argv.slice(2).map((argument) => {
   netdev.setAdminUp(true);
   return netdev;
 });
-const ios = netdevs.map((netdev, i) => openPortIo(netdev.attach(i + 1), core, true));
+const ios = netdevs.map((netdev, i) => openPortIo(netdev.attach(i + 1), core, 0));
 const [a, b] = ios;
 if (a === undefined || b === undefined) throw new Error('two ports are needed');
 const batch = core.x.alloc(4 * 32) >>> 0;

@@ -24,6 +24,14 @@ export interface Datapath {
   /** @throws SystemError when no number is free or the device cannot be attached. */
   addPort(netdev: Netdev, requested?: number): Promise<DatapathPort>;
   delPort(odpPort: number): Promise<void>;
+  /**
+   * Takes the port from all threads, has the device apply its options (`Netdev.reconfigure`), and gives it
+   * back under the same number.
+   *
+   * @returns the port as it is now.
+   * @throws what `reconfigure` or attaching throws; the port is deleted then.
+   */
+  reconfigurePort(odpPort: number): Promise<DatapathPort>;
   close(): Promise<void>;
 }
 

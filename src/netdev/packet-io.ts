@@ -245,11 +245,11 @@ class TapPortIo extends KernelPortIo {
 }
 
 /** Opens a thread's side of a system device. */
-export function openPacketPortIo(attachment: PortAttachment, core: Core, rx: boolean): PortIo {
-  return new PacketPortIo(core, attachment, rx);
+export function openPacketPortIo(attachment: PortAttachment, core: Core, rxQueue: number | null): PortIo {
+  return new PacketPortIo(core, attachment, rxQueue !== null);
 }
 
 /** Opens a thread's side of a tap. */
-export function openTapPortIo(attachment: PortAttachment, core: Core, rx: boolean): PortIo {
-  return new TapPortIo(core, attachment, rx);
+export function openTapPortIo(attachment: PortAttachment, core: Core, rxQueue: number | null): PortIo {
+  return new TapPortIo(core, attachment, rxQueue !== null);
 }

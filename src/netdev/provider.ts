@@ -9,14 +9,16 @@ import type { Core } from '../arena/core.ts';
  *   |-----------|--------|------------------------------|--------------------------------------------|
  *   | open      | main   | provider.open(name, options) | yes: the message becomes Interface.error   |
  *   | attach    | main   | netdev.attach(odpPort)       | yes                                        |
- *   | move      | PMD    | openPortIo(attachment, core) | yes: logged, the port is retried           |
+ *   | move      | PMD    | openPortIo(.., rx queue)     | yes: logged, the port is retried           |
  *   | packets   | PMD    | io.receive / io.transmit     | no: errors are counted                     |
  *   | transmit  | others | io.transmit (own PortIo)     | no                                         |
  *   | detach    | PMD    | io.close()                   | no                                         |
  *   | close     | main   | netdev.close()               | no; only after every thread detached       |
  *
  * An attachment is plain data (structured-clone safe): file descriptors and arena addresses.
- * Each thread that sends on the port builds its own PortIo from it; only one receives (`rx: true`).
+ * A thread builds a PortIo for each (port, receive queue) that it polls, and sends through the first of
+ * them; one that polls none of the port's queues builds one with `rxQueue` null, to send. A queue is polled
+ * by one thread at a time.
  */
 export interface NetdevProvider {
   /** Interface.type in the database; '' and 'system' are both the system provider. */
@@ -55,6 +57,13 @@ export interface Netdev {
   /** Called from main's loop: reads link events, moves dummy traffic. Returns work done. */
   run(nowMs: number): number;
   attach(odpPort: number): PortAttachment;
+  /**
+   * True when an option moved that can take effect only while no thread has the device (n_rxq, ...): the
+   * datapath then detaches the port, calls `reconfigure` and attaches it anew. Absent: there is no such option.
+   */
+  readonly needsReconfigure?: boolean;
+  /** @throws SystemError: the message becomes Interface.error, and the port is removed */
+  reconfigure?(): void;
   close(): void;
 }
 
@@ -65,6 +74,8 @@ export interface PortAttachment {
   readonly odpPort: number;
   /** True for ports that main's own loop receives from (dummies), not a PMD thread. */
   readonly polledByMain: boolean;
+  /** Receive queues, at least 1: 0..rxQueues - 1 may be opened. */
+  readonly rxQueues: number;
   readonly [extra: string]: string | number | boolean | readonly number[];
 }
 
@@ -96,4 +107,5 @@ export interface PortIo {
   close(): void;
 }
 
-export type OpenPortIo = (attachment: PortAttachment, core: Core, rx: boolean) => PortIo;
+/** @param rxQueue Receive queue to poll; null = the thread only sends. */
+export type OpenPortIo = (attachment: PortAttachment, core: Core, rxQueue: number | null) => PortIo;

@@ -1,10 +1,9 @@
-import type { Core } from '../arena/core.ts';
 import { systemError } from '../sys/errno.ts';
 import { BugError, OvsError } from '../util/errors.ts';
 import { vlog } from '../util/log.ts';
 import { SystemRandom } from '../util/random.ts';
 import { netdevEnvironment } from './environment.ts';
-import type { Netdev, NetdevProvider, OpenPortIo, PortAttachment, PortIo } from './provider.ts';
+import type { Netdev, NetdevProvider, OpenPortIo } from './provider.ts';
 import { dummyProvider } from './providers/dummy.ts';
 import { labProvider } from './providers/lab.ts';
 import { patchProvider } from './providers/patch.ts';
@@ -78,15 +77,15 @@ export function openNetdev(type: string, name: string, options: ReadonlyMap<stri
   }
 }
 
-const portKinds = new Map<string, (attachment: PortAttachment, core: Core, rx: boolean) => PortIo>([
+const portKinds = new Map<string, OpenPortIo>([
   ['ring', openRingPortIo],
   ['packet', openPacketPortIo],
   ['tap', openTapPortIo],
 ]);
 
-/** Opens the calling thread's side of an attached port; `rx` for the one thread that receives. */
-export const openPortIo: OpenPortIo = (attachment, core, rx) => {
+/** Opens the calling thread's side of an attached port, or of one receive queue of it. */
+export const openPortIo: OpenPortIo = (attachment, core, rxQueue) => {
   const open = portKinds.get(attachment.kind);
   if (open === undefined) throw new BugError(`no port kind ${attachment.kind}`);
-  return open(attachment, core, rx);
+  return open(attachment, core, rxQueue);
 };

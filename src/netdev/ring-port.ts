@@ -73,6 +73,7 @@ export class RingPort {
       name,
       odpPort,
       polledByMain: this.#polledByMain,
+      rxQueues: 1,
       toSwitch: this.#toSwitch,
       fromSwitch: this.#fromSwitch,
       rxEventFd: this.#polledByMain ? -1 : this.#rxEventFd,

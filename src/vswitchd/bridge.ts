@@ -131,7 +131,7 @@ export class Bridge {
         known.port = port;
       }
       if (known.netdev === null) await this.#openInterface(known);
-      else this.#applyOptions(known);
+      else await this.#applyOptions(known);
     }
     this.#applyLocalMac();
     this.#applyDevices();
@@ -303,13 +303,22 @@ export class Bridge {
     iface.error = error;
   }
 
-  #applyOptions(iface: BridgeInterface): void {
+  async #applyOptions(iface: BridgeInterface): Promise<void> {
+    const { netdev, dpPort } = iface;
     try {
-      iface.netdev?.setOptions(iface.config.options);
+      netdev?.setOptions(iface.config.options);
       iface.error = null;
     } catch (error) {
       iface.error = messageOf(error);
       log.warn(`${iface.config.name}: could not set configuration (${iface.error})`);
+    }
+    if (dpPort === null || netdev?.needsReconfigure !== true) return;
+    try {
+      iface.dpPort = await this.datapath.reconfigurePort(dpPort.odpPort);
+    } catch (error) {
+      iface.dpPort = null;
+      await this.#closeInterface(iface, messageOf(error));
+      log.warn(`${iface.config.name}: could not reconfigure (${messageOf(error)})`);
     }
   }
 

@@ -82,7 +82,7 @@ describe('dummy', () => {
   const open = (name: string, options: Record<string, string> = {}): DummyNetdev =>
     openNetdev('dummy', name, new Map(Object.entries(options))) as DummyNetdev;
   const loopback = (device: DummyNetdev): number => {
-    const io = openPortIo(device.attach(1), core, true);
+    const io = openPortIo(device.attach(1), core, 0);
     const batch = core.x.alloc(128) >>> 0;
     const n = io.receive(batch);
     io.transmit(batch, n);
@@ -193,7 +193,7 @@ describe('dummy', () => {
     request.set([10, 0, 0, 1], 38);
     device.receive(request);
     loopback(device);
-    const io = openPortIo(device.attach(1), core, true);
+    const io = openPortIo(device.attach(1), core, 0);
     const batch = core.x.alloc(128) >>> 0;
     expect(io.receive(batch)).toBe(1);
     const data = core.dv.getUint32(core.dv.getUint32(batch, true), true);

@@ -39,7 +39,7 @@ const unavailable = reason();
 function farEnd(core: Core, name: string): Pick<DeviceUnderTest, 'inject' | 'collect' | 'close'> {
   const netdev = openNetdev('system', name, new Map());
   const fd = openRawSocket(netdev.ifindex);
-  const io = openPortIo(netdev.attach(1), core, true);
+  const io = openPortIo(netdev.attach(1), core, 0);
   const batch = core.x.alloc(4 * 32) >>> 0;
   return {
     inject: (frame) => {

@@ -206,6 +206,7 @@ class SystemNetdev extends KernelNetdev {
       name: this.name,
       odpPort,
       polledByMain: false,
+      rxQueues: 1,
       fd: this.#fd,
       txFd: this.#txFd,
       state: this.state,

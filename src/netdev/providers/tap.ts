@@ -75,7 +75,15 @@ class TapNetdev extends KernelNetdev {
     };
   }
   attach(odpPort: number): PortAttachment {
-    return { kind: 'tap', name: this.name, odpPort, polledByMain: false, fd: this.#fd, state: this.state };
+    return {
+      kind: 'tap',
+      name: this.name,
+      odpPort,
+      polledByMain: false,
+      rxQueues: 1,
+      fd: this.#fd,
+      state: this.state,
+    };
   }
   override close(): void {
     super.close();

@@ -111,7 +111,7 @@ export function testNetdevProvider(contract: NetdevContract): void {
         });
         device = contract.create(core);
         batch = core.x.alloc(4 * 32) >>> 0;
-        io = openPortIo(device.netdev.attach(odpPort), core, true);
+        io = openPortIo(device.netdev.attach(odpPort), core, 0);
       });
       afterAll(() => {
         io.close();

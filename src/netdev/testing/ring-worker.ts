@@ -13,7 +13,7 @@ const { module, memory, attachment, count } = workerData as {
 };
 const core = attachArena({ module, memory, threadName: 'echo' });
 core.x.threadOnline();
-const io = openPortIo(attachment, core, true);
+const io = openPortIo(attachment, core, 0);
 const batch = core.x.alloc(4 * 32) >>> 0;
 const poll = new PollSet();
 for (const fd of io.pollFds) poll.add(fd);

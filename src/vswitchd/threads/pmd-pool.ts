@@ -19,6 +19,12 @@ export interface PmdSettings {
   readonly pin: boolean;
 }
 
+/** Arguments of a PMD's request `port-add`. */
+export interface PortAddArgs {
+  readonly attachment: PortAttachment;
+  readonly rxQueues: readonly number[];
+}
+
 /** A PMD as the commands see it. */
 export interface PmdView {
   /** Arena address. */
@@ -102,7 +108,7 @@ export class PmdPool implements PortThreads {
     if (!attachment.polledByMain) entry.owner = await this.#pickWorker();
     this.#attached.set(attachment.odpPort, entry);
     try {
-      this.main.addPort(attachment, entry.owner === null);
+      this.main.addPort(attachment, entry.owner === null ? allQueues(attachment) : []);
       await Promise.all(this.#workers.map((w) => addTo(w, entry)));
     } catch (error) {
       await this.detach(attachment.odpPort);
@@ -201,5 +207,13 @@ export class PmdPool implements PortThreads {
 }
 
 async function addTo(worker: PmdWorker, entry: Attached): Promise<void> {
-  await worker.thread.request('port-add', { attachment: entry.attachment, rx: entry.owner === worker });
+  const args: PortAddArgs = {
+    attachment: entry.attachment,
+    rxQueues: entry.owner === worker ? allQueues(entry.attachment) : [],
+  };
+  await worker.thread.request('port-add', args);
+}
+
+function allQueues(attachment: PortAttachment): number[] {
+  return Array.from({ length: attachment.rxQueues }, (_, queue) => queue);
 }

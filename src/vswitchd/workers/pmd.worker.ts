@@ -1,6 +1,5 @@
 import { PmdLoop } from '../../datapath/providers/userspace/pmd-loop.ts';
 import { openPortIo } from '../../netdev/registry.ts';
-import type { PortAttachment } from '../../netdev/provider.ts';
 import { Upcaller } from '../../ofproto/upcall/upcaller.ts';
 import { drainEventFd } from '../../sys/eventfd.ts';
 import { PollSet } from '../../sys/poll.ts';
@@ -8,7 +7,7 @@ import { pinThread } from '../../sys/threads.ts';
 import { vlog } from '../../util/log.ts';
 import { hostWorker } from '../threads/worker-host.ts';
 import { packetInEvents } from '../threads/packet-in-events.ts';
-import type { PmdSettings } from '../threads/pmd-pool.ts';
+import type { PmdSettings, PortAddArgs } from '../threads/pmd-pool.ts';
 
 const log = vlog('dpif_netdev');
 
@@ -39,8 +38,8 @@ hostWorker((context) => {
     request(method, args) {
       switch (method) {
         case 'port-add': {
-          const { attachment, rx } = args as { attachment: PortAttachment; rx: boolean };
-          loop.addPort(attachment, rx);
+          const { attachment, rxQueues } = args as PortAddArgs;
+          loop.addPort(attachment, rxQueues);
           return null;
         }
         case 'port-del':

@@ -15,7 +15,7 @@ export interface UpcallRunner {
 }
 
 /**
- * One forwarding loop: receives from its ports, has each burst processed by core.wasm, lets the
+ * One forwarding loop: receives from its queues, has each burst processed by core.wasm, lets the
  * upcall runner handle misses, transmits.
  *
  * The main thread has one too (OVS's non-PMD thread): it polls the dummy ports and executes
@@ -29,7 +29,10 @@ export class PmdLoop {
   readonly #core: Core;
   readonly #openPortIo: OpenPortIo;
   readonly #batch: number;
-  readonly #io = new Map<number, PortIo>();
+  /** Open sides of each port by receive queue; null = to send only, while none of its queues is polled here. */
+  readonly #ports = new Map<number, Map<number | null, PortIo>>();
+  /** The one of each port that sends. */
+  readonly #tx = new Map<number, PortIo>();
   #rx: PortIo[] = [];
   #upcalls: UpcallRunner = { run: () => 0 };
 
@@ -45,20 +48,50 @@ export class PmdLoop {
     this.#upcalls = upcalls;
   }
 
-  /** Opens this thread's side of a port; one that was open under the number is replaced. */
-  addPort(attachment: PortAttachment, rx: boolean): void {
-    this.delPort(attachment.odpPort);
-    const io = this.#openPortIo(attachment, this.#core, rx);
-    this.#io.set(io.odpPort, io);
-    if (rx) this.#rx.push(io);
+  /**
+   * Opens this thread's side of a port to send on it and to poll the given receive queues, none or more.
+   * A port that is open already keeps the queues that stay as they are, and gets or loses the others.
+   *
+   * @throws what the provider says when a queue cannot be opened; the port is closed then.
+   */
+  addPort(attachment: PortAttachment, rxQueues: readonly number[]): void {
+    const { odpPort } = attachment;
+    const wanted: (number | null)[] = rxQueues.length > 0 ? [...rxQueues] : [null];
+    const ios = new Map<number | null, PortIo>();
+    for (const [queue, io] of this.#ports.get(odpPort) ?? []) {
+      if (wanted.includes(queue)) ios.set(queue, io);
+      else io.close();
+    }
+    try {
+      for (const queue of wanted) {
+        if (!ios.has(queue)) ios.set(queue, this.#openPortIo(attachment, this.#core, queue));
+      }
+    } catch (error) {
+      this.#ports.set(odpPort, ios);
+      this.delPort(odpPort);
+      throw error;
+    }
+    this.#ports.set(odpPort, ios);
+    this.#listQueues();
   }
 
   delPort(odpPort: number): void {
-    const io = this.#io.get(odpPort);
-    if (io === undefined) return;
-    this.#io.delete(odpPort);
-    this.#rx = this.#rx.filter((p) => p !== io);
-    io.close();
+    const ios = this.#ports.get(odpPort);
+    if (ios === undefined) return;
+    this.#ports.delete(odpPort);
+    for (const io of ios.values()) io.close();
+    this.#listQueues();
+  }
+
+  #listQueues(): void {
+    this.#rx = [];
+    this.#tx.clear();
+    for (const [odpPort, ios] of this.#ports) {
+      for (const [queue, io] of ios) {
+        if (!this.#tx.has(odpPort)) this.#tx.set(odpPort, io);
+        if (queue !== null) this.#rx.push(io);
+      }
+    }
   }
 
   get rxPorts(): readonly PortIo[] {
@@ -103,7 +136,7 @@ export class PmdLoop {
       const at = ports + i * TxPortLayout.size;
       const n = dv.getUint32(at + TxPortLayout.count, true);
       if (n === 0) continue;
-      const io = this.#io.get(dv.getUint32(at + TxPortLayout.port, true));
+      const io = this.#tx.get(dv.getUint32(at + TxPortLayout.port, true));
       if (io === undefined) {
         const drops = pmd + PmdLayout.dropInvalidPort;
         dv.setFloat64(drops, dv.getFloat64(drops, true) + n, true);
@@ -119,7 +152,7 @@ export class PmdLoop {
   }
 
   close(): void {
-    for (const odpPort of [...this.#io.keys()]) this.delPort(odpPort);
+    for (const odpPort of [...this.#ports.keys()]) this.delPort(odpPort);
     this.#core.x.free(this.#batch);
   }
 }

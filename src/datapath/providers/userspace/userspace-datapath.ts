@@ -1,5 +1,5 @@
 import type { Netdev } from '../../../netdev/provider.ts';
-import { SystemError } from '../../../util/errors.ts';
+import { BugError, SystemError } from '../../../util/errors.ts';
 import { vlog } from '../../../util/log.ts';
 import type { Datapath, DatapathPort, PortThreads } from '../../provider.ts';
 
@@ -62,6 +62,23 @@ export class UserspaceDatapath implements Datapath {
 
   async delPort(odpPort: number): Promise<void> {
     if (this.#ports.delete(odpPort)) await this.#threads.detach(odpPort);
+  }
+
+  async reconfigurePort(odpPort: number): Promise<DatapathPort> {
+    const port = this.#ports.get(odpPort);
+    if (port === undefined) throw new BugError(`no port ${odpPort}`);
+    await this.#threads.detach(odpPort);
+    try {
+      port.netdev.reconfigure?.();
+      const attachment = port.netdev.attach(odpPort);
+      const renewed: DatapathPort = { ...port, attachment };
+      await this.#threads.attach(attachment);
+      this.#ports.set(odpPort, renewed);
+      return renewed;
+    } catch (error) {
+      this.#ports.delete(odpPort);
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
