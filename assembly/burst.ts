@@ -1,9 +1,8 @@
-import { alloc, free } from './memory';
 import { Packet } from './generated/packet';
 import { Pmd } from './generated/pmd';
 import { PmdUpcall } from './generated/pmd-upcall';
-import { TxPort } from './generated/tx-port';
 import { extractKey, zeroBlock } from './extract';
+import { txClear, txPort, txReserve } from './transmit';
 
 /**
  * What a burst leaves behind until pmdReset: transmit lists, misses, upcalls, packets to recirculate,
@@ -20,10 +19,6 @@ import { extractKey, zeroBlock } from './extract';
 @inline export const KEY_SIZE: usize = 768;
 // @ts-ignore: decorator
 @inline const HEADROOM: usize = 64;
-// @ts-ignore: decorator
-@inline const TX_FIRST: u32 = 64;
-// @ts-ignore: decorator
-@inline const TX_MAP_MASK: u32 = 1023;
 
 /** Adds one to a counter of the pmd (offset of a f64). */
 // @ts-ignore: decorator
@@ -107,45 +102,6 @@ export function extractInto(pmd: usize, packet: usize, slot: u32): void {
   store<u32>(packet, present, Packet.present);
 }
 
-/** The port's record in this burst, with room for one more; 0 when memory is used up. */
-function txPort(pmd: usize, port: u32): usize {
-  const map = <usize>load<u32>(pmd, Pmd.txMap) + (<usize>(port & TX_MAP_MASK) << 2);
-  const records: usize = load<u32>(pmd, Pmd.txPorts);
-  let index = load<u32>(map);
-  while (index != 0) {
-    const record = records + (<usize>index - 1) * TxPort.SIZE;
-    if (load<u32>(record) == port) return record;
-    index = load<u32>(record, TxPort.next);
-  }
-  const used = load<u32>(pmd, Pmd.txCount);
-  if (used >= load<u32>(pmd, Pmd.txCapacity)) return 0;
-  const record = records + <usize>used * TxPort.SIZE;
-  if (load<u32>(record, TxPort.list) == 0) {
-    const list = alloc(TX_FIRST << 2);
-    if (list == 0) return 0;
-    store<u32>(record, <u32>list, TxPort.list);
-    store<u32>(record, TX_FIRST, TxPort.capacity);
-  }
-  store<u32>(record, port);
-  store<u32>(record, 0, TxPort.count);
-  store<u32>(record, load<u32>(map), TxPort.next);
-  store<u32>(map, used + 1);
-  store<u32>(pmd, used + 1, Pmd.txCount);
-  return record;
-}
-
-function txGrow(record: usize): bool {
-  const capacity = load<u32>(record, TxPort.capacity);
-  const old: usize = load<u32>(record, TxPort.list);
-  const list = alloc(capacity << 3);
-  if (list == 0) return false;
-  memory.copy(list, old, <usize>capacity << 2);
-  free(old);
-  store<u32>(record, <u32>list, TxPort.list);
-  store<u32>(record, capacity << 1, TxPort.capacity);
-  return true;
-}
-
 /** Queues a packet to a port, cut if trunc said so. */
 export function txAdd(pmd: usize, packet: usize, port: u32): void {
   const cut = load<u32>(packet, Packet.cutLength);
@@ -157,16 +113,15 @@ export function txAdd(pmd: usize, packet: usize, port: u32): void {
   }
   const record = txPort(pmd, port);
   if (record == 0) {
+    count(pmd, port < 0x10000 ? Pmd.dropNoBuffer : Pmd.dropInvalidPort);
+    return;
+  }
+  const at = txReserve(pmd, record, 1);
+  if (at == 0) {
     count(pmd, Pmd.dropNoBuffer);
     return;
   }
-  const held = load<u32>(record, TxPort.count);
-  if (held == load<u32>(record, TxPort.capacity) && !txGrow(record)) {
-    count(pmd, Pmd.dropNoBuffer);
-    return;
-  }
-  store<u32>(<usize>load<u32>(record, TxPort.list) + (<usize>held << 2), <u32>packet);
-  store<u32>(record, held + 1, TxPort.count);
+  store<u32>(at, <u32>packet);
   store<u8>(packet, 1, Packet.refs);
   count(pmd, Pmd.txPackets);
 }
@@ -175,31 +130,20 @@ export function txAdd(pmd: usize, packet: usize, port: u32): void {
 // @ts-ignore: decorator
 @inline
 export function txAddMany(pmd: usize, packets: usize, n: u32, port: u32): void {
+  let cuts: u32 = 0;
+  for (let i: usize = 0; i < <usize>n; i++) cuts |= load<u32>(<usize>load<u32>(packets + (i << 2)), Packet.cutLength);
   const record = txPort(pmd, port);
-  if (record == 0) {
-    store<f64>(pmd, load<f64>(pmd, Pmd.dropNoBuffer) + <f64>n, Pmd.dropNoBuffer);
+  // A cut may be left from before a recirculation.
+  const to: usize = cuts != 0 || record == 0 ? 0 : txReserve(pmd, record, n);
+  if (to == 0) {
+    for (let i: usize = 0; i < <usize>n; i++) txAdd(pmd, load<u32>(packets + (i << 2)), port);
     return;
   }
-  let held = load<u32>(record, TxPort.count);
-  if (held + n > load<u32>(record, TxPort.capacity) && !txGrow(record)) {
-    store<f64>(pmd, load<f64>(pmd, Pmd.dropNoBuffer) + <f64>n, Pmd.dropNoBuffer);
-    return;
-  }
-  const list: usize = load<u32>(record, TxPort.list);
   for (let i: usize = 0; i < <usize>n; i++) {
     const packet: usize = load<u32>(packets + (i << 2));
-    if (load<u32>(packet, Packet.cutLength) != 0) {
-      // A cut is left from before a recirculation.
-      store<u32>(record, held, TxPort.count);
-      txAdd(pmd, packet, port);
-      held = load<u32>(record, TxPort.count);
-      continue;
-    }
-    store<u32>(list + (<usize>held << 2), <u32>packet);
+    store<u32>(to + (i << 2), <u32>packet);
     store<u8>(packet, 1, Packet.refs);
-    held++;
   }
-  store<u32>(record, held, TxPort.count);
   store<f64>(pmd, load<f64>(pmd, Pmd.txPackets) + <f64>n, Pmd.txPackets);
 }
 
@@ -257,16 +201,7 @@ export function recircAdd(pmd: usize, packet: usize): void {
 
 /** Empties all lists and scratch memory: after the transmit lists were sent. */
 export function pmdReset(pmd: usize): void {
-  const used = load<u32>(pmd, Pmd.txCount);
-  const records: usize = load<u32>(pmd, Pmd.txPorts);
-  const map: usize = load<u32>(pmd, Pmd.txMap);
-  for (let i: usize = 0; i < <usize>used; i++) {
-    const record = records + i * TxPort.SIZE;
-    store<u32>(map + (<usize>(load<u32>(record) & TX_MAP_MASK) << 2), 0);
-    store<u32>(record, 0, TxPort.count);
-  }
-  store<f64>(pmd, load<f64>(pmd, Pmd.txBatches) + <f64>used, Pmd.txBatches);
-  store<u32>(pmd, 0, Pmd.txCount);
+  txClear(pmd);
   store<u32>(pmd, 0, Pmd.missCount);
   store<u32>(pmd, 0, Pmd.upcallCount);
   store<u32>(pmd, 0, Pmd.recircCount);

@@ -52,8 +52,10 @@ export {
   megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions, megaflowTryRef, megaflowUnref,
 } from './megaflow';
 export {
-  pmdCreate, pmdDestroy, pmdExecute, pmdProcess, pmdRank, pmdReset, pmdRetry, pmdSetEmcInsertInvProb, pmdStatsClear,
+  pmdCreate, pmdDestroy, pmdExecute, pmdPoll, pmdProcess, pmdRank, pmdReset, pmdRetry, pmdSetEmcInsertInvProb, pmdStatsClear,
 } from './pmd';
+export { memoryReceive, memorySourceCreate, memorySourceDestroy, memoryTransmit } from './port-memory';
+export { pmdSendSinks, pmdSetSink } from './transmit';
 export {
   portIoCreate, portIoDestroy, portIoEnableReceive, portPacketPrepare, portPacketReceived, portReceivedOne,
   portRingMapReceive,

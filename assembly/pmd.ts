@@ -10,9 +10,10 @@ import { Megaflow } from './generated/megaflow';
 import { Packet } from './generated/packet';
 import { Pmd } from './generated/pmd';
 import { PmdUpcall } from './generated/pmd-upcall';
-import { TxPort } from './generated/tx-port';
 import { HASH_CONSTANTS, hashKey } from './hash';
 import { ACTIONS_HEADER, megaflowFlush } from './megaflow';
+import { memoryReceive } from './port-memory';
+import { pmdSendSinks, txFree } from './transmit';
 
 /**
  * The way of a burst through a pmd: extract all, look all up (EMC, then dpcls), run actions batch by
@@ -24,8 +25,6 @@ import { ACTIONS_HEADER, megaflowFlush } from './megaflow';
 // @ts-ignore: decorator
 @inline const BURST: u32 = 32;
 // @ts-ignore: decorator
-@inline const TX_CAPACITY: u32 = 4096;
-// @ts-ignore: decorator
 @inline const CLONE_BYTES: u32 = 4 << 20;
 // @ts-ignore: decorator
 @inline const MAX_RECIRC_DEPTH: u32 = 6;
@@ -33,6 +32,8 @@ import { ACTIONS_HEADER, megaflowFlush } from './megaflow';
 @inline const RANK_EVERY: u32 = 16384;
 // @ts-ignore: decorator
 @inline const SWEEP_PER_BURST: u32 = 2;
+// @ts-ignore: decorator
+@inline const POLL_UNFINISHED: u32 = 256;
 // Batch: megaflow, count, bytes, tcpFlags, then packets[32].
 // @ts-ignore: decorator
 @inline const BATCH_SIZE: usize = 160;
@@ -52,7 +53,6 @@ export function pmdCreate(id: u32): usize {
   const pmd = alloc(<u32>Pmd.SIZE);
   if (pmd == 0) return 0;
   store<u32>(pmd, id, Pmd.id);
-  store<u32>(pmd, TX_CAPACITY, Pmd.txCapacity);
   store<u32>(pmd, CLONE_BYTES, Pmd.clonesSize);
   // Any number but 0; differs by start and by pmd.
   store<u32>(pmd, (load<u32>(HASH_CONSTANTS) ^ (id * 0x9e3779b1)) | 1, Pmd.random);
@@ -64,8 +64,8 @@ export function pmdCreate(id: u32): usize {
     give(pmd, Pmd.misses, LIST_CAPACITY << 2) &&
     give(pmd, Pmd.upcalls, LIST_CAPACITY * <u32>PmdUpcall.SIZE) &&
     give(pmd, Pmd.recircs, LIST_CAPACITY << 2) &&
-    give(pmd, Pmd.txPorts, TX_CAPACITY * <u32>TxPort.SIZE) &&
-    give(pmd, Pmd.txMap, 4096) &&
+    give(pmd, Pmd.txMap, 1024) &&
+    give(pmd, Pmd.rxBatch, BURST << 2) &&
     // One key more than slots: scratch of the hash action.
     give(pmd, Pmd.keys, (KEY_SLOTS + 1) * <u32>KEY_SIZE) &&
     give(pmd, Pmd.keyStale, (KEY_SLOTS + 1) << 2) &&
@@ -81,18 +81,14 @@ export function pmdCreate(id: u32): usize {
 
 function pmdFree(pmd: usize): void {
   directoryFree(pmd);
-  const records: usize = load<u32>(pmd, Pmd.txPorts);
-  if (records != 0) {
-    for (let i: usize = 0; i < <usize>TX_CAPACITY; i++) free(load<u32>(records + i * TxPort.SIZE, TxPort.list));
-  }
+  txFree(pmd);
   free(load<u32>(pmd, Pmd.ports));
   free(load<u32>(pmd, Pmd.emc));
   free(load<u32>(pmd, Pmd.emcKeys));
   free(load<u32>(pmd, Pmd.misses));
   free(load<u32>(pmd, Pmd.upcalls));
   free(load<u32>(pmd, Pmd.recircs));
-  free(records);
-  free(load<u32>(pmd, Pmd.txMap));
+  free(load<u32>(pmd, Pmd.rxBatch));
   free(load<u32>(pmd, Pmd.keys));
   free(load<u32>(pmd, Pmd.keyStale));
   free(load<u32>(pmd, Pmd.batches));
@@ -171,6 +167,23 @@ export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
   if (load<u32>(pmd, Pmd.recircCount) > good) recirculate(pmd, good);
   store<u32>(pmd, 0, Pmd.recircCount);
   return load<u32>(pmd, Pmd.missCount);
+}
+
+/**
+ * Receives a burst from an rx queue that core.wasm knows (a record whose first word is its kind), takes
+ * it all the way, and sends what goes to ports with a sink. Returns the packets received, plus
+ * POLL_UNFINISHED when JavaScript must go on: misses, upcalls, or lists of other ports.
+ */
+export function pmdPoll(pmd: usize, source: usize, nowMs: f64): u32 {
+  const batch = <usize>load<u32>(pmd, Pmd.rxBatch);
+  const n = memoryReceive(source, batch);
+  if (n == 0) return 0;
+  pmdProcess(pmd, batch, n, nowMs);
+  if ((load<u32>(pmd, Pmd.missCount) | load<u32>(pmd, Pmd.upcallCount)) != 0 || pmdSendSinks(pmd)) {
+    return n | POLL_UNFINISHED;
+  }
+  pmdReset(pmd);
+  return n;
 }
 
 /** Looks up packets [from, from + n) of pmd.recircs, extracted already, and runs their actions. */

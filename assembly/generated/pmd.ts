@@ -40,12 +40,12 @@ export namespace Pmd {
   /** u32: Entries of upcalls; may grow like missCount. */
   // @ts-ignore: decorator
   @inline export const upcallCount: usize = 52;
-  /** ptr: tx-port[txCount]: ports with packets queued. */
+  /** ptr: First tx-port with packets of this burst, linked by nextActive. */
   // @ts-ignore: decorator
-  @inline export const txPorts: usize = 56;
-  /** u32: Ports in txPorts with packets in this burst. */
+  @inline export const txFirst: usize = 56;
+  /** ptr: Last of them. */
   // @ts-ignore: decorator
-  @inline export const txCount: usize = 60;
+  @inline export const txLast: usize = 60;
   /** ptr: Scratch keys, 768 bytes each. */
   // @ts-ignore: decorator
   @inline export const keys: usize = 64;
@@ -73,15 +73,12 @@ export namespace Pmd {
   /** u32: Entries of recircs. */
   // @ts-ignore: decorator
   @inline export const recircCount: usize = 96;
-  /** ptr: u32[1024]: index + 1 into txPorts of each (port & 1023), chained. */
+  /** ptr: ptr[256] by port >> 8, each 0 or ptr[256] by port & 255: tx-port records, which stay. */
   // @ts-ignore: decorator
   @inline export const txMap: usize = 100;
-  /** u32: tx-port records ever made (they keep their lists). */
+  /** ptr: u32[32]: packets that pmdPoll received. */
   // @ts-ignore: decorator
-  @inline export const txKnown: usize = 104;
-  /** u32: tx-port records that txPorts can hold. */
-  // @ts-ignore: decorator
-  @inline export const txCapacity: usize = 108;
+  @inline export const rxBatch: usize = 104;
   /** u32: Lookups since subtables were last ranked. */
   // @ts-ignore: decorator
   @inline export const optimizeCount: usize = 116;

@@ -3,7 +3,7 @@
 /** Offsets of tx-port (megaflow). Use as `load<u32>(p, TxPort.field)`. */
 export namespace TxPort {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 20;
+  @inline export const SIZE: usize = 32;
   /** u32: Datapath port. */
   // @ts-ignore: decorator
   @inline export const port: usize = 0;
@@ -16,7 +16,13 @@ export namespace TxPort {
   /** u32: Packets that list can hold. */
   // @ts-ignore: decorator
   @inline export const capacity: usize = 12;
-  /** u32: Index + 1 of the next record of the same hash chain. */
+  /** ptr: Next port with packets of this burst. */
   // @ts-ignore: decorator
-  @inline export const next: usize = 16;
+  @inline export const nextActive: usize = 16;
+  /** ptr: Record of a port that core.wasm sends on itself (first word: kind), 0 = JavaScript sends. */
+  // @ts-ignore: decorator
+  @inline export const sink: usize = 20;
+  /** u32: 1: in the list of this burst. */
+  // @ts-ignore: decorator
+  @inline export const linked: usize = 24;
 }

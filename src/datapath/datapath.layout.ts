@@ -33,8 +33,8 @@ const pmdLayout = {
     missCount: { at: 44, type: 'u32', doc: 'Entries of misses; may grow while pmdExecute or pmdRetry runs.' },
     upcalls: { at: 48, type: 'ptr', doc: 'pmd-upcall[1024]: packets that met a userspace action.' },
     upcallCount: { at: 52, type: 'u32', doc: 'Entries of upcalls; may grow like missCount.' },
-    txPorts: { at: 56, type: 'ptr', doc: 'tx-port[txCount]: ports with packets queued.' },
-    txCount: { at: 60, type: 'u32', doc: 'Ports in txPorts with packets in this burst.' },
+    txFirst: { at: 56, type: 'ptr', doc: 'First tx-port with packets of this burst, linked by nextActive.' },
+    txLast: { at: 60, type: 'ptr', doc: 'Last of them.' },
     // Scratch of a burst: the pmd's thread only.
     keys: { at: 64, type: 'ptr', doc: 'Scratch keys, 768 bytes each.' },
     keyStale: { at: 68, type: 'ptr', doc: 'u32 for each scratch key: blocks that are not zero.' },
@@ -49,9 +49,12 @@ const pmdLayout = {
     clonesSize: { at: 88, type: 'u32', doc: 'Bytes of clones.' },
     recircs: { at: 92, type: 'ptr', doc: 'u32[]: packets waiting for another pass.' },
     recircCount: { at: 96, type: 'u32', doc: 'Entries of recircs.' },
-    txMap: { at: 100, type: 'ptr', doc: 'u32[1024]: index + 1 into txPorts of each (port & 1023), chained.' },
-    txKnown: { at: 104, type: 'u32', doc: 'tx-port records ever made (they keep their lists).' },
-    txCapacity: { at: 108, type: 'u32', doc: 'tx-port records that txPorts can hold.' },
+    txMap: {
+      at: 100,
+      type: 'ptr',
+      doc: 'ptr[256] by port >> 8, each 0 or ptr[256] by port & 255: tx-port records, which stay.',
+    },
+    rxBatch: { at: 104, type: 'ptr', doc: 'u32[32]: packets that pmdPoll received.' },
     optimizeCount: { at: 116, type: 'u32', doc: 'Lookups since subtables were last ranked.' },
     // Directory.
     flowSlots: { at: 128, type: 'ptr', doc: 'u32[flowCapacity]: megaflow addresses, 0 = empty.' },
@@ -142,14 +145,20 @@ const pmdUpcallLayout = {
 /** Packets queued to one port. */
 const txPortLayout = {
   name: 'tx-port',
-  size: 20,
+  size: 32,
   source: 'megaflow',
   fields: {
     port: { at: 0, type: 'u32', doc: 'Datapath port.' },
     list: { at: 4, type: 'ptr', doc: 'u32[count]: packet descriptors.' },
     count: { at: 8, type: 'u32', doc: 'Packets queued.' },
     capacity: { at: 12, type: 'u32', doc: 'Packets that list can hold.' },
-    next: { at: 16, type: 'u32', doc: 'Index + 1 of the next record of the same hash chain.' },
+    nextActive: { at: 16, type: 'ptr', doc: 'Next port with packets of this burst.' },
+    sink: {
+      at: 20,
+      type: 'ptr',
+      doc: 'Record of a port that core.wasm sends on itself (first word: kind), 0 = JavaScript sends.',
+    },
+    linked: { at: 24, type: 'u32', doc: '1: in the list of this burst.' },
   },
 } as const satisfies LayoutSpec;
 

@@ -88,17 +88,16 @@ export function pmdUpcalls(core: Core, pmd: number): PmdUpcall[] {
 
 /** Packets queued in this burst, by port. */
 export function pmdTransmits(core: Core, pmd: number): Map<number, number[]> {
-  const base = core.dv.getUint32(pmd + PmdLayout.txPorts, true);
-  const count = core.dv.getUint32(pmd + PmdLayout.txCount, true);
+  const { dv } = core;
   const out = new Map<number, number[]>();
-  for (let i = 0; i < count; i++) {
-    const at = base + i * TxPortLayout.size;
-    const list = core.dv.getUint32(at + TxPortLayout.list, true);
-    const length = core.dv.getUint32(at + TxPortLayout.count, true);
+  for (let at = dv.getUint32(pmd + PmdLayout.txFirst, true); at !== 0;) {
+    const list = dv.getUint32(at + TxPortLayout.list, true);
+    const length = dv.getUint32(at + TxPortLayout.count, true);
     out.set(
-      core.dv.getUint32(at + TxPortLayout.port, true),
-      Array.from({ length }, (_, k) => core.dv.getUint32(list + 4 * k, true)),
+      dv.getUint32(at + TxPortLayout.port, true),
+      Array.from({ length }, (_, k) => dv.getUint32(list + 4 * k, true)),
     );
+    at = dv.getUint32(at + TxPortLayout.nextActive, true);
   }
   return out;
 }

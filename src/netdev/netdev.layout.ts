@@ -1,4 +1,5 @@
 import type { LayoutSpec } from '../util/layout.ts';
+import { memoryPortLayouts } from './memory-port.layout.ts';
 import { portLayouts } from './port.layout.ts';
 
 /**
@@ -57,4 +58,4 @@ export const packetLayout = {
 export const PACKET_FLAG_NEEDS_CSUM = 1;
 export const PACKET_FLAG_CSUM_VALID = 2;
 
-export const netdevLayouts: readonly LayoutSpec[] = [packetLayout, ...portLayouts];
+export const netdevLayouts: readonly LayoutSpec[] = [packetLayout, ...portLayouts, ...memoryPortLayouts];

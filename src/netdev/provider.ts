@@ -102,6 +102,13 @@ export interface PortIo {
    * @param list Arena address of u32[count], addresses of packet descriptors.
    */
   transmit(list: number, count: number): void;
+  /**
+   * Arena address of a record from which core.wasm receives by itself (`pmdPoll`; memory-port.layout.ts), 0 or
+   * absent: `receive` is called.
+   */
+  readonly source?: number;
+  /** Likewise the record on which core.wasm sends (`pmdSetSink`), 0 or absent: `transmit` is called. */
+  readonly sink?: number;
   /** Whether packets wait (for ports without pollFds), so that a thread about to block does not. */
   pending(): boolean;
   close(): void;

@@ -6,6 +6,7 @@ import { netdevEnvironment } from './environment.ts';
 import type { Netdev, NetdevProvider, OpenPortIo } from './provider.ts';
 import { dummyProvider } from './providers/dummy.ts';
 import { labProvider } from './providers/lab.ts';
+import { memoryProviders, openMemoryPortIo } from './providers/memory.ts';
 import { patchProvider } from './providers/patch.ts';
 import { systemProvider } from './providers/system.ts';
 import { internalProvider, tapProvider } from './providers/tap.ts';
@@ -32,7 +33,9 @@ const kernelProviders = new Map<string, NetdevProvider>(
   [systemProvider, tapProvider, internalProvider].map((p) => [p.type, p] as const),
 );
 const softProviders = new Map<string, NetdevProvider>(
-  [labProvider(randomMac), patchProvider(randomMac)].map((p) => [p.type, p] as const),
+  [labProvider(randomMac), patchProvider(randomMac), ...memoryProviders(randomMac)].map(
+    (p) => [p.type, p] as const,
+  ),
 );
 const dummyTypes: readonly string[] = ['dummy', 'dummy-internal', 'dummy-pmd'];
 
@@ -81,6 +84,7 @@ const portKinds = new Map<string, OpenPortIo>([
   ['ring', openRingPortIo],
   ['packet', openPacketPortIo],
   ['tap', openTapPortIo],
+  ['memory', openMemoryPortIo],
 ]);
 
 /** Opens the calling thread's side of an attached port, or of one receive queue of it. */

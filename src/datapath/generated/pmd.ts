@@ -27,10 +27,10 @@ export const PmdLayout = {
   upcalls: 48,
   /** Entries of upcalls; may grow like missCount. */
   upcallCount: 52,
-  /** tx-port[txCount]: ports with packets queued. */
-  txPorts: 56,
-  /** Ports in txPorts with packets in this burst. */
-  txCount: 60,
+  /** First tx-port with packets of this burst, linked by nextActive. */
+  txFirst: 56,
+  /** Last of them. */
+  txLast: 60,
   /** Scratch keys, 768 bytes each. */
   keys: 64,
   /** u32 for each scratch key: blocks that are not zero. */
@@ -49,12 +49,10 @@ export const PmdLayout = {
   recircs: 92,
   /** Entries of recircs. */
   recircCount: 96,
-  /** u32[1024]: index + 1 into txPorts of each (port & 1023), chained. */
+  /** ptr[256] by port >> 8, each 0 or ptr[256] by port & 255: tx-port records, which stay. */
   txMap: 100,
-  /** tx-port records ever made (they keep their lists). */
-  txKnown: 104,
-  /** tx-port records that txPorts can hold. */
-  txCapacity: 108,
+  /** u32[32]: packets that pmdPoll received. */
+  rxBatch: 104,
   /** Lookups since subtables were last ranked. */
   optimizeCount: 116,
   /** u32[flowCapacity]: megaflow addresses, 0 = empty. */
@@ -225,17 +223,17 @@ export function setPmdUpcallCount(v: DataView, p: number, value: number): void {
   v.setUint32(p + 52, value, true);
 }
 
-export function pmdTxPorts(v: DataView, p: number): number {
+export function pmdTxFirst(v: DataView, p: number): number {
   return v.getUint32(p + 56, true);
 }
-export function setPmdTxPorts(v: DataView, p: number, value: number): void {
+export function setPmdTxFirst(v: DataView, p: number, value: number): void {
   v.setUint32(p + 56, value, true);
 }
 
-export function pmdTxCount(v: DataView, p: number): number {
+export function pmdTxLast(v: DataView, p: number): number {
   return v.getUint32(p + 60, true);
 }
-export function setPmdTxCount(v: DataView, p: number, value: number): void {
+export function setPmdTxLast(v: DataView, p: number, value: number): void {
   v.setUint32(p + 60, value, true);
 }
 
@@ -309,18 +307,11 @@ export function setPmdTxMap(v: DataView, p: number, value: number): void {
   v.setUint32(p + 100, value, true);
 }
 
-export function pmdTxKnown(v: DataView, p: number): number {
+export function pmdRxBatch(v: DataView, p: number): number {
   return v.getUint32(p + 104, true);
 }
-export function setPmdTxKnown(v: DataView, p: number, value: number): void {
+export function setPmdRxBatch(v: DataView, p: number, value: number): void {
   v.setUint32(p + 104, value, true);
-}
-
-export function pmdTxCapacity(v: DataView, p: number): number {
-  return v.getUint32(p + 108, true);
-}
-export function setPmdTxCapacity(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 108, value, true);
 }
 
 export function pmdOptimizeCount(v: DataView, p: number): number {

@@ -2,7 +2,7 @@
 
 /** Offsets of tx-port (megaflow). */
 export const TxPortLayout = {
-  size: 20,
+  size: 32,
   /** Datapath port. */
   port: 0,
   /** u32[count]: packet descriptors. */
@@ -11,8 +11,12 @@ export const TxPortLayout = {
   count: 8,
   /** Packets that list can hold. */
   capacity: 12,
-  /** Index + 1 of the next record of the same hash chain. */
-  next: 16,
+  /** Next port with packets of this burst. */
+  nextActive: 16,
+  /** Record of a port that core.wasm sends on itself (first word: kind), 0 = JavaScript sends. */
+  sink: 20,
+  /** 1: in the list of this burst. */
+  linked: 24,
 } as const;
 
 export function txPortPort(v: DataView, p: number): number {
@@ -43,9 +47,23 @@ export function setTxPortCapacity(v: DataView, p: number, value: number): void {
   v.setUint32(p + 12, value, true);
 }
 
-export function txPortNext(v: DataView, p: number): number {
+export function txPortNextActive(v: DataView, p: number): number {
   return v.getUint32(p + 16, true);
 }
-export function setTxPortNext(v: DataView, p: number, value: number): void {
+export function setTxPortNextActive(v: DataView, p: number, value: number): void {
   v.setUint32(p + 16, value, true);
+}
+
+export function txPortSink(v: DataView, p: number): number {
+  return v.getUint32(p + 20, true);
+}
+export function setTxPortSink(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 20, value, true);
+}
+
+export function txPortLinked(v: DataView, p: number): number {
+  return v.getUint32(p + 24, true);
+}
+export function setTxPortLinked(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 24, value, true);
 }

@@ -1,7 +1,7 @@
 import { allocOrThrow, type Core } from '../../arena/core.ts';
 import { MegaflowLayout } from '../../datapath/generated/megaflow.ts';
 import { PmdLayout } from '../../datapath/generated/pmd.ts';
-import { TxPortLayout } from '../../datapath/generated/tx-port.ts';
+import { pmdTransmits } from '../../datapath/packet-path.ts';
 import { composePacket } from '../../flow/compose.ts';
 import { parseExactFlow } from '../../flow/match-parse.ts';
 import { PacketLayout } from '../../netdev/generated/packet.ts';
@@ -79,13 +79,7 @@ export class UpcallBench extends TranslationBench {
     x.pmdProcess(pmd, this.#batch, 1, this.clock.nowMs());
     this.upcaller.run(this.clock.nowMs());
     const sent: number[] = [];
-    const ports = dv.getUint32(pmd + PmdLayout.txPorts, true);
-    for (let i = 0; i < dv.getUint32(pmd + PmdLayout.txCount, true); i++) {
-      const at = ports + i * TxPortLayout.size;
-      for (let n = dv.getUint32(at + TxPortLayout.count, true); n > 0; n--) {
-        sent.push(dv.getUint32(at + TxPortLayout.port, true));
-      }
-    }
+    for (const [port, packets] of pmdTransmits(core, pmd)) sent.push(...packets.map(() => port));
     x.pmdReset(pmd);
     x.quiesce();
     return sent.sort((a, b) => a - b);

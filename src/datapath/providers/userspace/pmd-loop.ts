@@ -7,6 +7,8 @@ import { PmdLayout } from '../../generated/pmd.ts';
 import { TxPortLayout } from '../../generated/tx-port.ts';
 
 const log = vlog('dpif_netdev');
+/** Low bits of what pmdPoll returns: packets received. Above: JavaScript must finish the burst. */
+const pollCount = 0xff;
 
 /** Handles what a burst could not: misses and userspace actions (ofproto's Upcaller). */
 export interface UpcallRunner {
@@ -79,6 +81,7 @@ export class PmdLoop {
     const ios = this.#ports.get(odpPort);
     if (ios === undefined) return;
     this.#ports.delete(odpPort);
+    this.#core.x.pmdSetSink(this.pmd, odpPort, 0);
     for (const io of ios.values()) io.close();
     this.#listQueues();
   }
@@ -88,7 +91,11 @@ export class PmdLoop {
     this.#tx.clear();
     for (const [odpPort, ios] of this.#ports) {
       for (const [queue, io] of ios) {
-        if (!this.#tx.has(odpPort)) this.#tx.set(odpPort, io);
+        if (!this.#tx.has(odpPort)) {
+          this.#tx.set(odpPort, io);
+          // Without memory for the record JavaScript sends.
+          this.#core.x.pmdSetSink(this.pmd, odpPort, io.sink ?? 0);
+        }
         if (queue !== null) this.#rx.push(io);
       }
     }
@@ -103,6 +110,12 @@ export class PmdLoop {
     const x = this.#core.x;
     let received = 0;
     for (const io of this.#rx) {
+      if (io.source) {
+        const polled = x.pmdPoll(this.pmd, io.source, nowMs);
+        received += polled & pollCount;
+        if (polled > pollCount) this.finishBurst(nowMs);
+        continue;
+      }
       const n = io.receive(this.#batch);
       if (n <= 0) continue;
       received += n;
@@ -130,19 +143,22 @@ export class PmdLoop {
         log.err(`upcall failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       }
     }
-    const ports = dv.getUint32(pmd + PmdLayout.txPorts, true);
-    const count = dv.getUint32(pmd + PmdLayout.txCount, true);
-    for (let i = 0; i < count; i++) {
-      const at = ports + i * TxPortLayout.size;
+    if (x.pmdSendSinks(pmd) !== 0) this.#transmit();
+    x.pmdReset(pmd);
+  }
+
+  /** Sends the lists of ports that core.wasm cannot send on. */
+  #transmit(): void {
+    const { dv } = this.#core;
+    for (let at = dv.getUint32(this.pmd + PmdLayout.txFirst, true); at !== 0;) {
       const n = dv.getUint32(at + TxPortLayout.count, true);
-      if (n === 0) continue;
       const io = this.#tx.get(dv.getUint32(at + TxPortLayout.port, true));
       if (io === undefined) {
-        const drops = pmd + PmdLayout.dropInvalidPort;
+        const drops = this.pmd + PmdLayout.dropInvalidPort;
         dv.setFloat64(drops, dv.getFloat64(drops, true) + n, true);
       } else io.transmit(dv.getUint32(at + TxPortLayout.list, true), n);
+      at = dv.getUint32(at + TxPortLayout.nextActive, true);
     }
-    x.pmdReset(pmd);
   }
 
   /** Whether a ring-fed port has packets: look before blocking. */
