@@ -2,10 +2,9 @@ import { alloc, free } from './memory';
 import { deferFree } from './epoch';
 import { DpclsPort } from './generated/dpcls-port';
 import { Megaflow } from './generated/megaflow';
-import { Packet } from './generated/packet';
 import { Pmd } from './generated/pmd';
 import { Subtable } from './generated/subtable';
-import { HASH_CONSTANTS, nhFold, nhSum } from './hash';
+import { HASH_CONSTANTS, nhFold, nhQuarter } from './hash';
 
 /**
  * The datapath classifier: for each pmd and input port a list of subtables, one a mask, each a hash
@@ -15,6 +14,10 @@ import { HASH_CONSTANTS, nhFold, nhSum } from './hash';
  * walks is never changed in place: lists and tables are replaced whole, a slot is one 64-bit word
  * (megaflow << 32 | hash), a removed one becomes a tombstone. Ranking reorders the list in place, by
  * the reading thread itself.
+ *
+ * A table ends with a filter (a blocked Bloom filter of two bits a megaflow, out of 20 to 40), so that a lookup in
+ * many subtables touches the slots of few. Its hash is multilinear over 64-bit words, much cheaper than that
+ * of the table; a filter may lag behind its table by the insertion under way, never more.
  */
 // @ts-ignore: decorator
 @inline const TOMBSTONE: u64 = 1;
@@ -22,6 +25,14 @@ import { HASH_CONSTANTS, nhFold, nhSum } from './hash';
 @inline const TABLE_HEADER: usize = 16;
 // @ts-ignore: decorator
 @inline const FIRST_SLOTS: u32 = 16;
+/** Bytes of an entry of a subtable's quarter list. */
+// @ts-ignore: decorator
+@inline export const QUARTER: usize = 48;
+/** Bytes of an entry of a subtable's word list. */
+// @ts-ignore: decorator
+@inline export const WORD: usize = 24;
+// @ts-ignore: decorator
+@inline const KEY_BYTES: usize = 768;
 // @ts-ignore: decorator
 @inline const PORT_MASK: u32 = 1023;
 
@@ -50,38 +61,15 @@ export function dpclsPortGet(pmd: usize, port: u32): usize {
   return record;
 }
 
-/** Hash of a key under a subtable's mask. */
-// @ts-ignore: decorator
-@inline
+/** Hash of a key under a subtable's mask: NH over the quarters that the mask has. */
 export function subtableHash(subtable: usize, key: usize): u32 {
-  let sum = maskedSum(key, subtable + Subtable.SIZE, HASH_CONSTANTS);
-  if (load<u32>(subtable, Subtable.blocks) > 1) sum = i64x2.add(sum, restSum(subtable, key));
-  return nhFold(sum);
-}
-
-// @ts-ignore: decorator
-@inline
-function maskedSum(key: usize, mask: usize, constants: usize): v128 {
-  return nhSum(
-    v128.and(v128.load(key), v128.load(mask)),
-    v128.and(v128.load(key, 16), v128.load(mask, 16)),
-    v128.and(v128.load(key, 32), v128.load(mask, 32)),
-    v128.and(v128.load(key, 48), v128.load(mask, 48)),
-    constants,
-  );
-}
-
-function restSum(subtable: usize, key: usize): v128 {
-  let sum = i64x2.splat(0);
-  let mask = subtable + Subtable.SIZE;
-  let rest = load<u32>(subtable, Subtable.present) & ~1;
-  while (rest != 0) {
-    mask += 64;
-    const at = <usize>ctz(rest) << 6;
-    sum = i64x2.add(sum, maskedSum(key + at, mask, HASH_CONSTANTS + at));
-    rest &= rest - 1;
+  let sum = nhQuarter(v128.and(v128.load(key), v128.load(subtable, Subtable.SIZE)), v128.load(HASH_CONSTANTS));
+  let quarter: usize = load<u32>(subtable, Subtable.quarterList);
+  for (let left = load<u32>(subtable, Subtable.quarters); left > 0; left--, quarter += QUARTER) {
+    const words = v128.and(v128.load(key + <usize>load<u32>(quarter)), v128.load(quarter, 16));
+    sum = i64x2.add(sum, nhQuarter(words, v128.load(quarter, 32)));
   }
-  return sum;
+  return nhFold(sum);
 }
 
 // @ts-ignore: decorator
@@ -97,7 +85,7 @@ function maskedDiffer(key: usize, mask: usize, stored: usize): bool {
 /** Whether a key under the subtable's mask is the megaflow's. Block 0 is always in a mask (in_port). */
 // @ts-ignore: decorator
 @inline
-function megaflowMatches(subtable: usize, mf: usize, key: usize): bool {
+export function megaflowMatches(subtable: usize, mf: usize, key: usize): bool {
   if (maskedDiffer(key, subtable + Subtable.SIZE, mf + Megaflow.SIZE)) return false;
   return load<u32>(subtable, Subtable.blocks) == 1 || restMatches(subtable, mf, key);
 }
@@ -115,101 +103,32 @@ function restMatches(subtable: usize, mf: usize, key: usize): bool {
   return true;
 }
 
-/** The megaflow of one subtable for a key whose masked hash is known. */
+/** The entry that a masked hash leads to first. */
 // @ts-ignore: decorator
 @inline
+export function subtableEntry(table: usize, hash: u32): u64 {
+  return load<u64>(table + (<usize>(hash & load<u32>(table)) << 3), TABLE_HEADER);
+}
+
+/** Follows a probe sequence from its first entry on: the megaflow that a key matches, or 0. */
+export function subtableProbe(subtable: usize, table: usize, entry: u64, hash: u32, key: usize): usize {
+  const mask = load<u32>(table);
+  let slot = hash & mask;
+  while (entry != 0) {
+    if (<u32>entry == hash) {
+      const mf = <usize>(entry >>> 32);
+      if (mf != 0 && megaflowMatches(subtable, mf, key)) return mf;
+    }
+    slot = (slot + 1) & mask;
+    entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
+  }
+  return 0;
+}
+
+/** The megaflow of one subtable for a key whose masked hash is known. */
 export function subtableFind(subtable: usize, key: usize, hash: u32): usize {
   const table: usize = load<u32>(subtable, Subtable.table);
-  const mask = load<u32>(table);
-  let slot = hash & mask;
-  let entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
-  while (entry != 0) {
-    if (<u32>entry == hash) {
-      const mf = <usize>(entry >>> 32);
-      if (mf != 0 && megaflowMatches(subtable, mf, key)) return mf;
-    }
-    slot = (slot + 1) & mask;
-    entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
-  }
-  return 0;
-}
-
-/** What does not match at the entry its hash leads to: the rest of the probe sequence. */
-function probeOn(subtable: usize, table: usize, entry: u64, hash: u32, key: usize): usize {
-  const mask = load<u32>(table);
-  let slot = hash & mask;
-  while (entry != 0) {
-    if (<u32>entry == hash) {
-      const mf = <usize>(entry >>> 32);
-      if (mf != 0 && megaflowMatches(subtable, mf, key)) return mf;
-    }
-    slot = (slot + 1) & mask;
-    entry = load<u64>(table + (<usize>slot << 3), TABLE_HEADER);
-  }
-  return 0;
-}
-
-/**
- * Finds the megaflows of n <= 32 keys of one input port. `pending` (see pmd.pending) has keys and
- * packets; each packet that hits gets its megaflow. Counts hits and, in pmd.subtableLookups, subtables seen.
- *
- * Subtable by subtable over all keys that are left, first all hashes and entries, then all comparisons: so the
- * waits for memory overlap.
- */
-export function dpclsLookup(pmd: usize, port: usize, pending: usize, n: u32): void {
-  const list: usize = load<u32>(port, DpclsPort.list);
-  const subtables = load<u32>(list);
-  let seen: u32 = 0;
-  for (let i: u32 = 0; i < subtables && n > 0; i++) {
-    const subtable: usize = load<u32>(list + (<usize>i << 2), 4);
-    const table: usize = load<u32>(subtable, Subtable.table);
-    const mask = load<u32>(table);
-    const isWide = load<u32>(subtable, Subtable.blocks) > 1;
-    const ma = v128.load(subtable, Subtable.SIZE);
-    const mb = v128.load(subtable, Subtable.SIZE + 16);
-    const mc = v128.load(subtable, Subtable.SIZE + 32);
-    const md = v128.load(subtable, Subtable.SIZE + 48);
-    for (let k: usize = 0; k < <usize>n; k++) {
-      const key: usize = load<u32>(pending + (k << 2));
-      let sum = nhSum(
-        v128.and(v128.load(key), ma),
-        v128.and(v128.load(key, 16), mb),
-        v128.and(v128.load(key, 32), mc),
-        v128.and(v128.load(key, 48), md),
-        HASH_CONSTANTS,
-      );
-      if (isWide) sum = i64x2.add(sum, restSum(subtable, key));
-      const hash = nhFold(sum);
-      const entry = load<u64>(table + (<usize>(hash & mask) << 3), TABLE_HEADER);
-      store<u64>(pending + (k << 3), entry, 256);
-      store<u32>(pending + (k << 2), hash, 512);
-    }
-    let left: u32 = 0;
-    for (let k: usize = 0; k < <usize>n; k++) {
-      const key: usize = load<u32>(pending + (k << 2));
-      const packet = load<u32>(pending + (k << 2), 128);
-      const hash = load<u32>(pending + (k << 2), 512);
-      const entry = load<u64>(pending + (k << 3), 256);
-      let mf: usize = 0;
-      if (entry != 0) {
-        mf = <usize>(entry >>> 32);
-        if (<u32>entry != hash || mf == 0 || !megaflowMatches(subtable, mf, key)) {
-          mf = probeOn(subtable, table, entry, hash, key);
-        }
-      }
-      if (mf != 0) {
-        store<u32>(packet, <u32>mf, Packet.megaflow);
-        continue;
-      }
-      store<u32>(pending + (<usize>left << 2), <u32>key);
-      store<u32>(pending + (<usize>left << 2), packet, 128);
-      left++;
-    }
-    store<u32>(subtable, load<u32>(subtable, Subtable.hits) + n - left, Subtable.hits);
-    seen += (n - left) * (i + 1);
-    n = left;
-  }
-  store<f64>(pmd, load<f64>(pmd, Pmd.subtableLookups) + <f64>seen, Pmd.subtableLookups);
+  return subtableProbe(subtable, table, subtableEntry(table, hash), hash, key);
 }
 
 /** Sorts the subtables of each port by hits, then halves the hits. The pmd's thread, under pmd.lock. */
@@ -268,18 +187,73 @@ export function subtableOf(port: usize, mask: usize, present: u32, maskHash: u32
 }
 
 function tableNew(slots: u32): usize {
-  const table = alloc(<u32>TABLE_HEADER + (slots << 3));
+  const table = alloc(<u32>TABLE_HEADER + (slots << 3) + filterBytes(slots));
   if (table != 0) store<u32>(table, slots - 1);
   return table;
+}
+
+/** Eight bits a slot, at least 512: a power of two. */
+// @ts-ignore: decorator
+@inline
+function filterBytes(slots: u32): u32 {
+  return max<u32>(slots, 64);
+}
+
+/** The word of Subtable.filter for a table. */
+function filterOf(table: usize): u64 {
+  const slots = load<u32>(table) + 1;
+  const shift = 61 - ctz(filterBytes(slots));
+  return <u64>(table + TABLE_HEADER + (<usize>slots << 3)) | (<u64>shift << 32);
+}
+
+/** Address of the filter's word for a filter hash: its upper bits name the word, the next twice six two bits of it. */
+// @ts-ignore: decorator
+@inline
+function filterWord(filter: u64, hash: u64): usize {
+  return <usize>(filter & 0xffff_ffff) + ((<usize>(hash >>> (filter >>> 32)) >>> 6) << 3);
+}
+
+/** 1 if the subtable may have a megaflow with this filter hash, 0 if not. */
+// @ts-ignore: decorator
+@inline
+export function filterPasses(filter: u64, hash: u64): u32 {
+  const shift = filter >>> 32;
+  const word = load<u64>(filterWord(filter, hash));
+  return <u32>(word >>> (hash >>> shift)) & <u32>(word >>> (hash >>> (shift - 6))) & 1;
+}
+
+function filterAdd(filter: u64, hash: u64): void {
+  const shift = filter >>> 32;
+  const at = filterWord(filter, hash);
+  atomic.store<u64>(at, load<u64>(at) | (<u64>1 << (hash >>> shift)) | (<u64>1 << (hash >>> (shift - 6))));
+}
+
+/** Filter hash of a megaflow: of its masked key, without recirc_id and in_port. */
+function filterHash(subtable: usize, mf: usize): u64 {
+  let word: usize = load<u32>(subtable, Subtable.wordList);
+  let hash: u64 = 0;
+  for (let left = load<u32>(subtable, Subtable.words); left > 0; left--, word += WORD) {
+    hash += load<u64>(mf + Megaflow.SIZE + <usize>load<u32>(word, 4)) * load<u64>(word, 16);
+  }
+  return hash;
+}
+
+/** Who reads `changes` first and then the list never takes an old list for the new one. */
+function publishList(port: usize, list: usize): void {
+  atomic.store<u32>(port + DpclsPort.list, <u32>list);
+  atomic.store<u32>(port + DpclsPort.changes, load<u32>(port, DpclsPort.changes) + 1);
 }
 
 /** Makes an empty subtable and adds it to the port's list. Under pmd.lock; 0 when memory is used up. */
 export function subtableCreate(pmd: usize, port: usize, mask: usize, present: u32, maskHash: u32): usize {
   let words: u32 = 0;
-  for (let at: usize = 0; at < 768; at += 4) if (load<u32>(mask + at) != 0) words++;
+  let quarters: u32 = 0;
+  for (let at: usize = 8; at < KEY_BYTES; at += 8) words += <u32>(load<u64>(mask + at) != 0);
+  for (let at: usize = 16; at < KEY_BYTES; at += 16) quarters += <u32>v128.any_true(v128.load(mask + at));
   const blocks = <u32>popcnt(present);
-  const wordsAt = Subtable.SIZE + (<usize>blocks << 6);
-  const subtable = alloc(<u32>wordsAt + (words << 4));
+  const quartersAt = Subtable.SIZE + (<usize>blocks << 6);
+  const wordsAt = quartersAt + <usize>quarters * QUARTER;
+  const subtable = alloc(<u32>wordsAt + words * <u32>WORD);
   const table = tableNew(FIRST_SLOTS);
   const old: usize = load<u32>(port, DpclsPort.list);
   const count = load<u32>(old);
@@ -291,7 +265,11 @@ export function subtableCreate(pmd: usize, port: usize, mask: usize, present: u3
     return 0;
   }
   store<u32>(subtable, <u32>table, Subtable.table);
+  store<u64>(subtable, filterOf(table), Subtable.filter);
   store<u32>(subtable, present, Subtable.present);
+  store<u32>(subtable, quarters, Subtable.quarters);
+  store<u32>(subtable, <u32>(subtable + quartersAt), Subtable.quarterList);
+  store<u32>(subtable, <u32>(load<u64>(mask, 8) == 0), Subtable.plain);
   store<u32>(subtable, words, Subtable.words);
   store<u32>(subtable, <u32>(subtable + wordsAt), Subtable.wordList);
   store<u32>(subtable, blocks, Subtable.blocks);
@@ -306,18 +284,27 @@ export function subtableCreate(pmd: usize, port: usize, mask: usize, present: u3
     to += 64;
     rest &= rest - 1;
   }
-  for (let at: usize = 0; at < 768; at += 4) {
-    const word = load<u32>(mask + at);
-    if (word == 0) continue;
+  for (let at: usize = 16; at < KEY_BYTES; at += 16) {
+    if (!v128.any_true(v128.load(mask + at))) continue;
     store<u32>(to, <u32>at);
-    store<u32>(to, word, 4);
-    store<u64>(to, load<u64>(HASH_CONSTANTS + (at << 1)), 8);
-    to += 16;
+    v128.store(to, v128.load(mask + at), 16);
+    v128.store(to, v128.load(HASH_CONSTANTS + at), 32);
+    to += QUARTER;
+  }
+  for (let at: usize = 8; at < KEY_BYTES; at += 8) {
+    const word = load<u64>(mask + at);
+    if (word == 0) continue;
+    const blocksBefore = <usize>popcnt(present & ((1 << <u32>(at >>> 6)) - 1));
+    store<u32>(to, <u32>at);
+    store<u32>(to, <u32>((blocksBefore << 6) + (at & 63)), 4);
+    store<u64>(to, word, 8);
+    store<u64>(to, load<u64>(HASH_CONSTANTS + at) | 1, 16);
+    to += WORD;
   }
   memory.copy(list + 4, old + 4, <usize>count << 2);
   store<u32>(list + (<usize>count << 2), <u32>subtable, 4);
   store<u32>(list, count + 1);
-  atomic.store<u32>(port + DpclsPort.list, <u32>list);
+  publishList(port, list);
   deferFree(old);
   store<u32>(pmd, load<u32>(pmd, Pmd.subtableCount) + 1, Pmd.subtableCount);
   return subtable;
@@ -339,17 +326,18 @@ function subtableRemove(pmd: usize, subtable: usize): void {
     to += 4;
   }
   store<u32>(list, count - 1);
-  atomic.store<u32>(port + DpclsPort.list, <u32>list);
+  publishList(port, list);
   deferFree(old);
   deferFree(load<u32>(subtable, Subtable.table));
   deferFree(subtable);
   store<u32>(pmd, load<u32>(pmd, Pmd.subtableCount) - 1, Pmd.subtableCount);
 }
 
-function tablePut(table: usize, entry: u64): void {
+function tablePut(subtable: usize, table: usize, entry: u64): void {
   const mask = load<u32>(table);
   let slot = <u32>entry & mask;
   while (load<u64>(table + (<usize>slot << 3), TABLE_HEADER) != 0) slot = (slot + 1) & mask;
+  filterAdd(filterOf(table), filterHash(subtable, <usize>(entry >>> 32)));
   atomic.store<u64>(table + (<usize>slot << 3) + TABLE_HEADER, entry);
 }
 
@@ -367,16 +355,18 @@ export function subtableInsert(subtable: usize, mf: usize, hash: u32): bool {
     const end = table + TABLE_HEADER + ((<usize>load<u32>(table) + 1) << 3);
     for (let at = table + TABLE_HEADER; at < end; at += 8) {
       const entry = load<u64>(at);
-      if (entry > 0xffffffff) tablePut(bigger, entry);
+      if (entry > 0xffffffff) tablePut(subtable, bigger, entry);
     }
     store<u32>(bigger, count, 4);
     atomic.store<u32>(subtable + Subtable.table, <u32>bigger);
+    atomic.store<u64>(subtable + Subtable.filter, filterOf(bigger));
     deferFree(table);
     table = bigger;
   }
-  tablePut(table, (<u64>mf << 32) | <u64>hash);
+  tablePut(subtable, table, (<u64>mf << 32) | <u64>hash);
   store<u32>(table, load<u32>(table, 4) + 1, 4);
   store<u32>(subtable, count + 1, Subtable.count);
+  atomic.store<u32>(subtable + Subtable.sole, count == 0 ? <u32>mf : 0);
   return true;
 }
 
@@ -386,6 +376,7 @@ export function subtableDelete(pmd: usize, subtable: usize, mf: usize, hash: u32
   const mask = load<u32>(table);
   const want = (<u64>mf << 32) | <u64>hash;
   let slot = hash & mask;
+  atomic.store<u32>(subtable + Subtable.sole, 0);
   for (;;) {
     const at = table + (<usize>slot << 3) + TABLE_HEADER;
     const entry = load<u64>(at);

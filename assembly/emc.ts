@@ -4,8 +4,9 @@ import { megaflowTryRef, megaflowUnref } from './megaflow';
 
 /**
  * The exact match cache of a pmd: 8,192 entries, two places for each key (as in OVS), found by two
- * halves of the key's hash. An entry is a header {megaflow, present, hash, -} and the first four
- * present blocks of the key; keys with more are not cached.
+ * halves of the key's hash. An entry is a header {megaflow, -, present, hash} and the first four present
+ * blocks of the key; keys with more are not cached. Block 0 lies apart from the others, since most keys have no
+ * more: so the cache fills all sets of the processor's caches.
  *
  * An entry holds a reference to its megaflow, so that a deleted one stays readable until the entry is
  * used again or swept: a hit on a dead megaflow is a miss.
@@ -15,7 +16,7 @@ import { megaflowTryRef, megaflowUnref } from './megaflow';
 // @ts-ignore: decorator
 @inline const MASK: u32 = EMC_ENTRIES - 1;
 // @ts-ignore: decorator
-@inline const KEY_BYTES: u32 = 256;
+@inline const REST_BYTES: usize = 192;
 
 // @ts-ignore: decorator
 @inline
@@ -27,11 +28,12 @@ function differ(a: usize, b: usize): bool {
   return v128.any_true(d);
 }
 
-function sameRest(stored: usize, key: usize, present: u32): bool {
+function sameRest(pmd: usize, index: usize, key: usize, present: u32): bool {
+  let stored = <usize>load<u32>(pmd, Pmd.emcRests) + index * REST_BYTES;
   let rest = present & (present - 1);
   while (rest != 0) {
-    stored += 64;
     if (differ(stored, key + (<usize>ctz(rest) << 6))) return false;
+    stored += 64;
     rest &= rest - 1;
   }
   return true;
@@ -39,29 +41,24 @@ function sameRest(stored: usize, key: usize, present: u32): bool {
 
 // @ts-ignore: decorator
 @inline
-function entryMatches(header: usize, stored: usize, key: usize, present: u32, hash: u32): bool {
+function entryMatches(pmd: usize, headers: usize, keys: usize, index: usize, key: usize, present: u32, hash: u32): bool {
   return (
-    load<u32>(header, 8) == hash &&
-    load<u32>(header, 4) == present &&
-    !differ(stored, key) &&
-    ((present & (present - 1)) == 0 || sameRest(stored, key, present))
+    load<u64>(headers + (index << 4), 8) == ((<u64>hash << 32) | <u64>present) &&
+    !differ(keys + (index << 6), key) &&
+    ((present & (present - 1)) == 0 || sameRest(pmd, index, key, present))
   );
 }
 
 /** The live megaflow cached for a key, or 0. */
 // @ts-ignore: decorator
 @inline
-export function emcLookup(pmd: usize, key: usize, present: u32, hash: u32): usize {
-  const headers: usize = load<u32>(pmd, Pmd.emc);
-  const stored: usize = load<u32>(pmd, Pmd.emcKeys);
+export function emcLookup(pmd: usize, headers: usize, keys: usize, key: usize, present: u32, hash: u32): usize {
   let index = <usize>(hash & MASK);
-  let header = headers + (index << 4);
-  if (!entryMatches(header, stored + (index << 8), key, present, hash)) {
+  if (!entryMatches(pmd, headers, keys, index, key, present, hash)) {
     index = <usize>((hash >>> 13) & MASK);
-    header = headers + (index << 4);
-    if (!entryMatches(header, stored + (index << 8), key, present, hash)) return 0;
+    if (!entryMatches(pmd, headers, keys, index, key, present, hash)) return 0;
   }
-  const mf: usize = load<u32>(header);
+  const mf: usize = load<u32>(headers + (index << 4));
   return mf != 0 && load<u32>(mf, Megaflow.dead) == 0 ? mf : 0;
 }
 
@@ -98,8 +95,8 @@ export function emcInsert(pmd: usize, key: usize, present: u32, hash: u32, mf: u
   const headerTwo = headers + (two << 4);
   let index: usize;
   // The same key (with a megaflow that died or was replaced), a free place, or either at random.
-  if (entryMatches(headerOne, keys + (one << 8), key, present, hash)) index = one;
-  else if (entryMatches(headerTwo, keys + (two << 8), key, present, hash)) index = two;
+  if (entryMatches(pmd, headers, keys, one, key, present, hash)) index = one;
+  else if (entryMatches(pmd, headers, keys, two, key, present, hash)) index = two;
   else if (isFree(headerOne)) index = one;
   else if (isFree(headerTwo)) index = two;
   else index = pmdRandom(pmd) & 1 ? one : two;
@@ -109,14 +106,12 @@ export function emcInsert(pmd: usize, key: usize, present: u32, hash: u32, mf: u
   if (old == mf) return;
   if (!megaflowTryRef(mf)) return;
   store<u32>(header, <u32>mf);
-  store<u32>(header, present, 4);
-  store<u32>(header, hash, 8);
-  let stored = keys + index * KEY_BYTES;
-  let rest = present;
-  while (rest != 0) {
+  store<u64>(header, (<u64>hash << 32) | <u64>present, 8);
+  memory.copy(keys + (index << 6), key, 64);
+  let stored = <usize>load<u32>(pmd, Pmd.emcRests) + index * REST_BYTES;
+  for (let rest = present & (present - 1); rest != 0; rest &= rest - 1) {
     memory.copy(stored, key + (<usize>ctz(rest) << 6), 64);
     stored += 64;
-    rest &= rest - 1;
   }
   if (old != 0) megaflowUnref(old);
 }
@@ -136,8 +131,7 @@ export function emcSweep(pmd: usize, count: u32): void {
 
 function emcDrop(header: usize, mf: usize): void {
   store<u32>(header, 0);
-  store<u32>(header, 0, 4);
-  store<u32>(header, 0, 8);
+  store<u64>(header, 0, 8);
   megaflowUnref(mf);
 }
 

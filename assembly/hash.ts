@@ -45,10 +45,10 @@ export function nhFold(sum: v128): u32 {
   return <u32>((h * load<u64>(HASH_CONSTANTS + 8 * 200)) >>> 32);
 }
 
-/** NH of 16 words already masked: products of words 0-3 with 4-7 and 8-11 with 12-15. */
+/** NH of 16 words: products of words 0-3 with 4-7 and 8-11 with 12-15. */
 // @ts-ignore: decorator
 @inline
-export function nhSum(a: v128, b: v128, c: v128, d: v128, constants: usize): v128 {
+function nhSum(a: v128, b: v128, c: v128, d: v128, constants: usize): v128 {
   a = i32x4.add(a, v128.load(constants));
   b = i32x4.add(b, v128.load(constants, 16));
   c = i32x4.add(c, v128.load(constants, 32));
@@ -57,6 +57,17 @@ export function nhSum(a: v128, b: v128, c: v128, d: v128, constants: usize): v12
     i64x2.add(i64x2.extmul_low_i32x4_u(a, b), i64x2.extmul_high_i32x4_u(a, b)),
     i64x2.add(i64x2.extmul_low_i32x4_u(c, d), i64x2.extmul_high_i32x4_u(c, d)),
   );
+}
+
+/**
+ * NH of one quarter of a block (16 bytes): words 0 and 1 with 2 and 3. Sums of these over the quarters that a
+ * mask has are the hashes of masked keys: a quarter that two masks share is summed alike.
+ */
+// @ts-ignore: decorator
+@inline
+export function nhQuarter(words: v128, constants: v128): v128 {
+  const sum = i32x4.add(words, constants);
+  return i64x2.extmul_low_i32x4_u(sum, i8x16.shuffle(sum, sum, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
 }
 
 /** Bitmap of the blocks of a key or mask that are not zero. */

@@ -56,6 +56,7 @@ export {
 } from './pmd';
 export { memoryReceive, memorySourceCreate, memorySourceDestroy, memoryTransmit } from './port-memory';
 export { pmdSendSinks, pmdSetSink } from './transmit';
+export { pmdSetChain } from './dpcls-chain';
 export {
   portIoCreate, portIoDestroy, portIoEnableReceive, portPacketPrepare, portPacketReceived, portReceivedOne,
   portRingMapReceive,

@@ -11,6 +11,7 @@ import {
   subtableHash,
   subtableInsert,
   subtableOf,
+  WORD,
 } from './dpcls';
 import { DpclsPort } from './generated/dpcls-port';
 import { Key } from './generated/key';
@@ -64,21 +65,23 @@ function actionsWord(block: usize): u64 {
 
 /** Unique id: four sums over masked key and mask, with constants of other places. */
 function setUfid(mf: usize, subtable: usize, key: usize): void {
+  let a = load<u32>(key, Key.recircId) * constant(61) + load<u32>(key, Key.inPort) * constant(62);
+  let b = load<u32>(key, Key.recircId) * constant(101) + load<u32>(key, Key.inPort) * constant(102);
+  let c = load<u32>(key, Key.recircId) * constant(139) + load<u32>(key, Key.inPort) * constant(140);
+  let d = load<u32>(key, Key.recircId) * constant(181) + load<u32>(key, Key.inPort) * constant(182);
   let word: usize = load<u32>(subtable, Subtable.wordList);
-  const end = word + (<usize>load<u32>(subtable, Subtable.words) << 4);
-  let a: u64 = 0;
-  let b: u64 = 0;
-  let c: u64 = 0;
-  let d: u64 = 0;
-  for (; word < end; word += 16) {
-    const at = <usize>load<u32>(word);
-    const mask = load<u32>(word, 4);
-    const value = <u64>(load<u32>(key + at) & mask);
-    const index = at >> 2;
-    a += value * constant(index + 61) + <u64>mask * constant(index + 157);
-    b += value * constant(index + 101) + <u64>mask * constant(index + 197);
-    c += value * constant(index + 139) + <u64>mask * constant(index + 233);
-    d += value * constant(index + 181) + <u64>mask * constant(index + 19);
+  for (let left = load<u32>(subtable, Subtable.words); left > 0; left--, word += WORD) {
+    // Halves: the sums tell keys apart only by the upper bits of products of 32-bit words.
+    for (let half: usize = 0; half < 8; half += 4) {
+      const mask = load<u32>(word + half, 8);
+      const at = <usize>load<u32>(word) + half;
+      const value = <u64>(load<u32>(key + at) & mask);
+      const index = at >> 2;
+      a += value * constant(index + 61) + <u64>mask * constant(index + 157);
+      b += value * constant(index + 101) + <u64>mask * constant(index + 197);
+      c += value * constant(index + 139) + <u64>mask * constant(index + 233);
+      d += value * constant(index + 181) + <u64>mask * constant(index + 19);
+    }
   }
   store<u32>(mf, <u32>(a >>> 32), Megaflow.ufid0);
   store<u32>(mf, <u32>(b >>> 32), Megaflow.ufid1);

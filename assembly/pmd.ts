@@ -3,8 +3,11 @@ import { lock, tryLock, unlock } from './lock';
 import { execute, executeDrop } from './actions';
 import { count, extractFresh, extractInto, KEY_SIZE, KEY_SLOTS, LIST_CAPACITY, missAdd, pmdReset, txAddMany } from './burst';
 import { directoryFree, directoryInit } from './directory';
-import { dpclsLookup, dpclsPortFind, dpclsRank } from './dpcls';
+import { batchAll, batchesRun, BATCH_SIZE, credit } from './batch';
+import { dpclsPortFind, dpclsRank } from './dpcls';
+import { dpclsLookup, PENDING_ALL, PENDING_BYTES, PENDING_PACKETS } from './dpcls-lookup';
 import { EMC_ENTRIES, emcFlush, emcLookup, emcMaybeInsert, emcSweep } from './emc';
+import { extractPlain } from './extract-plain';
 import { DpclsPort } from './generated/dpcls-port';
 import { Megaflow } from './generated/megaflow';
 import { Packet } from './generated/packet';
@@ -34,11 +37,6 @@ import { pmdSendSinks, txFree } from './transmit';
 @inline const SWEEP_PER_BURST: u32 = 2;
 // @ts-ignore: decorator
 @inline const POLL_UNFINISHED: u32 = 256;
-// Batch: megaflow, count, bytes, tcpFlags, then packets[32].
-// @ts-ignore: decorator
-@inline const BATCH_SIZE: usize = 160;
-// @ts-ignore: decorator
-@inline const BATCH_PACKETS: usize = 16;
 
 // @ts-ignore: decorator
 @inline
@@ -60,7 +58,8 @@ export function pmdCreate(id: u32): usize {
   const complete =
     give(pmd, Pmd.ports, 4096) &&
     give(pmd, Pmd.emc, EMC_ENTRIES << 4) &&
-    give(pmd, Pmd.emcKeys, EMC_ENTRIES << 8) &&
+    give(pmd, Pmd.emcKeys, EMC_ENTRIES << 6) &&
+    give(pmd, Pmd.emcRests, EMC_ENTRIES * 192) &&
     give(pmd, Pmd.misses, LIST_CAPACITY << 2) &&
     give(pmd, Pmd.upcalls, LIST_CAPACITY * <u32>PmdUpcall.SIZE) &&
     give(pmd, Pmd.recircs, LIST_CAPACITY << 2) &&
@@ -71,7 +70,7 @@ export function pmdCreate(id: u32): usize {
     give(pmd, Pmd.keyStale, (KEY_SLOTS + 1) << 2) &&
     give(pmd, Pmd.batches, BURST * <u32>BATCH_SIZE) &&
     give(pmd, Pmd.clones, CLONE_BYTES) &&
-    give(pmd, Pmd.pending, 768) &&
+    give(pmd, Pmd.pending, PENDING_BYTES) &&
     give(pmd, Pmd.maskScratch, <u32>KEY_SIZE) &&
     directoryInit(pmd);
   if (complete) return pmd;
@@ -85,6 +84,7 @@ function pmdFree(pmd: usize): void {
   free(load<u32>(pmd, Pmd.ports));
   free(load<u32>(pmd, Pmd.emc));
   free(load<u32>(pmd, Pmd.emcKeys));
+  free(load<u32>(pmd, Pmd.emcRests));
   free(load<u32>(pmd, Pmd.misses));
   free(load<u32>(pmd, Pmd.upcalls));
   free(load<u32>(pmd, Pmd.recircs));
@@ -108,6 +108,7 @@ export function pmdDestroy(pmd: usize): void {
     while (port != 0) {
       const next: usize = load<u32>(port, DpclsPort.next);
       free(load<u32>(port, DpclsPort.list));
+      free(load<u32>(port, DpclsPort.chain));
       free(port);
       port = next;
     }
@@ -136,6 +137,7 @@ export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
   const firstKey = load<u32>(pmd, Pmd.keysUsed);
   let bytes: u32 = 0;
   let good: u32 = 0;
+  let unusual: u32 = 0;
   n = min<u32>(n, BURST);
   for (let i: u32 = 0; i < n; i++) {
     const packet: usize = load<u32>(batch + (<usize>i << 2));
@@ -151,14 +153,26 @@ export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
       count(pmd, Pmd.dropRxInvalidPacket);
       continue;
     }
-    if (firstKey + good >= KEY_SLOTS) {
+    const slot = firstKey + good;
+    if (slot >= KEY_SLOTS) {
       count(pmd, Pmd.dropNoBuffer);
       continue;
     }
-    extractInto(pmd, packet, firstKey + good);
+    const key = <usize>load<u32>(pmd, Pmd.keys) + <usize>slot * KEY_SIZE;
+    const stale = <usize>load<u32>(pmd, Pmd.keyStale) + (<usize>slot << 2);
+    if (load<u32>(stale) == 1 && extractPlain(packet, key, load<u32>(packet, Packet.data), length)) {
+      store<u32>(packet, <u32>key, Packet.key);
+      store<u32>(packet, 1, Packet.present);
+      store<u32>(packet, hashKey(key, 1), Packet.hash);
+    } else {
+      extractInto(pmd, packet, slot);
+      unusual |= 1 << i;
+    }
     store<u32>(recircs + (<usize>good << 2), <u32>packet);
     good++;
   }
+  // Stores of bytes and words must have reached the cache before they are read as vectors.
+  for (; unusual != 0; unusual &= unusual - 1) hashPacket(load<u32>(batch + (<usize>ctz(unusual) << 2)));
   store<u32>(pmd, firstKey + good, Pmd.keysUsed);
   store<f64>(pmd, load<f64>(pmd, Pmd.rxPackets) + <f64>n, Pmd.rxPackets);
   store<f64>(pmd, load<f64>(pmd, Pmd.rxBytes) + <f64>bytes, Pmd.rxBytes);
@@ -186,21 +200,19 @@ export function pmdPoll(pmd: usize, source: usize, nowMs: f64): u32 {
   return n;
 }
 
-/** Looks up packets [from, from + n) of pmd.recircs, extracted already, and runs their actions. */
+/** Looks up packets [from, from + n) of pmd.recircs, extracted and hashed already, and runs their actions. */
 function lookupAndRun(pmd: usize, from: u32, n: u32): void {
   const list = <usize>load<u32>(pmd, Pmd.recircs) + (<usize>from << 2);
   const end = list + (<usize>n << 2);
-  for (let at = list; at < end; at += 4) {
-    const packet: usize = load<u32>(at);
-    store<u32>(packet, hashKey(load<u32>(packet, Packet.key), load<u32>(packet, Packet.present)), Packet.hash);
-  }
   let left = n;
   if (load<u32>(pmd, Pmd.emcInsertMin) != 0) {
     left = 0;
+    const headers: usize = load<u32>(pmd, Pmd.emc);
+    const keys: usize = load<u32>(pmd, Pmd.emcKeys);
     for (let at = list; at < end; at += 4) {
       const packet: usize = load<u32>(at);
       const key: usize = load<u32>(packet, Packet.key);
-      const mf = emcLookup(pmd, key, load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash));
+      const mf = emcLookup(pmd, headers, keys, key, load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash));
       store<u32>(packet, <u32>mf, Packet.megaflow);
       left += <u32>(mf == 0);
     }
@@ -209,19 +221,19 @@ function lookupAndRun(pmd: usize, from: u32, n: u32): void {
   if (left != 0) lookupRest(pmd, list, end, left);
 
   store<u32>(pmd, 0, Pmd.batchCount);
-  for (let at = list; at < end; at += 4) {
-    const packet: usize = load<u32>(at);
-    const mf: usize = load<u32>(packet, Packet.megaflow);
-    if (mf == 0) missAdd(pmd, packet);
-    else batchAdd(pmd, mf, packet);
+  if (batchAll(pmd, list, end) != n) {
+    for (let at = list; at < end; at += 4) {
+      const packet: usize = load<u32>(at);
+      if (load<u32>(packet, Packet.megaflow) == 0) missAdd(pmd, packet);
+    }
   }
-  const batches = load<u32>(pmd, Pmd.batchCount);
-  for (let i: u32 = 0; i < batches; i++) batchRun(pmd, <usize>load<u32>(pmd, Pmd.batches) + <usize>i * BATCH_SIZE);
+  batchesRun(pmd);
 }
 
 /** Takes the packets of a list that have no megaflow yet through the dpcls of their ports. */
 function lookupRest(pmd: usize, list: usize, end: usize, count: u32): void {
   const pending: usize = load<u32>(pmd, Pmd.pending);
+  const caches = load<u32>(pmd, Pmd.emcInsertMin) != 0;
   let missed: u32 = 0;
   let at = list;
   while (at < end) {
@@ -232,18 +244,21 @@ function lookupRest(pmd: usize, list: usize, end: usize, count: u32): void {
       const packet: usize = load<u32>(at);
       if (load<u32>(packet, Packet.inPort) != inPort) break;
       if (load<u32>(packet, Packet.megaflow) != 0) continue;
-      store<u32>(pending + (<usize>n << 2), load<u32>(packet, Packet.key));
-      store<u32>(pending + (<usize>n << 2), <u32>packet, 128);
-      store<u32>(pending + (<usize>n << 2), <u32>packet, 640);
+      const to = pending + (<usize>n << 2);
+      store<u32>(to, load<u32>(packet, Packet.key));
+      store<u32>(to, <u32>packet, PENDING_PACKETS);
+      store<u32>(to, <u32>packet, PENDING_ALL);
       n++;
     }
     const port = dpclsPortFind(pmd, inPort);
     if (port != 0) dpclsLookup(pmd, port, pending, n);
     for (let k: usize = 0; k < <usize>n; k++) {
-      const packet: usize = load<u32>(pending + (k << 2), 640);
+      const packet: usize = load<u32>(pending + (k << 2), PENDING_ALL);
       const mf: usize = load<u32>(packet, Packet.megaflow);
       if (mf == 0) missed++;
-      else emcMaybeInsert(pmd, load<u32>(packet, Packet.key), load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash), mf);
+      else if (caches) {
+        emcMaybeInsert(pmd, load<u32>(packet, Packet.key), load<u32>(packet, Packet.present), load<u32>(packet, Packet.hash), mf);
+      }
     }
   }
   store<f64>(pmd, load<f64>(pmd, Pmd.megaflowHits) + <f64>(count - missed), Pmd.megaflowHits);
@@ -261,59 +276,8 @@ function rankSometimes(pmd: usize, lookups: u32): void {
 
 // @ts-ignore: decorator
 @inline
-function batchAdd(pmd: usize, mf: usize, packet: usize): void {
-  const batches: usize = load<u32>(pmd, Pmd.batches);
-  const used = load<u32>(pmd, Pmd.batchCount);
-  let index = load<u32>(mf, Megaflow.batch);
-  let batch = batches + <usize>index * BATCH_SIZE;
-  if (index >= used || <usize>load<u32>(batch) != mf) {
-    index = used;
-    batch = batches + <usize>index * BATCH_SIZE;
-    store<u32>(pmd, used + 1, Pmd.batchCount);
-    store<u32>(mf, index, Megaflow.batch);
-    store<u32>(batch, <u32>mf);
-    // count, then bytes and tcpFlags.
-    store<u32>(batch, 0, 4);
-    store<u64>(batch, 0, 8);
-  }
-  const held = load<u32>(batch, 4);
-  store<u32>(batch + BATCH_PACKETS + (<usize>held << 2), <u32>packet);
-  store<u32>(batch, held + 1, 4);
-  store<u32>(batch, load<u32>(batch, 8) + load<u32>(packet, Packet.length), 8);
-  store<u32>(batch, load<u32>(batch, 12) | <u32>load<u16>(packet, Packet.tcpFlags), 12);
-}
-
-/** Credits a megaflow; the pmd's thread is the only writer. */
-// @ts-ignore: decorator
-@inline
-function credit(pmd: usize, mf: usize, packets: u32, bytes: u32, tcpFlags: u32): void {
-  store<f64>(mf, load<f64>(mf, Megaflow.packets) + <f64>packets, Megaflow.packets);
-  store<f64>(mf, load<f64>(mf, Megaflow.bytes) + <f64>bytes, Megaflow.bytes);
-  store<f64>(mf, load<f64>(pmd, Pmd.nowMs), Megaflow.usedMs);
-  store<u32>(mf, load<u32>(mf, Megaflow.tcpFlags) | tcpFlags, Megaflow.tcpFlags);
-}
-
-function batchRun(pmd: usize, batch: usize): void {
-  const mf: usize = load<u32>(batch);
-  const packets = load<u32>(batch, 4);
-  credit(pmd, mf, packets, load<u32>(batch, 8), load<u32>(batch, 12));
-  const word = load<u64>(mf, Megaflow.actions);
-  const quick = <u32>(word >>> 32);
-  if (quick != 0) {
-    txAddMany(pmd, batch + BATCH_PACKETS, packets, quick - 1);
-    return;
-  }
-  const block = <usize>(word & 0xffff_ffff);
-  const actions = block + ACTIONS_HEADER;
-  const length = load<u32>(block);
-  if (length == 0) {
-    store<f64>(pmd, load<f64>(pmd, Pmd.dropAction) + <f64>packets, Pmd.dropAction);
-    return;
-  }
-  for (let i: u32 = 0; i < packets; i++) {
-    const packet: usize = load<u32>(batch + BATCH_PACKETS + (<usize>i << 2));
-    execute(pmd, packet, actions, actions + <usize>length, mf, 0);
-  }
+function hashPacket(packet: usize): void {
+  store<u32>(packet, hashKey(load<u32>(packet, Packet.key), load<u32>(packet, Packet.present)), Packet.hash);
 }
 
 /** Passes packets from pmd.recircs[from] on through the tables again until none are left. */
@@ -335,6 +299,7 @@ function recirculate(pmd: usize, from: u32): void {
       store<u32>(recircs + (<usize>good << 2), <u32>packet);
       good++;
     }
+    for (let i = from; i < good; i++) hashPacket(load<u32>(recircs + (<usize>i << 2)));
     lookupAndRun(pmd, from, good - from);
     from = end;
   }
@@ -357,7 +322,7 @@ export function pmdRetry(pmd: usize, packet: usize): usize {
   const pending: usize = load<u32>(pmd, Pmd.pending);
   const key: usize = load<u32>(packet, Packet.key);
   store<u32>(pending, <u32>key);
-  store<u32>(pending, <u32>packet, 128);
+  store<u32>(pending, <u32>packet, PENDING_PACKETS);
   store<u32>(packet, 0, Packet.megaflow);
   dpclsLookup(pmd, port, pending, 1);
   const mf: usize = load<u32>(packet, Packet.megaflow);

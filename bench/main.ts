@@ -2,13 +2,14 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchmarks as classifier } from './micro/classifier.ts';
+import { benchmarks as forward } from './micro/forward.ts';
 import { benchmarks as packetPath } from './micro/packet-path.ts';
 import { benchmarks as translation } from './micro/translation.ts';
 import { reference, time } from './micro/registry.ts';
 import type { BenchmarkFactory, Measurement } from './micro/registry.ts';
 
 /** Usage: npm run bench -- [--filter TEXT] [--json FILE] */
-const groups: readonly (readonly BenchmarkFactory[])[] = [packetPath, classifier, translation];
+const groups: readonly (readonly BenchmarkFactory[])[] = [forward, packetPath, classifier, translation];
 
 const { values } = parseArgs({ options: { filter: { type: 'string' }, json: { type: 'string' } } });
 const baseNs = reference();

@@ -48,7 +48,15 @@ if (wants('wasm')) {
     inputs,
     ['dist/core.wasm', 'dist/core.unshared.wasm', 'src/arena/generated/core-exports.ts'],
     () => {
-      const common = ['assembly/index.ts', '-O3', '--noAssert', '--runtime', 'stub', '--importMemory'];
+      const common = [
+        'assembly/index.ts',
+        '-O3',
+        '--noAssert',
+        '--runtime',
+        'stub',
+        '--importMemory',
+        '--importTable',
+      ];
       const features = ['--enable', 'simd', '--enable', 'bulk-memory'];
       run(bin('asc'), [
         ...common,

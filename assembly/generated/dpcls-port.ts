@@ -3,7 +3,7 @@
 /** Offsets of dpcls-port (megaflow; OVS 'struct dpcls'). Use as `load<u32>(p, DpclsPort.field)`. */
 export namespace DpclsPort {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 16;
+  @inline export const SIZE: usize = 32;
   /** u32: Datapath port. */
   // @ts-ignore: decorator
   @inline export const port: usize = 0;
@@ -13,4 +13,10 @@ export namespace DpclsPort {
   /** ptr: Next dpcls-port of the same chain. */
   // @ts-ignore: decorator
   @inline export const next: usize = 8;
+  /** u32: How often list was replaced. */
+  // @ts-ignore: decorator
+  @inline export const changes: usize = 12;
+  /** ptr: Its dpcls-chain, 0 = none; the pmd's thread only. */
+  // @ts-ignore: decorator
+  @inline export const chain: usize = 16;
 }

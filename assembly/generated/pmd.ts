@@ -19,9 +19,12 @@ export namespace Pmd {
   /** ptr: EMC entry headers, 16 bytes each: megaflow, present, hash, -. */
   // @ts-ignore: decorator
   @inline export const emc: usize = 20;
-  /** ptr: EMC keys, 256 bytes each: the first four present blocks. */
+  /** ptr: EMC keys: block 0 of each entry, 64 bytes. */
   // @ts-ignore: decorator
   @inline export const emcKeys: usize = 24;
+  /** ptr: The next three present blocks of each entry, 192 bytes. */
+  // @ts-ignore: decorator
+  @inline export const emcRests: usize = 112;
   /** u32: State of the xorshift generator. */
   // @ts-ignore: decorator
   @inline export const random: usize = 28;
@@ -109,7 +112,7 @@ export namespace Pmd {
   /** u32: Next EMC entry to look at for dead megaflows. */
   // @ts-ignore: decorator
   @inline export const sweep: usize = 168;
-  /** ptr: Packets on their way through the subtables: u32[32] each of keys, packets left; u64[32] entries; u32[32] each of hashes, packets. */
+  /** ptr: Packets on their way through the subtables (dpcls-lookup.ts). */
   // @ts-ignore: decorator
   @inline export const pending: usize = 176;
   /** u32: Batches of the running pass. */

@@ -3,35 +3,50 @@
 /** Offsets of subtable (megaflow; OVS 'struct dpcls_subtable'). Use as `load<u32>(p, Subtable.field)`. */
 export namespace Subtable {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 64;
-  /** ptr: Hash table: u32 slot mask, u32 used, u32 tombstones, u32 -; then u64 slots (megaflow << 32 | hash). */
+  @inline export const SIZE: usize = 96;
+  /** ptr: Hash table: u32 slot mask, u32 used, 8 bytes unused; u64 slots (megaflow << 32 | hash); the filter. */
   // @ts-ignore: decorator
   @inline export const table: usize = 0;
+  /** ptr: The megaflow, if there is one only and that is known. */
+  // @ts-ignore: decorator
+  @inline export const sole: usize = 4;
+  /** u64: Filter of the table: address, and in the upper half 64 - log2 of its bits. */
+  // @ts-ignore: decorator
+  @inline export const filter: usize = 8;
   /** u32: Blocks that the mask has. */
   // @ts-ignore: decorator
-  @inline export const present: usize = 4;
-  /** u32: Words of the mask that are not zero. */
-  // @ts-ignore: decorator
-  @inline export const words: usize = 8;
-  /** ptr: For each: u32 byte offset in the key, u32 mask, u64 constant. */
-  // @ts-ignore: decorator
-  @inline export const wordList: usize = 12;
+  @inline export const present: usize = 16;
   /** u32: Number of present blocks. */
   // @ts-ignore: decorator
-  @inline export const blocks: usize = 16;
+  @inline export const blocks: usize = 20;
   /** u32: Megaflows. */
   // @ts-ignore: decorator
-  @inline export const count: usize = 20;
+  @inline export const count: usize = 24;
   /** u32: Hits since subtables were last ranked. */
   // @ts-ignore: decorator
-  @inline export const hits: usize = 24;
+  @inline export const hits: usize = 28;
   /** ptr: Its dpcls-port. */
   // @ts-ignore: decorator
-  @inline export const port: usize = 28;
+  @inline export const port: usize = 32;
   /** u32: Hash of the mask. */
   // @ts-ignore: decorator
-  @inline export const maskHash: usize = 32;
+  @inline export const maskHash: usize = 36;
   /** bytes[12]: Block number of each present block. */
   // @ts-ignore: decorator
-  @inline export const blockAt: usize = 36;
+  @inline export const blockAt: usize = 40;
+  /** u32: 64-bit words of the mask that are not zero, without the first. */
+  // @ts-ignore: decorator
+  @inline export const words: usize = 52;
+  /** ptr: For each 24 bytes: u32 offset in the key, u32 offset in a masked key, u64 mask, u64 constant. */
+  // @ts-ignore: decorator
+  @inline export const wordList: usize = 56;
+  /** u32: Quarters of blocks (16 bytes) that are not zero, without the first. */
+  // @ts-ignore: decorator
+  @inline export const quarters: usize = 60;
+  /** ptr: For each 48 bytes: u32 offset in the key; at 16 the mask; at 32 the constants. */
+  // @ts-ignore: decorator
+  @inline export const quarterList: usize = 64;
+  /** u32: 1: of the first quarter the mask has only recirc_id and in_port. */
+  // @ts-ignore: decorator
+  @inline export const plain: usize = 68;
 }

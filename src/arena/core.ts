@@ -23,6 +23,8 @@ export interface Core {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly x: CoreExports;
+  /** Functions that core.wasm calls by number: compiled chains (src/datapath/chain). The thread's own. */
+  readonly table: WebAssembly.Table;
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
@@ -62,29 +64,33 @@ export function createArena(options: CreateArenaOptions): Core {
   const memory = shared
     ? new WebAssembly.Memory({ initial: pages, maximum: pages, shared })
     : new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const instance = new WebAssembly.Instance(options.module, { env: { memory } });
-  const x = instance.exports as unknown as CoreExports;
+  const { x, table } = instantiate(options.module, memory);
   x.arenaInit(pages, shared, seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0);
-  return attachInstance(options.module, memory, x, options.threadName, 0);
+  return attachInstance(options.module, memory, x, table, options.threadName, 0);
 }
 
 /** Enters an arena that main made. Throws when the code differs from main's or all thread blocks are taken. */
 export function attachArena(options: AttachArenaOptions): Core {
   const { module, memory, threadName } = options;
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
-  return attachInstance(
-    module,
-    memory,
-    instance.exports as unknown as CoreExports,
-    threadName,
-    options.kind ?? 0,
-  );
+  const { x, table } = instantiate(module, memory);
+  return attachInstance(module, memory, x, table, threadName, options.kind ?? 0);
+}
+
+function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): { x: CoreExports; table: WebAssembly.Table } {
+  // Place 0 stays empty: calling it traps.
+  const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
+  const instance = new WebAssembly.Instance(module, { env: { memory, table } });
+  return { x: instance.exports as unknown as CoreExports, table };
 }
 
 function attachInstance(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
   x: CoreExports,
+  table: WebAssembly.Table,
   threadName: string,
   kind: number,
 ): Core {
@@ -105,6 +111,7 @@ function attachInstance(
     module,
     memory,
     x,
+    table,
     u8,
     u32: new Uint32Array(memory.buffer),
     i32: new Int32Array(memory.buffer),

@@ -25,7 +25,8 @@ const pmdLayout = {
       doc: 'An EMC entry is inserted if a random u32 is at most this; 0 = never.',
     },
     emc: { at: 20, type: 'ptr', doc: 'EMC entry headers, 16 bytes each: megaflow, present, hash, -.' },
-    emcKeys: { at: 24, type: 'ptr', doc: 'EMC keys, 256 bytes each: the first four present blocks.' },
+    emcKeys: { at: 24, type: 'ptr', doc: 'EMC keys: block 0 of each entry, 64 bytes.' },
+    emcRests: { at: 112, type: 'ptr', doc: 'The next three present blocks of each entry, 192 bytes.' },
     random: { at: 28, type: 'u32', doc: 'State of the xorshift generator.' },
     nowMs: { at: 32, type: 'f64', doc: 'Time of the burst.' },
     // What a burst leaves: read by the thread, cleared by pmdReset.
@@ -69,7 +70,7 @@ const pmdLayout = {
     pending: {
       at: 176,
       type: 'ptr',
-      doc: 'Packets on their way through the subtables: u32[32] each of keys, packets left; u64[32] entries; u32[32] each of hashes, packets.',
+      doc: 'Packets on their way through the subtables (dpcls-lookup.ts).',
     },
     batchCount: { at: 172, type: 'u32', doc: 'Batches of the running pass.' },
     buckets: {
@@ -238,38 +239,76 @@ const megaflowLayout = {
   },
 } as const satisfies LayoutSpec;
 
-/** One mask of one input port. The mask's present blocks follow the record, then its word list. */
+/**
+ * One mask of one input port. Behind the record: the mask's present blocks, then its quarters but the first
+ * (16 bytes each of offset, mask, hash constants), then its word list.
+ */
 const subtableLayout = {
   name: 'subtable',
-  size: 64,
+  size: 96,
   source: "megaflow; OVS 'struct dpcls_subtable'",
   fields: {
     table: {
       at: 0,
       type: 'ptr',
-      doc: 'Hash table: u32 slot mask, u32 used, u32 tombstones, u32 -; then u64 slots (megaflow << 32 | hash).',
+      doc: 'Hash table: u32 slot mask, u32 used, 8 bytes unused; u64 slots (megaflow << 32 | hash); the filter.',
     },
-    present: { at: 4, type: 'u32', doc: 'Blocks that the mask has.' },
-    words: { at: 8, type: 'u32', doc: 'Words of the mask that are not zero.' },
-    wordList: { at: 12, type: 'ptr', doc: 'For each: u32 byte offset in the key, u32 mask, u64 constant.' },
-    blocks: { at: 16, type: 'u32', doc: 'Number of present blocks.' },
-    count: { at: 20, type: 'u32', doc: 'Megaflows.' },
-    hits: { at: 24, type: 'u32', doc: 'Hits since subtables were last ranked.' },
-    port: { at: 28, type: 'ptr', doc: 'Its dpcls-port.' },
-    maskHash: { at: 32, type: 'u32', doc: 'Hash of the mask.' },
-    blockAt: { at: 36, type: 'bytes', length: 12, doc: 'Block number of each present block.' },
+    sole: { at: 4, type: 'ptr', doc: 'The megaflow, if there is one only and that is known.' },
+    filter: {
+      at: 8,
+      type: 'u64',
+      doc: 'Filter of the table: address, and in the upper half 64 - log2 of its bits.',
+    },
+    present: { at: 16, type: 'u32', doc: 'Blocks that the mask has.' },
+    blocks: { at: 20, type: 'u32', doc: 'Number of present blocks.' },
+    count: { at: 24, type: 'u32', doc: 'Megaflows.' },
+    hits: { at: 28, type: 'u32', doc: 'Hits since subtables were last ranked.' },
+    port: { at: 32, type: 'ptr', doc: 'Its dpcls-port.' },
+    maskHash: { at: 36, type: 'u32', doc: 'Hash of the mask.' },
+    blockAt: { at: 40, type: 'bytes', length: 12, doc: 'Block number of each present block.' },
+    words: { at: 52, type: 'u32', doc: '64-bit words of the mask that are not zero, without the first.' },
+    wordList: {
+      at: 56,
+      type: 'ptr',
+      doc: 'For each 24 bytes: u32 offset in the key, u32 offset in a masked key, u64 mask, u64 constant.',
+    },
+    quarters: {
+      at: 60,
+      type: 'u32',
+      doc: 'Quarters of blocks (16 bytes) that are not zero, without the first.',
+    },
+    quarterList: {
+      at: 64,
+      type: 'ptr',
+      doc: 'For each 48 bytes: u32 offset in the key; at 16 the mask; at 32 the constants.',
+    },
+    plain: { at: 68, type: 'u32', doc: '1: of the first quarter the mask has only recirc_id and in_port.' },
   },
 } as const satisfies LayoutSpec;
 
 /** The dpcls of one input port. */
 const dpclsPortLayout = {
   name: 'dpcls-port',
-  size: 16,
+  size: 32,
   source: "megaflow; OVS 'struct dpcls'",
   fields: {
     port: { at: 0, type: 'u32', doc: 'Datapath port.' },
     list: { at: 4, type: 'ptr', doc: 'u32 count, then subtable addresses by falling hits; replaced whole.' },
     next: { at: 8, type: 'ptr', doc: 'Next dpcls-port of the same chain.' },
+    changes: { at: 12, type: 'u32', doc: 'How often list was replaced.' },
+    chain: { at: 16, type: 'ptr', doc: "Its dpcls-chain, 0 = none; the pmd's thread only." },
+  },
+} as const satisfies LayoutSpec;
+
+/** A compiled chain of one input port; u32[] of its subtables in order follow. */
+const dpclsChainLayout = {
+  name: 'dpcls-chain',
+  size: 16,
+  source: 'megaflow',
+  fields: {
+    code: { at: 0, type: 'u32', doc: "Its function's place in the pmd thread's function table." },
+    changes: { at: 4, type: 'u32', doc: 'dpcls-port.changes of the list it was made for.' },
+    count: { at: 8, type: 'u32', doc: 'Subtables.' },
   },
 } as const satisfies LayoutSpec;
 
@@ -284,4 +323,5 @@ export const datapathLayouts: readonly LayoutSpec[] = [
   megaflowLayout,
   subtableLayout,
   dpclsPortLayout,
+  dpclsChainLayout,
 ];

@@ -15,6 +15,12 @@ declare global {
       constructor(descriptor: MemoryDescriptor);
       readonly buffer: ArrayBuffer;
     }
+    class Table {
+      constructor(descriptor: { readonly element: 'anyfunc'; readonly initial: number });
+      readonly length: number;
+      set(index: number, value: unknown): void;
+      grow(delta: number): number;
+    }
     class Module {
       constructor(bytes: Uint8Array);
       /** Keeps other objects from being taken for a module. */
@@ -24,5 +30,7 @@ declare global {
       constructor(module: Module, imports: Record<string, Record<string, unknown>>);
       readonly exports: Record<string, unknown>;
     }
+    /** Compiles in the background. */
+    function compile(bytes: Uint8Array): Promise<Module>;
   }
 }

@@ -19,7 +19,7 @@ import { SeededRandom } from '../../src/util/random.ts';
 const workerSource = `
 const { workerData, parentPort } = require('node:worker_threads');
 const { module, memory, pmd, seed, stop, at } = workerData;
-const x = new WebAssembly.Instance(module, { env: { memory } }).exports;
+const x = new WebAssembly.Instance(module, { env: { memory, table: new WebAssembly.Table({ element: 'anyfunc', initial: 1 }) } }).exports;
 x.threadAttach(0);
 x.threadOnline();
 const u8 = new Uint8Array(memory.buffer), dv = new DataView(memory.buffer), flag = new Int32Array(stop);

@@ -96,6 +96,7 @@ export interface CoreExports {
   memoryTransmit(sink: number, list: number, count: number): void;
   pmdSendSinks(pmd: number): number;
   pmdSetSink(pmd: number, port: number, sink: number): number;
+  pmdSetChain(pmd: number, inPort: number, chain: number): number;
   portIoCreate(base: number): number;
   portIoDestroy(io: number): void;
   portIoEnableReceive(io: number): number;

@@ -5,7 +5,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 const { module, memory, cls, mode, id, count, control } = workerData;
-const x = new WebAssembly.Instance(module, { env: { memory } }).exports;
+const x = new WebAssembly.Instance(module, {
+  env: { memory, table: new WebAssembly.Table({ element: 'anyfunc', initial: 1 }) },
+}).exports;
 x.threadAttach(1);
 x.threadOnline();
 const dv = new DataView(memory.buffer);

@@ -2,13 +2,17 @@
 
 /** Offsets of dpcls-port (megaflow; OVS 'struct dpcls'). */
 export const DpclsPortLayout = {
-  size: 16,
+  size: 32,
   /** Datapath port. */
   port: 0,
   /** u32 count, then subtable addresses by falling hits; replaced whole. */
   list: 4,
   /** Next dpcls-port of the same chain. */
   next: 8,
+  /** How often list was replaced. */
+  changes: 12,
+  /** Its dpcls-chain, 0 = none; the pmd's thread only. */
+  chain: 16,
 } as const;
 
 export function dpclsPortPort(v: DataView, p: number): number {
@@ -30,4 +34,18 @@ export function dpclsPortNext(v: DataView, p: number): number {
 }
 export function setDpclsPortNext(v: DataView, p: number, value: number): void {
   v.setUint32(p + 8, value, true);
+}
+
+export function dpclsPortChanges(v: DataView, p: number): number {
+  return v.getUint32(p + 12, true);
+}
+export function setDpclsPortChanges(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 12, value, true);
+}
+
+export function dpclsPortChain(v: DataView, p: number): number {
+  return v.getUint32(p + 16, true);
+}
+export function setDpclsPortChain(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 16, value, true);
 }

@@ -13,8 +13,10 @@ export const PmdLayout = {
   emcInsertMin: 16,
   /** EMC entry headers, 16 bytes each: megaflow, present, hash, -. */
   emc: 20,
-  /** EMC keys, 256 bytes each: the first four present blocks. */
+  /** EMC keys: block 0 of each entry, 64 bytes. */
   emcKeys: 24,
+  /** The next three present blocks of each entry, 192 bytes. */
+  emcRests: 112,
   /** State of the xorshift generator. */
   random: 28,
   /** Time of the burst. */
@@ -73,7 +75,7 @@ export const PmdLayout = {
   maskScratch: 164,
   /** Next EMC entry to look at for dead megaflows. */
   sweep: 168,
-  /** Packets on their way through the subtables: u32[32] each of keys, packets left; u64[32] entries; u32[32] each of hashes, packets. */
+  /** Packets on their way through the subtables (dpcls-lookup.ts). */
   pending: 176,
   /** Batches of the running pass. */
   batchCount: 172,
@@ -179,6 +181,13 @@ export function pmdEmcKeys(v: DataView, p: number): number {
 }
 export function setPmdEmcKeys(v: DataView, p: number, value: number): void {
   v.setUint32(p + 24, value, true);
+}
+
+export function pmdEmcRests(v: DataView, p: number): number {
+  return v.getUint32(p + 112, true);
+}
+export function setPmdEmcRests(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 112, value, true);
 }
 
 export function pmdRandom(v: DataView, p: number): number {

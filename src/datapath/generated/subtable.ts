@@ -2,27 +2,37 @@
 
 /** Offsets of subtable (megaflow; OVS 'struct dpcls_subtable'). */
 export const SubtableLayout = {
-  size: 64,
-  /** Hash table: u32 slot mask, u32 used, u32 tombstones, u32 -; then u64 slots (megaflow << 32 | hash). */
+  size: 96,
+  /** Hash table: u32 slot mask, u32 used, 8 bytes unused; u64 slots (megaflow << 32 | hash); the filter. */
   table: 0,
+  /** The megaflow, if there is one only and that is known. */
+  sole: 4,
+  /** Filter of the table: address, and in the upper half 64 - log2 of its bits. */
+  filter: 8,
   /** Blocks that the mask has. */
-  present: 4,
-  /** Words of the mask that are not zero. */
-  words: 8,
-  /** For each: u32 byte offset in the key, u32 mask, u64 constant. */
-  wordList: 12,
+  present: 16,
   /** Number of present blocks. */
-  blocks: 16,
+  blocks: 20,
   /** Megaflows. */
-  count: 20,
+  count: 24,
   /** Hits since subtables were last ranked. */
-  hits: 24,
+  hits: 28,
   /** Its dpcls-port. */
-  port: 28,
+  port: 32,
   /** Hash of the mask. */
-  maskHash: 32,
+  maskHash: 36,
   /** Block number of each present block. */
-  blockAt: 36,
+  blockAt: 40,
+  /** 64-bit words of the mask that are not zero, without the first. */
+  words: 52,
+  /** For each 24 bytes: u32 offset in the key, u32 offset in a masked key, u64 mask, u64 constant. */
+  wordList: 56,
+  /** Quarters of blocks (16 bytes) that are not zero, without the first. */
+  quarters: 60,
+  /** For each 48 bytes: u32 offset in the key; at 16 the mask; at 32 the constants. */
+  quarterList: 64,
+  /** 1: of the first quarter the mask has only recirc_id and in_port. */
+  plain: 68,
 } as const;
 
 export function subtableTable(v: DataView, p: number): number {
@@ -32,58 +42,94 @@ export function setSubtableTable(v: DataView, p: number, value: number): void {
   v.setUint32(p + 0, value, true);
 }
 
-export function subtablePresent(v: DataView, p: number): number {
+export function subtableSole(v: DataView, p: number): number {
   return v.getUint32(p + 4, true);
 }
-export function setSubtablePresent(v: DataView, p: number, value: number): void {
+export function setSubtableSole(v: DataView, p: number, value: number): void {
   v.setUint32(p + 4, value, true);
 }
 
-export function subtableWords(v: DataView, p: number): number {
-  return v.getUint32(p + 8, true);
+export function subtableFilter(v: DataView, p: number): number {
+  return v.getUint32(p + 8, true) + v.getUint32(p + 12, true) * 4294967296;
 }
-export function setSubtableWords(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 8, value, true);
-}
-
-export function subtableWordList(v: DataView, p: number): number {
-  return v.getUint32(p + 12, true);
-}
-export function setSubtableWordList(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 12, value, true);
+export function setSubtableFilter(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 8, value >>> 0, true);
+  v.setUint32(p + 12, Math.floor(value / 4294967296), true);
 }
 
-export function subtableBlocks(v: DataView, p: number): number {
+export function subtablePresent(v: DataView, p: number): number {
   return v.getUint32(p + 16, true);
 }
-export function setSubtableBlocks(v: DataView, p: number, value: number): void {
+export function setSubtablePresent(v: DataView, p: number, value: number): void {
   v.setUint32(p + 16, value, true);
 }
 
-export function subtableCount(v: DataView, p: number): number {
+export function subtableBlocks(v: DataView, p: number): number {
   return v.getUint32(p + 20, true);
 }
-export function setSubtableCount(v: DataView, p: number, value: number): void {
+export function setSubtableBlocks(v: DataView, p: number, value: number): void {
   v.setUint32(p + 20, value, true);
 }
 
-export function subtableHits(v: DataView, p: number): number {
+export function subtableCount(v: DataView, p: number): number {
   return v.getUint32(p + 24, true);
 }
-export function setSubtableHits(v: DataView, p: number, value: number): void {
+export function setSubtableCount(v: DataView, p: number, value: number): void {
   v.setUint32(p + 24, value, true);
 }
 
-export function subtablePort(v: DataView, p: number): number {
+export function subtableHits(v: DataView, p: number): number {
   return v.getUint32(p + 28, true);
 }
-export function setSubtablePort(v: DataView, p: number, value: number): void {
+export function setSubtableHits(v: DataView, p: number, value: number): void {
   v.setUint32(p + 28, value, true);
 }
 
-export function subtableMaskHash(v: DataView, p: number): number {
+export function subtablePort(v: DataView, p: number): number {
   return v.getUint32(p + 32, true);
 }
-export function setSubtableMaskHash(v: DataView, p: number, value: number): void {
+export function setSubtablePort(v: DataView, p: number, value: number): void {
   v.setUint32(p + 32, value, true);
+}
+
+export function subtableMaskHash(v: DataView, p: number): number {
+  return v.getUint32(p + 36, true);
+}
+export function setSubtableMaskHash(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 36, value, true);
+}
+
+export function subtableWords(v: DataView, p: number): number {
+  return v.getUint32(p + 52, true);
+}
+export function setSubtableWords(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 52, value, true);
+}
+
+export function subtableWordList(v: DataView, p: number): number {
+  return v.getUint32(p + 56, true);
+}
+export function setSubtableWordList(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 56, value, true);
+}
+
+export function subtableQuarters(v: DataView, p: number): number {
+  return v.getUint32(p + 60, true);
+}
+export function setSubtableQuarters(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 60, value, true);
+}
+
+export function subtableQuarterList(v: DataView, p: number): number {
+  return v.getUint32(p + 64, true);
+}
+export function setSubtableQuarterList(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 64, value, true);
+}
+
+export function subtablePlain(v: DataView, p: number): number {
+  return v.getUint32(p + 68, true);
+}
+export function setSubtablePlain(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 68, value, true);
 }
