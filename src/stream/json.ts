@@ -78,6 +78,17 @@ function checkHeight(text: string): void {
 
 /** Keys sorted if `isSorted`; no spaces. */
 export function formatJson(value: Json, isSorted = false): string {
+  if (!isSorted) {
+    try {
+      return JSON.stringify(value);
+    } catch {
+      // It has a bigint in it, which is rare.
+    }
+  }
+  return formatWide(value, isSorted);
+}
+
+function formatWide(value: Json, isSorted: boolean): string {
   switch (typeof value) {
     case 'bigint':
       return value.toString();
@@ -87,7 +98,7 @@ export function formatJson(value: Json, isSorted = false): string {
         let out = '[';
         for (let i = 0; i < value.length; i++) {
           if (i > 0) out += ',';
-          out += formatJson(value[i] ?? null, isSorted);
+          out += formatWide(value[i] ?? null, isSorted);
         }
         return out + ']';
       }
@@ -97,7 +108,7 @@ export function formatJson(value: Json, isSorted = false): string {
       for (const key of keys) {
         const member = value[key];
         if (member === undefined) continue;
-        out += `${out.length > 1 ? ',' : ''}${JSON.stringify(key)}:${formatJson(member, isSorted)}`;
+        out += `${out.length > 1 ? ',' : ''}${JSON.stringify(key)}:${formatWide(member, isSorted)}`;
       }
       return out + '}';
     }

@@ -7,6 +7,9 @@
  * A server reads a client's next request only when the client has taken the replies to earlier ones
  * (`holdsBack`), so that one that never reads costs little memory. Clients must not do so: two
  * peers that both wait for the other to read would wait for ever.
+ *
+ * What is sent leaves when the callback at hand ends (a microtask): replies to requests that came
+ * together, and updates they cause, take one write instead of one each.
  */
 import { SystemError } from '../util/errors.ts';
 import { rateLimit, vlog } from '../util/log.ts';
@@ -19,6 +22,8 @@ const log = vlog('jsonrpc');
 const badMessages = rateLimit(60, 5);
 /** Replies not taken by the kernel from which on a server holds back; more than a stream's `onDrain` needs. */
 const holdBackBytes = 128 * 1024;
+/** Characters gathered at most before they are written. */
+const gatherLength = 64 * 1024;
 
 export interface JsonRpcOptions {
   /** Longest message accepted. */
@@ -87,6 +92,8 @@ export class JsonRpcConnection {
   readonly #holdsBack: boolean;
   /** Messages that wait until the peer has read. */
   readonly #held: JsonRpcMessage[] = [];
+  /** Messages sent since the last write. */
+  #gathered = '';
 
   constructor(stream: ByteStream, options: JsonRpcOptions = {}) {
     this.#stream = stream;
@@ -104,7 +111,7 @@ export class JsonRpcConnection {
     return this.#isOpen;
   }
   get backlogBytes(): number {
-    return this.#stream.backlogBytes;
+    return this.#stream.backlogBytes + this.#gathered.length;
   }
 
   /** Starts delivery. Call once. */
@@ -171,7 +178,16 @@ export class JsonRpcConnection {
   send(message: JsonRpcMessage): void {
     if (!this.#isOpen) return;
     if (log.enabled('dbg')) log.dbg(`${this.name}: send ${describe(message)}`);
-    this.#stream.send(formatJson(messageToJson(message)));
+    if (this.#gathered === '') queueMicrotask(() => this.#write());
+    this.#gathered += formatJson(messageToJson(message));
+    if (this.#gathered.length > gatherLength) this.#write();
+  }
+
+  #write(): void {
+    const text = this.#gathered;
+    if (text === '') return;
+    this.#gathered = '';
+    this.#stream.send(text);
   }
 
   /** Sends a request and returns its id; the reply comes to `onMessage`. */
@@ -193,6 +209,7 @@ export class JsonRpcConnection {
 
   close(): void {
     this.#isOpen = false;
+    this.#write();
     this.#stream.close();
   }
 

@@ -39,10 +39,20 @@ export class SystemRandom implements Random {
   }
 }
 
+const hexBytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+function hex16(word: number): string {
+  return (hexBytes[(word >>> 8) & 0xff] ?? '') + (hexBytes[word & 0xff] ?? '');
+}
+
 /** Lower-case RFC 4122 version 4 UUID. */
 export function randomUuid(random: Random): string {
-  let hex = '';
-  for (let i = 0; i < 4; i++) hex += random.u32().toString(16).padStart(8, '0');
-  const variant = (8 + (parseInt(hex.charAt(16), 16) & 3)).toString(16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  const a = random.u32();
+  const b = random.u32();
+  const c = random.u32();
+  const d = random.u32();
+  return (
+    `${hex16(a >>> 16)}${hex16(a)}-${hex16(b >>> 16)}-${hex16(0x4000 | (b & 0xfff))}-` +
+    `${hex16(0x8000 | ((c >>> 16) & 0x3fff))}-${hex16(c)}${hex16(d >>> 16)}${hex16(d)}`
+  );
 }

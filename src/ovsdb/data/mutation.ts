@@ -63,11 +63,8 @@ function mutationFromJson(table: TableSchema, json: Json, symbols: SymbolTable |
   if (mutator === 'insert' || type.value === null) {
     return { column, mutator, arg: datumFromJson(relaxed, arg, { symbols }) };
   }
-  try {
-    return { column, mutator, arg: datumFromJson(relaxed, arg, { symbols }) };
-  } catch {
-    return { column, mutator, arg: datumFromJson({ ...relaxed, value: null }, arg, { symbols }) };
-  }
+  const argType = isJsonArray(arg) && arg[0] === 'map' ? relaxed : { ...relaxed, value: null };
+  return { column, mutator, arg: datumFromJson(argType, arg, { symbols }) };
 }
 
 /** @throws OvsdbError `domain error`, `range error`, `constraint violation` */

@@ -11,7 +11,7 @@ import { defaultDatum } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import type { BaseType } from '../data/type.ts';
 import { OvsdbError } from '../errors.ts';
-import type { DatabaseSchema, TableSchema } from '../schema.ts';
+import type { ColumnSchema, DatabaseSchema, TableSchema } from '../schema.ts';
 import { isBuiltinColumn } from '../schema.ts';
 
 export interface Row {
@@ -46,6 +46,8 @@ export class Table {
   readonly strongColumns: readonly Reference[];
   readonly weakColumns: readonly Reference[];
   readonly defaults: ReadonlyMap<string, Datum>;
+  /** Columns that stand in the log. */
+  readonly persistentColumns: readonly ColumnSchema[];
 
   constructor(schema: TableSchema) {
     this.schema = schema;
@@ -66,6 +68,9 @@ export class Table {
     this.strongColumns = references.filter((r) => r.base.refType === 'strong');
     this.weakColumns = references.filter((r) => r.base.refType === 'weak');
     this.defaults = defaults;
+    this.persistentColumns = [...schema.columns.values()].filter(
+      (column) => column.isPersistent && !isBuiltinColumn(column.name),
+    );
   }
 }
 

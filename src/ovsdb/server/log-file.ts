@@ -7,7 +7,7 @@
  * with a warning before the next write. `append` hands a record to the kernel, `sync` makes all
  * appended ones durable; calls of `sync` at the same time share one fdatasync.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   closeSync,
   fdatasync,
@@ -41,9 +41,8 @@ function ioError(path: string, what: string, error: unknown): OvsdbError {
 
 /** A record as it stands in the file. */
 function encodeRecord(json: Json): Uint8Array {
-  const body = Buffer.from(`${formatJson(json)}\n`, 'utf8');
-  const digest = createHash('sha1').update(body).digest('hex');
-  return Buffer.concat([Buffer.from(`OVSDB JSON ${body.length} ${digest}\n`, 'ascii'), body]);
+  const body = `${formatJson(json)}\n`;
+  return Buffer.from(`OVSDB JSON ${Buffer.byteLength(body)} ${hash('sha1', body)}\n${body}`, 'utf8');
 }
 
 export class LogFile {
@@ -122,7 +121,7 @@ export class LogFile {
       throw fail(`error reading ${length} bytes starting at offset ${start} (unexpected end of file)`);
     }
     const body = this.#bytes(start, length);
-    const digest = createHash('sha1').update(body).digest('hex');
+    const digest = hash('sha1', body);
     if (digest !== match[3]) {
       throw fail(
         `${length} bytes starting at offset ${start} have SHA-1 hash ${digest} but should have hash ${match[3] ?? ''}`,

@@ -1,7 +1,7 @@
 /**
  * One client of the server: its requests, monitors, locks and waiting transactions.
  */
-import { isJsonObject, jsonEquals, JsonRpcConnection } from '../../stream/index.ts';
+import { formatJson, isJsonObject, jsonEquals, JsonRpcConnection } from '../../stream/index.ts';
 import type { ByteStream, Json, JsonRpcMessage, StreamHandlers } from '../../stream/index.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
 import { isId, isUuid, ZERO_UUID } from '../data/atom.ts';
@@ -228,7 +228,7 @@ export class ServerSession implements LockHolder {
 
   #transact(id: Json, params: readonly Json[]): void {
     const database = this.#database('transact', params);
-    const key = JSON.stringify(id, (_, v: unknown) => (typeof v === 'bigint' ? `${v}n` : v));
+    const key = formatJson(id);
     if (this.#pending.has(key)) throw new OvsdbError('syntax error', 'duplicate request ID', id);
     const progress = { isDone: false };
     const cancel = this.#server.transact({
@@ -246,7 +246,7 @@ export class ServerSession implements LockHolder {
   }
 
   #cancel(id: Json): void {
-    const key = JSON.stringify(id, (_, v: unknown) => (typeof v === 'bigint' ? `${v}n` : v));
+    const key = formatJson(id);
     const cancel = this.#pending.get(key);
     if (cancel?.() !== true) return;
     this.#pending.delete(key);

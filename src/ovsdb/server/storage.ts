@@ -17,7 +17,7 @@ import { isUuid } from '../data/atom.ts';
 import { applyDiff, datumDiff, datumEquals, datumFromJson, datumToJson } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import { OvsdbError } from '../errors.ts';
-import { isBuiltinColumn, schemaFromJson, schemaToJson } from '../schema.ts';
+import { schemaFromJson, schemaToJson } from '../schema.ts';
 import type { DatabaseSchema } from '../schema.ts';
 import { Database } from './database.ts';
 import type { Changes, Row, RowChange, Table } from './database.ts';
@@ -213,18 +213,16 @@ function recordFromChanges(changes: Changes, comment: string, wallMs: number): J
     (tables[change.table.schema.name] ??= {})[change.uuid] = json;
   }
   if (Object.keys(tables).length === 0) return null;
-  return {
-    ...tables,
-    ...(comment === '' ? {} : { _comment: comment }),
-    _date: Math.trunc(wallMs),
-    _is_diff: true,
-  };
+  const record: Record<string, Json> = tables;
+  if (comment !== '') record['_comment'] = comment;
+  record['_date'] = Math.trunc(wallMs);
+  record['_is_diff'] = true;
+  return record;
 }
 
 function columnsToJson(table: Table, old: Row | undefined, row: Row): JsonObject {
   const json: Record<string, Json> = {};
-  for (const column of table.schema.columns.values()) {
-    if (isBuiltinColumn(column.name) || !column.isPersistent) continue;
+  for (const column of table.persistentColumns) {
     const after = row.columns.get(column.name);
     const before = old === undefined ? table.defaults.get(column.name) : old.columns.get(column.name);
     if (after === undefined || before === undefined || datumEquals(before, after)) continue;

@@ -286,13 +286,17 @@ export class Transaction {
     for (const [uuid, { table, old, new: row }] of this.#allTouched()) {
       if (old === undefined && row === undefined) continue;
       if (old !== undefined && row !== undefined) {
-        if ([...row.columns].every(([name, datum]) => datumEquals(datum, old.columns.get(name) ?? datum)))
-          continue;
+        if (isSameRow(old, row)) continue;
         changes.push({ table, uuid, old, new: { ...row, version: randomUuid(this.#random) } });
       } else changes.push({ table, uuid, old, new: row });
     }
     return changes;
   }
+}
+
+function isSameRow(a: Row, b: Row): boolean {
+  for (const [name, datum] of b.columns) if (!datumEquals(datum, a.columns.get(name) ?? datum)) return false;
+  return true;
 }
 
 function indexText(table: Table, columns: readonly string[], row: Row): string {
