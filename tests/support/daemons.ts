@@ -32,13 +32,19 @@ export class SwitchUnderTest {
 
   /** @param options Further arguments of ovs-vswitchd, e.g. `--enable-dummy`. */
   static async start(kind: 'ours' | 'stock', options: readonly string[] = []): Promise<SwitchUnderTest> {
+    const s = await SwitchUnderTest.startServerOnly(kind);
+    s.expect(s.tool('ovs-vsctl', '--no-wait', 'init'));
+    await s.startSwitch(options);
+    return s;
+  }
+
+  /** Only the database server, with an empty database. */
+  static async startServerOnly(kind: 'ours' | 'stock'): Promise<SwitchUnderTest> {
     const s = new SwitchUnderTest(kind);
     const schema =
       kind === 'ours' ? join(root, 'share/vswitch.ovsschema') : '/usr/share/openvswitch/vswitch.ovsschema';
     s.expect(s.tool('ovsdb-tool', 'create', join(s.rundir, 'conf.db'), schema));
     await s.startServer();
-    s.expect(s.tool('ovs-vsctl', '--no-wait', 'init'));
-    await s.startSwitch(options);
     return s;
   }
 
