@@ -14,18 +14,19 @@ export interface LinkWatcher {
 }
 
 const log = vlog('netdev_linux');
-const $watchers = new Set<LinkWatcher>();
+const $watchers = new Map<number, Set<LinkWatcher>>();
 let $monitor: LinkMonitor | null = null;
 
 function onChange(link: Link | null, isGone: boolean): void {
   if (link === null) {
     log.warn('netlink receive buffer overflowed');
-    for (const watcher of $watchers) watcher.onLink(getLink(watcher.ifindex));
+    for (const [ifindex, watchers] of $watchers) {
+      const now = getLink(ifindex, false);
+      for (const watcher of watchers) watcher.onLink(now);
+    }
     return;
   }
-  for (const watcher of $watchers) {
-    if (watcher.ifindex === link.ifindex) watcher.onLink(isGone ? null : link);
-  }
+  for (const watcher of $watchers.get(link.ifindex) ?? []) watcher.onLink(isGone ? null : link);
 }
 
 /** Takes waiting events now: for callers that just changed something, and want to see it. */
@@ -35,7 +36,9 @@ export function runLinkEvents(): number {
 
 /** Starts to tell `watcher`; the result ends it. */
 export function watchLink(watcher: LinkWatcher): () => void {
-  $watchers.add(watcher);
+  const { ifindex } = watcher;
+  const watchers = $watchers.get(ifindex) ?? new Set();
+  $watchers.set(ifindex, watchers.add(watcher));
   if ($monitor === null) {
     $monitor = new LinkMonitor(onChange);
     $monitor.watch(() => {
@@ -44,7 +47,8 @@ export function watchLink(watcher: LinkWatcher): () => void {
     });
   }
   return () => {
-    $watchers.delete(watcher);
+    watchers.delete(watcher);
+    if (watchers.size === 0 && $watchers.get(ifindex) === watchers) $watchers.delete(ifindex);
     if ($watchers.size > 0) return;
     $monitor?.close();
     $monitor = null;

@@ -125,7 +125,7 @@ export abstract class KernelNetdev implements Netdev {
 
 /** The link of that name. @throws SystemError "could not open network device X (No such device)" */
 export function requireLink(name: string): Link {
-  const link = getLink(name);
+  const link = getLink(name, false);
   if (link === null) throw systemError(ENODEV, 'open', `could not open network device ${name}`);
   return link;
 }

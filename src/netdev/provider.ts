@@ -64,6 +64,8 @@ export interface Netdev {
   readonly needsReconfigure?: boolean;
   /** @throws SystemError: the message becomes Interface.error, and the port is removed */
   reconfigure?(): void;
+  /** Whether `close` removes the kernel's device `ifindex`, so that `closeNetdevs` may remove many at once. */
+  readonly ownsLink?: boolean;
   close(): void;
 }
 

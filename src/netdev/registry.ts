@@ -1,3 +1,4 @@
+import { deleteLinks } from '../netlink/rtnetlink.ts';
 import { systemError } from '../sys/errno.ts';
 import { BugError, OvsError } from '../util/errors.ts';
 import { vlog } from '../util/log.ts';
@@ -78,6 +79,21 @@ export function openNetdev(type: string, name: string, options: ReadonlyMap<stri
     }
     throw error;
   }
+}
+
+/** Closes devices; those of the kernel that go with their ports are removed together. */
+export function closeNetdevs(netdevs: readonly Netdev[]): void {
+  const owned = netdevs.filter((n) => n.ownsLink === true && n.present).map((n) => n.ifindex);
+  if (owned.length > 1) {
+    try {
+      deleteLinks(owned, 1 + (random.u32() >>> 1));
+    } catch (error) {
+      log.dbg(
+        `could not remove devices together (${error instanceof Error ? error.message : String(error)})`,
+      );
+    }
+  }
+  for (const netdev of netdevs) netdev.close();
 }
 
 const portKinds = new Map<string, OpenPortIo>([

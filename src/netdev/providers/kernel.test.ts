@@ -12,7 +12,7 @@ import { setNetdevEnvironment } from '../environment.ts';
 import { runLinkEvents } from '../kernel-link.ts';
 import { packetData, packetLength } from '../generated/packet.ts';
 import type { Netdev } from '../provider.ts';
-import { openNetdev, openPortIo } from '../registry.ts';
+import { closeNetdevs, openNetdev, openPortIo } from '../registry.ts';
 import { testNetdevProvider } from '../testing/contract.ts';
 import type { DeviceUnderTest } from '../testing/contract.ts';
 import { openRawSocket } from './system.ts';
@@ -189,5 +189,17 @@ suite(`kernel devices${unavailable === null ? '' : ` (${unavailable})`}`, () => 
     expect(getLink(name)?.kind).toBe('tun');
     netdev.close();
     expect(getLink(name)).toBeNull();
+  });
+  it('removes many taps together, gone ones among them, and nothing else', () => {
+    const names = Array.from({ length: 5 }, (_, i) => `${prefix}m${i}`);
+    const [near, far] = [`${prefix}n`, `${prefix}o`];
+    ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far);
+    const system = openNetdev('system', near, new Map());
+    const taps = names.map((name) => openNetdev('internal', name, new Map()));
+    deleteLink(taps[2]?.ifindex ?? 0);
+    closeNetdevs([...taps, system]);
+    expect(names.map((name) => getLink(name))).toEqual(names.map(() => null));
+    expect(getLink(near)?.name).toBe(near);
+    ip('link', 'del', near);
   });
 });

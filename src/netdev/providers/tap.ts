@@ -50,6 +50,7 @@ function openTap(name: string): number {
  * is what we sent to it.
  */
 class TapNetdev extends KernelNetdev {
+  readonly ownsLink = true;
   readonly #fd: number;
 
   constructor(name: string, type: string, link: Link, fd: number) {
