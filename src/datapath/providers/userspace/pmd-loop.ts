@@ -73,8 +73,10 @@ export class PmdLoop {
       this.delPort(odpPort);
       throw error;
     }
+    const isNew = !this.#ports.has(odpPort);
     this.#ports.set(odpPort, ios);
-    this.#listQueues();
+    if (isNew) this.#listPort(odpPort, ios);
+    else this.#listQueues();
   }
 
   delPort(odpPort: number): void {
@@ -83,21 +85,25 @@ export class PmdLoop {
     this.#ports.delete(odpPort);
     this.#core.x.pmdSetSink(this.pmd, odpPort, 0);
     for (const io of ios.values()) io.close();
-    this.#listQueues();
+    this.#tx.delete(odpPort);
+    const closed = new Set(ios.values());
+    this.#rx = this.#rx.filter((io) => !closed.has(io));
   }
 
   #listQueues(): void {
     this.#rx = [];
     this.#tx.clear();
-    for (const [odpPort, ios] of this.#ports) {
-      for (const [queue, io] of ios) {
-        if (!this.#tx.has(odpPort)) {
-          this.#tx.set(odpPort, io);
-          // Without memory for the record JavaScript sends.
-          this.#core.x.pmdSetSink(this.pmd, odpPort, io.sink ?? 0);
-        }
-        if (queue !== null) this.#rx.push(io);
+    for (const [odpPort, ios] of this.#ports) this.#listPort(odpPort, ios);
+  }
+
+  #listPort(odpPort: number, ios: ReadonlyMap<number | null, PortIo>): void {
+    for (const [queue, io] of ios) {
+      if (!this.#tx.has(odpPort)) {
+        this.#tx.set(odpPort, io);
+        // Without memory for the record JavaScript sends.
+        this.#core.x.pmdSetSink(this.pmd, odpPort, io.sink ?? 0);
       }
+      if (queue !== null) this.#rx.push(io);
     }
   }
 
