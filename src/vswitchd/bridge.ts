@@ -9,7 +9,7 @@ import {
 import type { Datapath, DatapathPort } from '../datapath/provider.ts';
 import type { Netdev } from '../netdev/provider.ts';
 import { PatchNetdev } from '../netdev/providers/patch.ts';
-import { openNetdev } from '../netdev/registry.ts';
+import { closeNetdevs, openNetdev } from '../netdev/registry.ts';
 import { Ofproto } from '../ofproto/ofproto.ts';
 import type { ControllerConfig, OfPortDescription, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
 import type { SnapshotBridge, SnapshotBundle, SnapshotPort, VlanMode } from '../ofproto/snapshot.ts';
@@ -37,6 +37,8 @@ export interface BridgeInterface {
 
 const defaultMacAgingSec = 300;
 const defaultMacEntries = 8192;
+/** Devices opened at a stretch before the event loop gets its turn. */
+const openAtOnce = 32;
 
 /**
  * One bridge: its OpenFlow switch, its ports and their devices (OVS's bridge.c half of a bridge).
@@ -91,6 +93,7 @@ export class Bridge {
   async removeStale(config: BridgeConfig): Promise<void> {
     this.#config = config;
     const wanted = desiredInterfaces(config);
+    const closing: [BridgeInterface, string | null][] = [];
     for (const [name, iface] of this.#interfaces) {
       const want = wanted.get(name);
       const isGone =
@@ -99,12 +102,13 @@ export class Bridge {
           deviceType(iface.config, this.name, this.datapath.type);
       const isLost = iface.netdev !== null && !iface.netdev.present;
       if (isGone || isLost)
-        await this.#closeInterface(
+        closing.push([
           iface,
           isLost && !isGone ? `could not open network device ${name} (No such device)` : null,
-        );
+        ]);
       if (isGone) this.#interfaces.delete(name);
     }
+    await this.#closeInterfaces(closing);
   }
 
   /** Second half: opens what is missing and applies every setting. */
@@ -113,6 +117,7 @@ export class Bridge {
     const desired = hmapOrder([...desiredInterfaces(config).values()], (d) => hashString(d.iface.name));
     // In OVS's order, so that numbers are OVS's; who asks for one gets it before others are given any.
     const asks = (d: (typeof desired)[number]): number => (d.iface.ofportRequest === undefined ? 1 : 0);
+    const opening: BridgeInterface[] = [];
     for (const { port, iface } of desired.sort((a, b) => asks(a) - asks(b))) {
       let known = this.#interfaces.get(iface.name);
       if (known === undefined) {
@@ -130,9 +135,10 @@ export class Bridge {
         known.config = iface;
         known.port = port;
       }
-      if (known.netdev === null) await this.#openInterface(known);
+      if (known.netdev === null) opening.push(known);
       else await this.#applyOptions(known);
     }
+    await this.#openInterfaces(opening);
     this.#applyLocalMac();
     this.#applyDevices();
     this.#applyOpenFlow();
@@ -171,7 +177,7 @@ export class Bridge {
   }
 
   async destroy(): Promise<void> {
-    for (const iface of this.#interfaces.values()) await this.#closeInterface(iface, null);
+    await this.#closeInterfaces([...this.#interfaces.values()].map((iface) => [iface, null]));
     this.#interfaces.clear();
     this.ofproto.destroy();
     destroyMacTable(this.#core, this.macTable);
@@ -255,52 +261,81 @@ export class Bridge {
     return null;
   }
 
-  async #openInterface(iface: BridgeInterface): Promise<void> {
-    const { config } = iface;
-    const previousError = iface.error;
-    try {
-      iface.netdev = openNetdev(
-        deviceType(config, this.name, this.datapath.type),
-        config.name,
-        config.options,
-      );
-    } catch (error) {
-      iface.error = messageOf(error);
-      if (iface.error !== previousError) log.warn(iface.error);
-      return;
+  /**
+   * Opens devices in the order given and gives them to the threads all together, since each thread answers
+   * once it had its turn; then OpenFlow ports are made in the same order.
+   */
+  async #openInterfaces(ifaces: readonly BridgeInterface[]): Promise<void> {
+    const attaching: Promise<string | null>[] = [];
+    for (const iface of ifaces) {
+      attaching.push(this.#openDevice(iface));
+      if (attaching.length % openAtOnce === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    try {
-      if (config.type !== 'patch') iface.dpPort = await this.datapath.addPort(iface.netdev);
-      const requested =
-        config.ofportRequest ??
-        (config.ofport !== undefined && config.ofport > 0 ? config.ofport : undefined);
-      iface.ofport = this.ofproto.addPort(describe(iface.netdev), requested);
-      iface.describedSeq = iface.netdev.changeSeq;
-      iface.error = null;
-      log.info(`bridge ${this.name}: added interface ${config.name} on port ${shownPort(iface.ofport)}`);
-    } catch (error) {
-      await this.#closeInterface(
-        iface,
-        `could not add network device ${config.name} to ofproto (${messageOf(error)})`,
-      );
-      log.warn(iface.error ?? '');
+    const errors = await Promise.all(attaching);
+    for (const [i, iface] of ifaces.entries()) {
+      if (iface.netdev === null) continue;
+      const error = errors[i] ?? this.#addOpenFlowPort(iface, iface.netdev);
+      if (error === null) continue;
+      const text = `could not add network device ${iface.config.name} to ofproto (${error})`;
+      await this.#closeInterfaces([[iface, text]]);
+      log.warn(text);
     }
   }
 
-  async #closeInterface(iface: BridgeInterface, error: string | null): Promise<void> {
-    if (iface.ofport !== null) {
-      log.info(
-        `bridge ${this.name}: deleted interface ${iface.config.name} on port ${shownPort(iface.ofport)}`,
-      );
-      flushMacPort(this.#core, this.macTable, iface.ofport);
-      this.ofproto.delPort(iface.ofport);
+  /** @returns why the datapath did not take the device, if it could be opened at all. */
+  async #openDevice(iface: BridgeInterface): Promise<string | null> {
+    const { config } = iface;
+    const previousError = iface.error;
+    try {
+      const type = deviceType(config, this.name, this.datapath.type);
+      iface.netdev = openNetdev(type, config.name, config.options);
+    } catch (error) {
+      iface.error = messageOf(error);
+      if (iface.error !== previousError) log.warn(iface.error);
+      return null;
     }
-    if (iface.dpPort !== null) await this.datapath.delPort(iface.dpPort.odpPort);
-    iface.netdev?.close();
-    iface.netdev = null;
-    iface.dpPort = null;
-    iface.ofport = null;
-    iface.error = error;
+    try {
+      if (config.type !== 'patch') iface.dpPort = await this.datapath.addPort(iface.netdev);
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  #addOpenFlowPort(iface: BridgeInterface, netdev: Netdev): string | null {
+    const { name, ofport, ofportRequest } = iface.config;
+    try {
+      const requested = ofportRequest ?? (ofport !== undefined && ofport > 0 ? ofport : undefined);
+      iface.ofport = this.ofproto.addPort(describe(netdev), requested);
+      iface.describedSeq = netdev.changeSeq;
+      iface.error = null;
+      log.info(`bridge ${this.name}: added interface ${name} on port ${shownPort(iface.ofport)}`);
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  /** @param closing Interfaces and what their error is then. */
+  async #closeInterfaces(closing: readonly (readonly [BridgeInterface, string | null])[]): Promise<void> {
+    for (const [{ ofport, config }] of closing) {
+      if (ofport === null) continue;
+      log.info(`bridge ${this.name}: deleted interface ${config.name} on port ${shownPort(ofport)}`);
+      flushMacPort(this.#core, this.macTable, ofport);
+      this.ofproto.delPort(ofport);
+    }
+    await Promise.all(
+      closing.map(async ([{ dpPort }]) => {
+        if (dpPort !== null) await this.datapath.delPort(dpPort.odpPort);
+      }),
+    );
+    closeNetdevs(closing.flatMap(([{ netdev }]) => netdev ?? []));
+    for (const [iface, error] of closing) {
+      iface.netdev = null;
+      iface.dpPort = null;
+      iface.ofport = null;
+      iface.error = error;
+    }
   }
 
   async #applyOptions(iface: BridgeInterface): Promise<void> {
@@ -317,7 +352,7 @@ export class Bridge {
       iface.dpPort = await this.datapath.reconfigurePort(dpPort.odpPort);
     } catch (error) {
       iface.dpPort = null;
-      await this.#closeInterface(iface, messageOf(error));
+      await this.#closeInterfaces([[iface, messageOf(error)]]);
       log.warn(`${iface.config.name}: could not reconfigure (${messageOf(error)})`);
     }
   }

@@ -82,14 +82,15 @@ function interfaceStatus(iface: BridgeInterface): Record<string, ColumnValue> {
       status: new Map(),
     };
   }
+  const { linkSpeed } = netdev;
   return {
     ofport: iface.ofport === null ? -1 : shownPort(iface.ofport),
     error: iface.error === null ? [] : [iface.error],
     mac_in_use: formatMac(netdev.mac),
     admin_state: netdev.adminUp ? 'up' : 'down',
     link_state: netdev.carrier ? 'up' : 'down',
-    link_speed: netdev.linkSpeed > 0 ? [netdev.linkSpeed] : [],
-    duplex: netdev.linkSpeed > 0 ? [netdev.fullDuplex ? 'full' : 'half'] : [],
+    link_speed: linkSpeed > 0 ? [linkSpeed] : [],
+    duplex: linkSpeed > 0 ? [netdev.fullDuplex ? 'full' : 'half'] : [],
     mtu: netdev.mtu > 0 ? [netdev.mtu] : [],
     // OVS derives a number from the name where the device has none.
     ifindex: netdev.ifindex,

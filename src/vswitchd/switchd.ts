@@ -201,13 +201,15 @@ export class Switchd {
   async #reconcileBridges(wanted: readonly BridgeConfig[]): Promise<void> {
     await this.pmds.restart();
     const byName = new Map(wanted.map((b) => [b.name, b]));
+    const ending: Bridge[] = [];
     for (const [name, bridge] of this.bridges) {
       const want = byName.get(name);
       if (want !== undefined && this.#datapathType(want) === bridge.datapath.type) continue;
       this.bridges.delete(name);
-      this.#publish();
-      await bridge.destroy();
+      ending.push(bridge);
     }
+    if (ending.length > 0) this.#publish();
+    for (const bridge of ending) await bridge.destroy();
     for (const bridge of this.bridges.values()) {
       const want = byName.get(bridge.name);
       if (want !== undefined) await bridge.removeStale(want);
