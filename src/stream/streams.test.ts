@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectStream, listenStream } from './byte-stream.ts';
+import type { ByteStream } from './byte-stream.ts';
 import { JsonRpcConnection, messageFromJson } from './jsonrpc.ts';
 import type { JsonRpcMessage } from './jsonrpc.ts';
 import { parseTarget } from './target.ts';
@@ -79,6 +80,39 @@ describe('JSON-RPC', () => {
     [{ id: 1, result: 1, error: 1 }, 'error must not have "result"'],
   ])('%j is refused', (json, text) => {
     expect(messageFromJson(json)).toBe(text);
+  });
+
+  it('writes once what is sent within one callback, and all of it before closing', async () => {
+    const written: string[] = [];
+    const stream: ByteStream = {
+      name: 'test',
+      localAddress: '',
+      backlogBytes: 0,
+      start: () => undefined,
+      send: (bytes) => written.push(String(bytes)),
+      pause: () => undefined,
+      resume: () => undefined,
+      close: () => written.push('closed'),
+      destroy: () => written.push('destroyed'),
+    };
+    const connection = new JsonRpcConnection(stream);
+    const handlers = connection.attach({
+      onMessage: (m) => m.kind === 'request' && connection.reply(m.id, 'yes'),
+      onClose: () => undefined,
+    });
+    const request = (id: number): string => `{"method":"a","params":[],"id":${id}}`;
+    handlers.onData(Buffer.from(request(1) + request(2)));
+    expect(written).toEqual([]);
+    expect(connection.backlogBytes).toBeGreaterThan(0);
+    await Promise.resolve();
+    const reply = (id: number): string => `{"id":${id},"result":"yes","error":null}`;
+    expect(written).toEqual([reply(1) + reply(2)]);
+    connection.reply(3, 'yes');
+    connection.close();
+    expect(written.slice(1)).toEqual([reply(3), 'closed']);
+    connection.reply(4, 'late');
+    await Promise.resolve();
+    expect(written).toHaveLength(3);
   });
 
   it('closes a connection on anything else', async () => {

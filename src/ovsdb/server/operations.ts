@@ -41,6 +41,8 @@ interface NamedUuid {
   isCreated: boolean;
 }
 
+const emptyText: Datum = { keys: [''], values: null };
+
 type MemberType = 'object' | 'array' | 'string' | 'id' | 'boolean' | 'number';
 
 /** Takes the members of an operation and complains as OVS does about wrong, missing and left-over ones. */
@@ -367,17 +369,19 @@ export class Execution {
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const columns = this.#columns(members, table.schema);
     if (until !== '==' && until !== '!=') throw syntaxError(until, '"until" must be "==" or "!="');
-    const key = (row: Row): string =>
+    const key = (read: (column: string) => Datum): string =>
       JSON.stringify(
-        columns.map((c) => [
-          rowDatum(row, c.name).keys.map(String),
-          rowDatum(row, c.name).values?.map(String),
-        ]),
+        columns.map((c) => {
+          const { keys, values } = read(c.name);
+          return [keys.map(String), values?.map(String)];
+        }),
       );
     const wanted = new Set(
       (isJsonArray(rowsJson) ? rowsJson : []).map((json) => key(this.#expectedRow(table, json))),
     );
-    const present = new Set(this.#matching(table, condition).map(key));
+    const present = new Set(
+      this.#matching(table, condition).map((row) => key((column) => rowDatum(row, column))),
+    );
     const isEqual = wanted.size === present.size && [...wanted].every((k) => present.has(k));
     if (isEqual === (until === '==')) return {};
     const { elapsedMs } = this.#context;
@@ -392,16 +396,10 @@ export class Execution {
     throw new OvsdbError('not supported', 'triggers not supported');
   }
 
-  #expectedRow(table: Table, json: Json): Row {
-    const columns = new Map(table.defaults);
-    for (const [name, datum] of this.#row(table.schema, json)) columns.set(name, datum);
-    const uuid = columns.get('_uuid')?.keys[0];
-    const version = columns.get('_version')?.keys[0];
-    return {
-      uuid: typeof uuid === 'string' ? uuid : '',
-      version: typeof version === 'string' ? version : '',
-      columns,
-    };
+  /** Columns that a row of a `wait` does not name have their defaults; `_uuid` and `_version` are then empty text. */
+  #expectedRow(table: Table, json: Json): (column: string) => Datum {
+    const given = this.#row(table.schema, json);
+    return (column) => given.get(column) ?? table.defaults.get(column) ?? emptyText;
   }
 }
 
