@@ -51,9 +51,10 @@ export {
   megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,
   megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions, megaflowTryRef, megaflowUnref,
 } from './megaflow';
-export {
-  pmdCreate, pmdDestroy, pmdExecute, pmdPoll, pmdProcess, pmdRank, pmdReset, pmdRetry, pmdSetEmcInsertInvProb, pmdStatsClear,
-} from './pmd';
+export { pmdExecute, pmdPoll, pmdProcess, pmdRetry } from './pass';
+export { pmdReset } from './burst';
+export { pmdSetSmc } from './smc';
+export { pmdCreate, pmdDestroy, pmdRank, pmdSetEmcInsertInvProb, pmdStatsClear } from './pmd';
 export { memoryReceive, memorySourceCreate, memorySourceDestroy, memoryTransmit } from './port-memory';
 export { pmdSendSinks, pmdSetSink } from './transmit';
 export { pmdSetChain } from './dpcls-chain';

@@ -91,6 +91,9 @@ const pmdLayout = {
     txPackets: { at: 256, type: 'f64', doc: 'Packets put on transmit lists.' },
     txBatches: { at: 264, type: 'f64', doc: 'Transmit lists handed over.' },
     rxBytes: { at: 272, type: 'f64', doc: 'Bytes received.' },
+    simpleHits: { at: 280, type: 'f64', doc: 'simple match hits' },
+    smc: { at: 288, type: 'ptr', doc: 'The signature match cache (assembly/smc.ts), 0 = off.' },
+    dpclsHits: { at: 292, type: 'u32', doc: 'Hits of the last look into the dpcls.' },
     // Why packets were dropped: names of OVS's coverage counters.
     dropRxInvalidPacket: { at: 320, type: 'f64', doc: 'datapath_drop_rx_invalid_packet' },
     dropUpcallError: { at: 328, type: 'f64', doc: 'datapath_drop_upcall_error (counted by the thread)' },
@@ -245,7 +248,7 @@ const megaflowLayout = {
  */
 const subtableLayout = {
   name: 'subtable',
-  size: 96,
+  size: 112,
   source: "megaflow; OVS 'struct dpcls_subtable'",
   fields: {
     table: {
@@ -282,7 +285,7 @@ const subtableLayout = {
       type: 'ptr',
       doc: 'For each 48 bytes: u32 offset in the key; at 16 the mask; at 32 the constants.',
     },
-    plain: { at: 68, type: 'u32', doc: '1: of the first quarter the mask has only recirc_id and in_port.' },
+    complex: { at: 68, type: 'u32', doc: '1: counted in complexMasks of its port.' },
   },
 } as const satisfies LayoutSpec;
 
@@ -296,6 +299,11 @@ const dpclsPortLayout = {
     list: { at: 4, type: 'ptr', doc: 'u32 count, then subtable addresses by falling hits; replaced whole.' },
     next: { at: 8, type: 'ptr', doc: 'Next dpcls-port of the same chain.' },
     changes: { at: 12, type: 'u32', doc: 'How often list was replaced.' },
+    complexMasks: {
+      at: 20,
+      type: 'u32',
+      doc: 'Subtables whose mask has more than in_port, recirc_id, packet_type, dl_type, nw_frag and the outer tag.',
+    },
     chain: { at: 16, type: 'ptr', doc: "Its dpcls-chain, 0 = none; the pmd's thread only." },
   },
 } as const satisfies LayoutSpec;

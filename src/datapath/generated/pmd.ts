@@ -105,6 +105,12 @@ export const PmdLayout = {
   txBatches: 264,
   /** Bytes received. */
   rxBytes: 272,
+  /** simple match hits */
+  simpleHits: 280,
+  /** The signature match cache (assembly/smc.ts), 0 = off. */
+  smc: 288,
+  /** Hits of the last look into the dpcls. */
+  dpclsHits: 292,
   /** datapath_drop_rx_invalid_packet */
   dropRxInvalidPacket: 320,
   /** datapath_drop_upcall_error (counted by the thread) */
@@ -496,6 +502,27 @@ export function pmdRxBytes(v: DataView, p: number): number {
 }
 export function setPmdRxBytes(v: DataView, p: number, value: number): void {
   v.setFloat64(p + 272, value, true);
+}
+
+export function pmdSimpleHits(v: DataView, p: number): number {
+  return v.getFloat64(p + 280, true);
+}
+export function setPmdSimpleHits(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 280, value, true);
+}
+
+export function pmdSmc(v: DataView, p: number): number {
+  return v.getUint32(p + 288, true);
+}
+export function setPmdSmc(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 288, value, true);
+}
+
+export function pmdDpclsHits(v: DataView, p: number): number {
+  return v.getUint32(p + 292, true);
+}
+export function setPmdDpclsHits(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 292, value, true);
 }
 
 export function pmdDropRxInvalidPacket(v: DataView, p: number): number {
