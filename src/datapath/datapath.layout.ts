@@ -13,7 +13,7 @@ import type { LayoutSpec } from '../util/layout.ts';
  */
 const pmdLayout = {
   name: 'pmd',
-  size: 640,
+  size: 704,
   source: 'megaflow; counters of dpif-netdev/pmd-stats-show',
   fields: {
     lock: { at: 0, type: 'u32', doc: 'Writer lock: megaflows, subtables, directory.' },
@@ -128,6 +128,20 @@ const pmdLayout = {
       type: 'bytes',
       length: 128,
       doc: 'f64[16]: packets that met a drop action, by xlate error (drop_action_*).',
+    },
+    // Where the thread's time goes (pmd-timer.ts): the thread writes, main reads.
+    idleNs: { at: 576, type: 'f64', doc: 'Time of iterations that received nothing, blocking not included.' },
+    busyNs: { at: 584, type: 'f64', doc: 'Time of iterations that received packets.' },
+    sleepNs: { at: 592, type: 'f64', doc: 'Time blocked, up to the last wake-up.' },
+    idleIterations: { at: 600, type: 'f64', doc: 'Iterations that received nothing.' },
+    busyIterations: { at: 608, type: 'f64', doc: 'Iterations that received packets.' },
+    sleepIterations: { at: 616, type: 'f64', doc: 'Iterations that blocked.' },
+    upcallNs: { at: 624, type: 'f64', doc: 'Time of upcalls, while perf is set.' },
+    blockedAtMs: { at: 632, type: 'f64', doc: 'When the thread began to block, 0 = it does not.' },
+    perf: {
+      at: 640,
+      type: 'ptr',
+      doc: 'Its pmd-perf while other_config:pmd-perf-metrics, else 0. Main sets it.',
     },
   },
 } as const satisfies LayoutSpec;
@@ -320,6 +334,66 @@ const dpclsChainLayout = {
   },
 } as const satisfies LayoutSpec;
 
+/** A receive queue as its poller counts it; main owns the record, which outlives changes of the poller. */
+const rxqLayout = {
+  name: 'rxq',
+  size: 16,
+  source: 'megaflow; pmd usage of dpif-netdev/pmd-rxq-show',
+  fields: {
+    busyNs: { at: 0, type: 'f64', doc: "Its share of its pollers' busyNs, by samples." },
+  },
+} as const satisfies LayoutSpec;
+
+/**
+ * What a pmd tells of each iteration, for dpif-netdev/pmd-perf-show. Histograms are f64[PERF_BINS] each, in
+ * the order of PERF_HISTOGRAMS. Both histories are rings of PERF_HISTORY records of PERF_RECORD bytes.
+ */
+const pmdPerfLayout = {
+  name: 'pmd-perf',
+  size: 64,
+  source: "megaflow; OVS 'struct pmd_perf_stats'",
+  fields: {
+    clear: { at: 0, type: 'u32', doc: 'Main asks for a fresh start by another number.' },
+    cleared: { at: 4, type: 'u32', doc: 'The number that the thread has seen.' },
+    iteration: { at: 8, type: 'f64', doc: 'Iterations since the fresh start.' },
+    iterationNext: { at: 16, type: 'u32', doc: 'Next record of the history of iterations.' },
+    msNext: { at: 20, type: 'u32', doc: 'Record of the running millisecond.' },
+    histograms: { at: 24, type: 'ptr', doc: 'f64[7][PERF_BINS].' },
+    iterations: { at: 28, type: 'ptr', doc: 'Records of the last iterations.' },
+    milliseconds: { at: 32, type: 'ptr', doc: 'Records of the last milliseconds with iterations.' },
+    totals: { at: 36, type: 'ptr', doc: 'One record: sums since the fresh start.' },
+    // dpif-netdev/pmd-perf-log-set.
+    logEnabled: { at: 40, type: 'u32', doc: '1: suspicious iterations are logged.' },
+    logBefore: { at: 44, type: 'u32', doc: 'Iterations shown before a suspicious one.' },
+    logAfter: { at: 48, type: 'u32', doc: 'Iterations shown after it.' },
+    logExtend: { at: 52, type: 'u32', doc: '1: another suspicious one meanwhile is shown too.' },
+    logUs: { at: 56, type: 'u32', doc: 'Iterations longer than this are suspicious, in us.' },
+    logQueue: { at: 60, type: 'u32', doc: 'Fill of a vhost queue that is suspicious: we have none.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** One record of a history, or the totals. */
+const perfRecordLayout = {
+  name: 'perf-record',
+  size: 64,
+  source: "megaflow; OVS 'struct iter_stats'",
+  fields: {
+    stamp: { at: 0, type: 'f64', doc: 'Number of the iteration, or the millisecond. 0 = empty.' },
+    iterations: { at: 8, type: 'f64', doc: 'Iterations.' },
+    ns: { at: 16, type: 'f64', doc: 'Time, blocking not included.' },
+    busyNs: { at: 24, type: 'f64', doc: 'Time of iterations with packets.' },
+    packets: { at: 32, type: 'f64', doc: 'Packets received.' },
+    batches: { at: 40, type: 'f64', doc: 'Batches received.' },
+    upcalls: { at: 48, type: 'f64', doc: 'Upcalls.' },
+    upcallNs: { at: 56, type: 'f64', doc: 'Time of upcalls.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** Records in each history of a pmd-perf, as in OVS. */
+export const PERF_HISTORY = 1000;
+/** Bins of a histogram; the last one is for all that is more. */
+export const PERF_BINS = 32;
+export const PERF_HISTOGRAMS = 7;
 /** Packets that one call of pmdProcess takes. */
 export const PMD_BURST = 32;
 export const NON_PMD_CORE_ID = 0x7fffffff;
@@ -332,4 +406,7 @@ export const datapathLayouts: readonly LayoutSpec[] = [
   subtableLayout,
   dpclsPortLayout,
   dpclsChainLayout,
+  rxqLayout,
+  pmdPerfLayout,
+  perfRecordLayout,
 ];

@@ -81,6 +81,10 @@ export class UserspaceDatapath implements Datapath {
     }
   }
 
+  setPortConfig(odpPort: number, otherConfig: ReadonlyMap<string, string>): void {
+    this.#threads.setAffinity(odpPort, otherConfig.get('pmd-rxq-affinity') ?? '');
+  }
+
   async close(): Promise<void> {
     for (const odpPort of [...this.#ports.keys()]) await this.delPort(odpPort);
   }
