@@ -11,6 +11,7 @@ import { Translator } from '../ofproto/translate/translator.ts';
 import { decodePacketIn } from '../ofproto/upcall/packet-in-event.ts';
 import { Udpif, udpifDefaults } from '../ofproto/upcall/udpif.ts';
 import { Upcaller } from '../ofproto/upcall/upcaller.ts';
+import type { CpuTopology } from '../sys/numa.ts';
 import { vlog } from '../util/log.ts';
 import type { Random } from '../util/random.ts';
 import { Bridge } from './bridge.ts';
@@ -36,6 +37,7 @@ export interface SwitchdOptions {
   /** `settled`: listeners listen; the configuration counts as applied only then. */
   readonly connections: OfConnFactory & { settled?(): Promise<void> };
   readonly rundir: string;
+  readonly topology: CpuTopology;
   /** --enable-dummy=override: bridges of every type use the dummy datapath. */
   readonly dummyOverride: boolean;
   readonly dummyEnabled: boolean;
@@ -84,7 +86,15 @@ export class Switchd {
     this.clock = clock;
     this.threads = new ThreadManager(core, core.module, (_thread, kind, bytes) => this.#onEvent(kind, bytes));
     this.udpif = Udpif.create(core, udpifDefaults);
-    this.pmds = new PmdPool(core, this.threads, this.udpif, openPortIo);
+    this.pmds = new PmdPool(
+      core,
+      this.threads,
+      this.udpif,
+      openPortIo,
+      options.topology,
+      clock,
+      options.wake,
+    );
     this.revalidators = new RevalidatorPool(this.threads, this.udpif);
     this.translator = new Translator(core);
     this.snapshots = new SnapshotReader(core);
@@ -112,6 +122,7 @@ export class Switchd {
   run(): number {
     const nowMs = this.clock.nowMs();
     let worked = this.pmds.main.step(nowMs);
+    this.pmds.run(nowMs);
     let devicesChanged = false;
     for (const bridge of this.bridges.values()) {
       if (bridge.runDevices(nowMs)) devicesChanged = true;
@@ -195,11 +206,11 @@ export class Switchd {
     this.pmds.setEmcInsertInvProb(number('emc-insert-inv-prob', 100));
     // 0 is "no limit": keys have two slots.
     setArenaRootVlanLimit(this.core.dv, ARENA_ROOT, number('vlan-limit', 1) === 1 ? 1 : 2);
-    this.pmds.setCpuMask(config.otherConfig.get('pmd-cpu-mask') ?? '');
+    this.pmds.configure(config.otherConfig);
   }
 
   async #reconcileBridges(wanted: readonly BridgeConfig[]): Promise<void> {
-    await this.pmds.restart();
+    await this.pmds.settle();
     const byName = new Map(wanted.map((b) => [b.name, b]));
     const ending: Bridge[] = [];
     for (const [name, bridge] of this.bridges) {
@@ -218,6 +229,7 @@ export class Switchd {
       const bridge = this.bridges.get(want.name) ?? this.#createBridge(want);
       await bridge?.applyConfig();
     }
+    await this.pmds.settle();
     if (this.bridges.size > 0) this.revalidators.start();
   }
 
