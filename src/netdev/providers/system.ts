@@ -1,13 +1,19 @@
 import type { Link, LinkStatistics } from '../../netlink/rtnetlink.ts';
 import { vlog } from '../../util/log.ts';
 import { netdevEnvironment } from '../environment.ts';
+import { allocOrThrow } from '../../arena/core.ts';
+import { bindAsFanout } from '../packet-fanout.ts';
 import {
+  PortStateLayout,
+  setPortStateRxCursor,
+  setPortStateRxHeld,
   setPortStateRxFrameSize,
   setPortStateRxFrames,
   setPortStateRxRing,
 } from '../generated/port-state.ts';
 import { check, systemError } from '../../sys/errno.ts';
 import { libc } from '../../sys/libc.ts';
+import { deviceNode } from '../../sys/numa.ts';
 import {
   MADV_DONTFORK,
   MAP_FIXED,
@@ -46,6 +52,8 @@ const PACKET_MR_PROMISC = 1;
 const sockaddrBytes = 20;
 /** Some hundred GSO frames. */
 const socketBufferBytes = 16 << 20;
+/** More than cores that could poll them; each costs 2 MiB. */
+const maxRxQueues = 64;
 const ENODEV = 19;
 const EINVAL = 22;
 const TPACKET_V2 = 1;
@@ -143,37 +151,111 @@ export function openRawSocket(ifindex: number): number {
   return fd;
 }
 
+/** One receive queue: a socket of the device, with its ring. */
+interface RxSocket {
+  readonly fd: number;
+  /** Null: all frames come by recvmmsg. */
+  readonly ring: RxRing | null;
+  /** Arena address of the port-state that has the ring; of queue 0, the device's own. */
+  state: number;
+}
+
+/** Opens the receiving sockets of a device, bound: packets come from now on. @throws SystemError */
+function openRxSockets(link: Link, count: number): RxSocket[] {
+  const sockets: RxSocket[] = [];
+  try {
+    for (let i = 0; i < count; i++) {
+      const fd = openPacketSocket(link.ifindex, ETH_P_ALL);
+      sockets.push({ fd, ring: null, state: 0 });
+      sockets[i] = { fd, ring: mapRxRing(fd, link.mtu), state: 0 };
+    }
+    bindAsFanout(
+      sockets.map((s) => s.fd),
+      (fd) => bindTo(fd, link.ifindex, ETH_P_ALL),
+    );
+    return sockets;
+  } catch (error) {
+    closeRxSockets(sockets);
+    throw error;
+  }
+}
+
+function closeRxSockets(sockets: readonly RxSocket[]): void {
+  const { core } = netdevEnvironment();
+  for (const { fd, ring } of sockets) {
+    if (ring !== null) {
+      mapAnonymousOver(memoryAddress(core.memory) + ring.address, ringBytes);
+      core.x.free(ring.block);
+    }
+    libc.close(fd);
+  }
+}
+
 /**
  * An existing device of the kernel.
  *
  * Frames come and go through packet sockets with a virtio header, so that unfinished checksums and
- * GSO frames pass as they are. Two sockets: one receives, one sends past the queueing layer (faster);
- * the first also sends where the device needs that layer to segment (packet-io.ts).
+ * GSO frames pass as they are. One socket receives for each queue (options:n_rxq; the kernel chooses by flow),
+ * one sends past the queueing layer (faster); the first receiving one also sends where the device needs that
+ * layer to segment (packet-io.ts).
  */
 class SystemNetdev extends KernelNetdev {
-  readonly #fd: number;
+  #sockets: RxSocket[] = [];
   readonly #txFd: number;
-  readonly #ring: RxRing | null;
+  readonly #numaId: number;
+  #rxQueues = 1;
   #ringDrops = 0;
 
-  /** @param ring Mapped from `fd`; owned from now on, as are the descriptors. */
-  constructor(name: string, link: Link, fd: number, txFd: number, ring: RxRing | null) {
+  /** @param sockets Receiving; owned from now on, as is `txFd`. */
+  constructor(name: string, link: Link, sockets: RxSocket[], txFd: number) {
     super(name, 'system', link);
-    this.#fd = fd;
     this.#txFd = txFd;
-    this.#ring = ring;
-    if (ring === null) return;
-    const { dv } = netdevEnvironment().core;
-    setPortStateRxRing(dv, this.state, ring.address);
-    setPortStateRxFrameSize(dv, this.state, ring.frameSize);
-    setPortStateRxFrames(dv, this.state, ring.frames);
+    this.#numaId = deviceNode(name);
+    this.#rxQueues = sockets.length;
+    this.#own(sockets);
+  }
+  #own(sockets: RxSocket[]): void {
+    const { core } = netdevEnvironment();
+    this.#sockets = sockets;
+    sockets.forEach((socket, queue) => {
+      socket.state = queue === 0 ? this.state : allocOrThrow(core, PortStateLayout.size);
+      setPortStateRxRing(core.dv, socket.state, socket.ring?.address ?? 0);
+      setPortStateRxFrameSize(core.dv, socket.state, socket.ring?.frameSize ?? 0);
+      setPortStateRxFrames(core.dv, socket.state, socket.ring?.frames ?? 0);
+      setPortStateRxCursor(core.dv, socket.state, 0);
+      setPortStateRxHeld(core.dv, socket.state, 0);
+    });
+  }
+  #closeSockets(): void {
+    this.#countRingDrops();
+    for (const { state } of this.#sockets) if (state !== this.state) netdevEnvironment().core.x.free(state);
+    closeRxSockets(this.#sockets);
+    this.#sockets = [];
+  }
+  override setOptions(options: ReadonlyMap<string, string>): void {
+    this.#rxQueues = wantedRxQueues(this.name, options);
+  }
+  get needsReconfigure(): boolean {
+    return this.#rxQueues !== this.#sockets.length;
+  }
+  /** Frames that wait in the sockets are lost, as in OVS when it reconfigures a device. */
+  reconfigure(): void {
+    const link = requireLink(this.name);
+    this.#closeSockets();
+    try {
+      this.#own(openRxSockets(link, this.#rxQueues));
+    } catch (error) {
+      throw openError(this.name, error);
+    }
   }
   /** Frames that found the ring or the queue full, since the device was opened. */
   #countRingDrops(): number {
     const stats = new Uint32Array(2);
-    // The kernel starts over with each reading.
-    if (libc.getsockopt(this.#fd, SOL_PACKET, PACKET_STATISTICS, stats, new Uint32Array([8])) === 0) {
-      this.#ringDrops += stats[1] ?? 0;
+    for (const { fd } of this.#sockets) {
+      // The kernel starts over with each reading.
+      if (libc.getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, stats, new Uint32Array([8])) === 0) {
+        this.#ringDrops += stats[1] ?? 0;
+      }
     }
     return this.#ringDrops;
   }
@@ -206,45 +288,52 @@ class SystemNetdev extends KernelNetdev {
       name: this.name,
       odpPort,
       polledByMain: false,
-      rxQueues: 1,
-      fd: this.#fd,
+      rxQueues: this.#sockets.length,
+      numaId: this.#numaId,
+      rxFds: this.#sockets.map((s) => s.fd),
+      rxStates: this.#sockets.map((s) => s.state),
       txFd: this.#txFd,
       state: this.state,
     };
   }
   override close(): void {
+    this.#closeSockets();
     super.close();
-    if (this.#ring !== null) {
-      const { core } = netdevEnvironment();
-      mapAnonymousOver(memoryAddress(core.memory) + this.#ring.address, ringBytes);
-      core.x.free(this.#ring.block);
-    }
-    libc.close(this.#fd);
     libc.close(this.#txFd);
   }
 }
 
+/** options:n_rxq, at least 1. */
+function wantedRxQueues(name: string, options: ReadonlyMap<string, string>): number {
+  const text = options.get('n_rxq') ?? '';
+  const wanted = Math.max(1, /^-?\d+$/.test(text) ? Number(text) : 1);
+  if (wanted > maxRxQueues) log.warn(`${name}: Too big 'n_rxq' (${wanted} > ${maxRxQueues}).`);
+  return Math.min(wanted, maxRxQueues);
+}
+
+/** What Interface.error says. */
+function openError(name: string, error: unknown): unknown {
+  if (!(error instanceof Error && 'errno' in error)) return error;
+  return systemError(Number(error.errno), 'open', `could not open network device ${name}`);
+}
+
 export const systemProvider: NetdevProvider = {
   type: 'system',
-  open(name) {
+  open(name, options) {
     const link = requireLink(name);
     if (!link.isEthernet && link.mac.length !== 6) {
       throw systemError(ENODEV, 'open', `could not open network device ${name}`);
     }
-    let [fd, txFd] = [-1, -1];
+    let sockets: RxSocket[] = [];
+    let txFd = -1;
     try {
-      fd = openPacketSocket(link.ifindex, ETH_P_ALL);
       txFd = openPacketSocket(link.ifindex, 0);
-      const ring = mapRxRing(fd, link.mtu);
-      bindTo(fd, link.ifindex, ETH_P_ALL);
-      return new SystemNetdev(name, link, fd, txFd, ring);
+      sockets = openRxSockets(link, wantedRxQueues(name, options));
+      return new SystemNetdev(name, link, sockets, txFd);
     } catch (error) {
-      if (fd >= 0) libc.close(fd);
+      closeRxSockets(sockets);
       if (txFd >= 0) libc.close(txFd);
-      if (error instanceof Error && 'errno' in error) {
-        throw systemError(Number(error.errno), 'open', `could not open network device ${name}`);
-      }
-      throw error;
+      throw openError(name, error);
     }
   },
 };
