@@ -49,8 +49,12 @@ export interface DatapathPort {
 
 /** The threads that move a datapath's packets; the daemon provides them. */
 export interface PortThreads {
-  /** Gives each receive queue to one thread to poll, and the port to all to send to. */
-  attach(attachment: PortAttachment): Promise<void>;
+  /**
+   * Gives each receive queue to one thread to poll, and the port to all to send to.
+   *
+   * @param affinity As setAffinity takes it.
+   */
+  attach(attachment: PortAttachment, affinity?: string): Promise<void>;
   /** Resolves once no thread uses the port any more. */
   detach(odpPort: number): Promise<void>;
   /** other_config:pmd-rxq-affinity, '' = none. @throws SystemError EINVAL */

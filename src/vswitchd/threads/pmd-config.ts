@@ -81,17 +81,13 @@ function parse(otherConfig: ReadonlyMap<string, string>): PmdConfig {
   };
 }
 
-/** Cores of a hexadecimal mask, ascending; digits that are none are warned of and count as 0. */
+/** Cores of a hexadecimal mask, ascending; digits that are none count as 0. */
 export function parseCpuMask(text: string): number[] {
   const digits = text.replace(/^0x/i, '');
   const cores: number[] = [];
   for (let i = 0; i < digits.length; i++) {
     const digit = digits.charAt(digits.length - 1 - i);
     const value = parseInt(digit, 16);
-    if (Number.isNaN(value)) {
-      numaLog.warn(`Invalid cpu mask: ${digit}`);
-      continue;
-    }
     for (let bit = 0; bit < 4; bit++) if ((value >> bit) & 1) cores.push(4 * i + bit);
   }
   return cores;
@@ -113,6 +109,11 @@ function parseSleep(text: string): { defaultUs: number | null; byCore: Map<numbe
 
 /** In OVS's order and words; the first reading tells what is in force. */
 function logChanges(now: PmdConfig, last: PmdConfig | null, text: ReadonlyMap<string, string>): void {
+  if (now.cores?.join() !== last?.cores?.join()) {
+    for (const digit of text.get('pmd-cpu-mask')?.replace(/^0x|[0-9a-f]/gi, '') ?? '') {
+      numaLog.warn(`Invalid cpu mask: ${digit}`);
+    }
+  }
   if (now.perfMetrics !== (last?.perfMetrics ?? false)) {
     log.info(`PMD performance metrics collection ${now.perfMetrics ? 'enabled' : 'disabled'}`);
   }

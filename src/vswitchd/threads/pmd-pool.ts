@@ -124,7 +124,10 @@ export class PmdPool implements PortThreads {
   }
 
   setEmcInsertInvProb(prob: number): void {
+    if (prob === this.#emcInsertInvProb) return;
     this.#emcInsertInvProb = prob;
+    const chance = prob === 0 ? 'zero' : `1/${prob} (~${(100 / prob).toFixed(2)}%)`;
+    log.info(`EMC insertion probability changed to ${chance}`);
     for (const view of this.views()) this.#core.x.pmdSetEmcInsertInvProb(view.pmd, prob);
   }
 
@@ -151,9 +154,10 @@ export class PmdPool implements PortThreads {
       });
   }
 
-  attach(attachment: PortAttachment): Promise<void> {
+  attach(attachment: PortAttachment, affinity = ''): Promise<void> {
     return this.#inOrder(async () => {
       const port = new RxPort(this.#core, attachment);
+      port.affinity = parseRxqAffinity(affinity);
       this.#ports.set(port.odpPort, port);
       try {
         const mine = attachment.polledByMain ? port.queues.map((q) => q.rxQueue) : [];
