@@ -1,10 +1,12 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SwitchUnderTest, waitFor } from '../support/daemons.ts';
 import { missing } from '../support/tools.ts';
 
 /**
  * PMD threads, receive queues and what they tell, of ours and of the stock switch: eight cores on two NUMA
- * nodes (--dummy-numa), dummy-pmd ports. Texts are equal but for measured numbers, log lines as they come.
+ * nodes (--dummy-numa), dummy-pmd ports. Texts are equal but for measured numbers, and so are the lines of the log.
  */
 const skip = missing({ tools: ['ovs-vsctl', 'ovs-ofctl', 'ovs-appctl', 'ovs-vswitchd', 'ovsdb-server'] });
 
@@ -43,7 +45,7 @@ function pmdLog(log: string): string[] {
     .filter((line) => !/Discovered \d|Suspicious|Neighborhood/.test(line));
 }
 
-async function observe(kind: 'ours' | 'stock'): Promise<{ texts: string; logs: Record<string, string[]> }> {
+async function observe(kind: 'ours' | 'stock'): Promise<{ texts: string; log: string[] }> {
   const s = await SwitchUnderTest.start(kind, [
     '--enable-dummy',
     '--disable-system',
@@ -51,14 +53,8 @@ async function observe(kind: 'ours' | 'stock'): Promise<{ texts: string; logs: R
     '0,0,0,0,1,1,1,1',
   ]);
   const texts: string[] = [];
-  const logs: Record<string, string[]> = {};
-  let logged = 0;
-  /** Runs ovs-vsctl, and keeps what it made the switch log about PMDs: it waits until all is done. */
   const set = (...words: string[]): void => {
     s.stockOk('ovs-vsctl', ...words);
-    const lines = pmdLog(s.log());
-    logs[words.join(' ')] = lines.slice(logged);
-    logged = lines.length;
   };
   const show = (command: string, ...words: string[]): void => {
     const ran = s.stock('ovs-appctl', `dpif-netdev/${command}`, ...words);
@@ -152,7 +148,10 @@ async function observe(kind: 'ours' | 'stock'): Promise<{ texts: string; logs: R
     set('del-port', 'p1');
     set('del-port', 'p2');
     show('pmd-rxq-show');
-    return { texts: texts.join('\n'), logs };
+    // The stock switch writes its log file in the background: after its exit all is there.
+    s.stockOk('ovs-appctl', 'exit');
+    await waitFor(() => !existsSync(join(s.rundir, 'ovs-vswitchd.pid')), 'the switch has ended');
+    return { texts: texts.join('\n'), log: pmdLog(s.log()) };
   } finally {
     await s.stop();
   }
@@ -163,14 +162,8 @@ describe.skipIf(skip !== null)('PMD threads', () => {
     const stock = await observe('stock');
     const ours = await observe('ours');
     expect(ours.texts).toBe(stock.texts);
-    // A set of lines: threads come and go in any order, and adding a port says the same more than once. OVS
-    // repeats one warning with each change of the database; ours comes with changes of PMD settings.
-    const repeated = 'dpif_netdev|WARN|pmd-rxq-isolate can only be set false when using pmd-rxq-assign=group';
-    const unique = (lines: readonly string[] = []): string[] =>
-      [...new Set(lines)].filter((line) => line !== repeated).sort();
-    expect(Object.values(ours.logs).flat()).toContain(repeated);
-    for (const [command, lines] of Object.entries(stock.logs)) {
-      expect({ command, lines: unique(ours.logs[command]) }).toEqual({ command, lines: unique(lines) });
-    }
+    // A set of lines: threads come and go in any order, and how often OVS repeats itself varies.
+    const unique = (lines: readonly string[]): string[] => [...new Set(lines)].sort();
+    expect(unique(ours.log)).toEqual(unique(stock.log));
   });
 });
