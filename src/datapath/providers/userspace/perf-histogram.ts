@@ -40,4 +40,14 @@ export const perfHistograms = [
 ] as const satisfies readonly PerfHistogram[];
 
 /** Bounds of all histograms one after the other, for the packet path: no objects on the way. */
-export const perfWalls = new Float64Array(perfHistograms.flatMap((h) => [...h.walls, Infinity]));
+const perfWalls = new Float64Array(perfHistograms.flatMap((h) => [...h.walls, Infinity]));
+
+/** The bin of a value: the first whose bound is not below it. @param histogram Index into perfHistograms. */
+export function perfBin(histogram: number, value: number): number {
+  const first = histogram * PERF_BINS;
+  let below = first - 1;
+  for (let step = PERF_BINS >> 1; step > 0; step >>= 1) {
+    if (value > (perfWalls[below + step] ?? Infinity)) below += step;
+  }
+  return below + 1 - first;
+}

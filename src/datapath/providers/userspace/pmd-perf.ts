@@ -6,7 +6,7 @@ import { PERF_BINS, PERF_HISTOGRAMS, PERF_HISTORY } from '../../datapath.layout.
 import { PerfRecordLayout } from '../../generated/perf-record.ts';
 import { PmdLayout } from '../../generated/pmd.ts';
 import { PmdPerfLayout } from '../../generated/pmd-perf.ts';
-import { perfWalls } from './perf-histogram.ts';
+import { perfBin } from './perf-histogram.ts';
 import { formatIterationRow, iterationHeading, readPerfHistory } from './perf-record.ts';
 
 const log = vlog('pmd_perf');
@@ -98,8 +98,7 @@ export class PmdPerf {
   }
 
   #sample(histogram: number, value: number): void {
-    let bin = histogram * PERF_BINS;
-    while (value > (perfWalls[bin] ?? Infinity)) bin++;
+    const bin = histogram * PERF_BINS + perfBin(histogram, value);
     const at = this.#core.dv.getUint32(this.address + PmdPerfLayout.histograms, true) + 8 * bin;
     this.#core.dv.setFloat64(at, this.#core.dv.getFloat64(at, true) + 1, true);
   }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { testCore } from '../../../arena/testing/test-core.ts';
 import type { Core } from '../../../arena/core.ts';
@@ -11,7 +12,7 @@ import {
   setPmdPerf,
 } from '../../generated/pmd.ts';
 import { rxqBusyNs } from '../../generated/rxq.ts';
-import { perfHistograms } from './perf-histogram.ts';
+import { perfBin, perfHistograms } from './perf-histogram.ts';
 import { createPerf } from './pmd-perf.ts';
 import { readPerfHistory, readPerfTotals } from './perf-record.ts';
 import { PmdTimer } from './pmd-timer.ts';
@@ -105,6 +106,18 @@ describe('the time of a PMD', () => {
     iterate(1, 0);
     iterate(1, 0);
     expect(readPerfTotals(core, perf).iterations).toBe(51);
+  });
+
+  it('finds the bin of every value', () => {
+    const histogram = fc.nat({ max: perfHistograms.length - 1 });
+    const value = fc.oneof(fc.nat({ max: 40 }), fc.double({ min: 0, max: 1e9, noNaN: true }));
+    fc.assert(
+      fc.property(histogram, value, (index, v) => {
+        const walls: readonly number[] = perfHistograms[index]?.walls ?? [];
+        const first = walls.findIndex((wall) => v <= wall);
+        expect(perfBin(index, v)).toBe(first < 0 ? walls.length : first);
+      }),
+    );
   });
 
   it('has the bounds that OVS shows', () => {
