@@ -115,13 +115,7 @@ function lookupAndRun(pmd: usize, from: u32, n: u32): void {
   const list = <usize>load<u32>(pmd, Pmd.recircs) + (<usize>from << 2);
   const end = list + (<usize>n << 2);
   const simple = isSimple(pmd, list, end);
-  let left = simple ? n : lookupCaches(pmd, list, end, n);
-  if (left != 0) {
-    left = lookupRest(pmd, list, end, simple);
-    const hits = simple ? n - left : load<u32>(pmd, Pmd.dpclsHits);
-    const counter = pmd + (simple ? Pmd.simpleHits : Pmd.megaflowHits);
-    store<f64>(counter, load<f64>(counter) + <f64>hits);
-  }
+  if (simple || lookupCaches(pmd, list, end, n) != 0) lookupRest(pmd, list, end, simple);
 
   store<u32>(pmd, 0, Pmd.batchCount);
   if (batchAll(pmd, list, end) != n) {
@@ -174,13 +168,14 @@ function lookupCaches(pmd: usize, list: usize, end: usize, n: u32): u32 {
 
 /**
  * Takes the packets of a list that have no megaflow yet through the dpcls of their ports, and those that hit into
- * the caches unless `simple`. Returns the misses; leaves the hits in pmd.dpclsHits.
+ * the caches unless `simple`.
  */
-function lookupRest(pmd: usize, list: usize, end: usize, simple: bool): u32 {
+function lookupRest(pmd: usize, list: usize, end: usize, simple: bool): void {
   const pending: usize = load<u32>(pmd, Pmd.pending);
   const caches = !simple && (load<u32>(pmd, Pmd.emcInsertMin) | load<u32>(pmd, Pmd.smc)) != 0;
   let hits: u32 = 0;
   let missed: u32 = 0;
+  let seen: u32 = 0;
   let at = list;
   while (at < end) {
     // A run of packets of one input port: nearly always all.
@@ -197,7 +192,7 @@ function lookupRest(pmd: usize, list: usize, end: usize, simple: bool): u32 {
       n++;
     }
     const port = dpclsPortFind(pmd, inPort);
-    if (port != 0) dpclsLookup(pmd, port, pending, n);
+    if (port != 0) seen += dpclsLookup(port, pending, n);
     for (let k: usize = 0; k < <usize>n; k++) {
       const packet: usize = load<u32>(pending + (k << 2), PENDING_ALL);
       const mf: usize = load<u32>(packet, Packet.megaflow);
@@ -208,9 +203,13 @@ function lookupRest(pmd: usize, list: usize, end: usize, simple: bool): u32 {
       }
     }
   }
-  store<u32>(pmd, hits, Pmd.dpclsHits);
+  if (simple) {
+    store<f64>(pmd, load<f64>(pmd, Pmd.simpleHits) + <f64>hits, Pmd.simpleHits);
+  } else {
+    store<f64>(pmd, load<f64>(pmd, Pmd.megaflowHits) + <f64>hits, Pmd.megaflowHits);
+    store<f64>(pmd, load<f64>(pmd, Pmd.subtableLookups) + <f64>seen, Pmd.subtableLookups);
+  }
   rankSometimes(pmd, hits + missed);
-  return missed;
 }
 
 /** Remembers a packet's megaflow in the caches that are in use. */
@@ -282,7 +281,7 @@ export function pmdRetry(pmd: usize, packet: usize): usize {
   store<u32>(pending, <u32>key);
   store<u32>(pending, <u32>packet, PENDING_PACKETS);
   store<u32>(packet, 0, Packet.megaflow);
-  dpclsLookup(pmd, port, pending, 1);
+  store<f64>(pmd, load<f64>(pmd, Pmd.subtableLookups) + <f64>dpclsLookup(port, pending, 1), Pmd.subtableLookups);
   const mf: usize = load<u32>(packet, Packet.megaflow);
   if (mf == 0) return 0;
   cachePacket(pmd, packet, mf);

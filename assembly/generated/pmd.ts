@@ -163,9 +163,6 @@ export namespace Pmd {
   /** ptr: The signature match cache (assembly/smc.ts), 0 = off. */
   // @ts-ignore: decorator
   @inline export const smc: usize = 288;
-  /** u32: Hits of the last look into the dpcls. */
-  // @ts-ignore: decorator
-  @inline export const dpclsHits: usize = 292;
   /** f64: datapath_drop_rx_invalid_packet */
   // @ts-ignore: decorator
   @inline export const dropRxInvalidPacket: usize = 320;

@@ -93,7 +93,6 @@ const pmdLayout = {
     rxBytes: { at: 272, type: 'f64', doc: 'Bytes received.' },
     simpleHits: { at: 280, type: 'f64', doc: 'simple match hits' },
     smc: { at: 288, type: 'ptr', doc: 'The signature match cache (assembly/smc.ts), 0 = off.' },
-    dpclsHits: { at: 292, type: 'u32', doc: 'Hits of the last look into the dpcls.' },
     // Why packets were dropped: names of OVS's coverage counters.
     dropRxInvalidPacket: { at: 320, type: 'f64', doc: 'datapath_drop_rx_invalid_packet' },
     dropUpcallError: { at: 328, type: 'f64', doc: 'datapath_drop_upcall_error (counted by the thread)' },

@@ -204,6 +204,7 @@ export class Switchd {
     });
     this.revalidators.configure(number('n-handler-threads', 0), number('n-revalidator-threads', 0));
     this.pmds.setEmcInsertInvProb(number('emc-insert-inv-prob', 100));
+    this.pmds.setSmc(config.otherConfig.get('smc-enable') === 'true');
     // 0 is "no limit": keys have two slots.
     setArenaRootVlanLimit(this.core.dv, ARENA_ROOT, number('vlan-limit', 1) === 1 ? 1 : 2);
     this.pmds.configure(config.otherConfig);

@@ -109,8 +109,6 @@ export const PmdLayout = {
   simpleHits: 280,
   /** The signature match cache (assembly/smc.ts), 0 = off. */
   smc: 288,
-  /** Hits of the last look into the dpcls. */
-  dpclsHits: 292,
   /** datapath_drop_rx_invalid_packet */
   dropRxInvalidPacket: 320,
   /** datapath_drop_upcall_error (counted by the thread) */
@@ -534,13 +532,6 @@ export function pmdSmc(v: DataView, p: number): number {
 }
 export function setPmdSmc(v: DataView, p: number, value: number): void {
   v.setUint32(p + 288, value, true);
-}
-
-export function pmdDpclsHits(v: DataView, p: number): number {
-  return v.getUint32(p + 292, true);
-}
-export function setPmdDpclsHits(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 292, value, true);
 }
 
 export function pmdDropRxInvalidPacket(v: DataView, p: number): number {

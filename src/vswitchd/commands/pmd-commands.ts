@@ -160,7 +160,7 @@ function formatStats(n: PmdNumbers): string {
     `  avg. datapath passes per packet: ${passes.toFixed(2)}\n` +
     `  phwol hits: 0\n` +
     `  mfex opt hits: 0\n` +
-    `  simple match hits: 0\n` +
+    `  simple match hits: ${n.simpleHits}\n` +
     `  emc hits: ${n.emcHits}\n` +
     `  smc hits: ${n.smcHits}\n` +
     `  megaflow hits: ${n.megaflowHits}\n` +

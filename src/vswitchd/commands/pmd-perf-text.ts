@@ -50,7 +50,7 @@ export function formatPerfSummary(n: PmdNumbers): string {
     `  Datapath passes:    ${count(passes)}  (${real(passes / n.rxPackets, 2)} passes/pkt)\n` +
     `${hits('PHWOL hits', 0)})\n` +
     `${hits('MFEX Opt hits', 0)})\n` +
-    `${hits('Simple Match hits', 0)})\n` +
+    `${hits('Simple Match hits', n.simpleHits)})\n` +
     `${hits('EMC hits', n.emcHits)})\n` +
     `${hits('SMC hits', n.smcHits)})\n` +
     `${hits('Megaflow hits', n.megaflowHits)}, ` +

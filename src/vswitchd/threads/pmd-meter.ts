@@ -7,6 +7,7 @@ import type { Clock } from '../../util/clock.ts';
 const counters = {
   rxPackets: PmdLayout.rxPackets,
   recirculations: PmdLayout.recirculations,
+  simpleHits: PmdLayout.simpleHits,
   emcHits: PmdLayout.emcHits,
   smcHits: PmdLayout.smcHits,
   megaflowHits: PmdLayout.megaflowHits,

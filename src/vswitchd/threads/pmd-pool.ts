@@ -1,4 +1,5 @@
 import type { Core } from '../../arena/core.ts';
+import { ChainKeeper } from '../../datapath/chain/chain-keeper.ts';
 import { NON_PMD_CORE_ID, PERF_HISTORY } from '../../datapath/datapath.layout.ts';
 import type { PortThreads } from '../../datapath/provider.ts';
 import { PmdLoop } from '../../datapath/providers/userspace/pmd-loop.ts';
@@ -67,12 +68,17 @@ export class PmdPool implements PortThreads {
   readonly #balance = new AutoBalance();
   readonly #perfLog = new PerfLog();
   readonly #meter: PmdMeter;
+  readonly #chains: ChainKeeper;
   readonly #clock: Clock;
   readonly #wake: () => void;
   #config: PmdConfig;
   #pmds: PmdThread[] = [];
   #emcInsertInvProb = 100;
+  #isSmcOn = false;
   #tail: Promise<unknown> = Promise.resolve();
+  /** Ports that wait for their turn, and the turn. */
+  readonly #attaching: RxPort[] = [];
+  #attached: Promise<ReadonlyMap<RxPort, Error>> | null = null;
   #isStale = false;
   #foldAtMs = 0;
   /** What the log said of queues at the last assignment. */
@@ -97,6 +103,7 @@ export class PmdPool implements PortThreads {
     this.main = new PmdLoop(core, this.#createRecord(NON_PMD_CORE_ID), openPortIo);
     this.#config = this.#reader.defaults();
     this.#meter = new PmdMeter(core, this.main.pmd, clock);
+    this.#chains = new ChainKeeper(core, () => this.#pmds);
   }
 
   /** Settings of other_config; what they change of threads and queues takes effect with `settle`. */
@@ -131,6 +138,18 @@ export class PmdPool implements PortThreads {
     for (const view of this.views()) this.#core.x.pmdSetEmcInsertInvProb(view.pmd, prob);
   }
 
+  /** other_config:smc-enable. */
+  setSmc(isOn: boolean): void {
+    if (isOn === this.#isSmcOn) return;
+    this.#isSmcOn = isOn;
+    log.info(`SMC cache is ${isOn ? 'enabled' : 'disabled'}`);
+    for (const view of this.views()) this.#applySmc(view.pmd);
+  }
+
+  #applySmc(pmd: number): void {
+    if (this.#core.x.pmdSetSmc(pmd, this.#isSmcOn) === 0) log.warn('arena is full: no room for an SMC cache');
+  }
+
   /** Main's loop first, then the threads by core. */
   views(): PmdView[] {
     return [
@@ -154,21 +173,37 @@ export class PmdPool implements PortThreads {
       });
   }
 
-  attach(attachment: PortAttachment, affinity = ''): Promise<void> {
-    return this.#inOrder(async () => {
-      const port = new RxPort(this.#core, attachment);
-      port.affinity = parseRxqAffinity(affinity);
+  /** Ports that are attached at once are handed out at once. */
+  async attach(attachment: PortAttachment, affinity = ''): Promise<void> {
+    const port = new RxPort(this.#core, attachment);
+    port.affinity = parseRxqAffinity(affinity);
+    this.#attaching.push(port);
+    this.#attached ??= this.#inOrder(() => {
+      const ports = this.#attaching.splice(0);
+      this.#attached = null;
+      return this.#attachAll(ports);
+    });
+    const error = (await this.#attached).get(port);
+    if (error !== undefined) throw error;
+  }
+
+  /** @returns The ports that failed; they are gone again. */
+  async #attachAll(ports: readonly RxPort[]): Promise<Map<RxPort, Error>> {
+    const failed = new Map<RxPort, Error>();
+    const opened: RxPort[] = [];
+    for (const port of ports) {
       this.#ports.set(port.odpPort, port);
       try {
-        const mine = attachment.polledByMain ? port.queues.map((q) => q.rxQueue) : [];
-        this.main.addPort(attachment, mine);
-        const error = await this.#assign(port);
-        if (error !== null) throw error;
+        const mine = port.attachment.polledByMain ? port.queues.map((q) => q.rxQueue) : [];
+        this.main.addPort(port.attachment, mine);
+        opened.push(port);
       } catch (error) {
-        await this.#remove(port);
-        throw error;
+        failed.set(port, error instanceof Error ? error : new Error(String(error)));
       }
-    });
+    }
+    for (const [port, error] of await this.#assign(new Set(opened))) failed.set(port, error);
+    await Promise.all([...failed.keys()].map((port) => this.#remove(port)));
+    return failed;
   }
 
   detach(odpPort: number): Promise<void> {
@@ -197,13 +232,14 @@ export class PmdPool implements PortThreads {
   /** Resolves when all that was changed has taken effect. */
   settle(): Promise<void> {
     return this.#inOrder(async () => {
-      if (this.#isStale) await this.#assign(null);
+      if (this.#isStale) await this.#assign(noPorts);
     });
   }
 
   /** From main's loop: ends intervals of load, balances when it is time. */
   run(nowMs: number): void {
     if (this.#isStale) this.settle().catch((error: unknown) => log.err(messageOf(error)));
+    this.#chains.run(nowMs);
     if (nowMs < this.#foldAtMs) return;
     const isFirst = this.#foldAtMs === 0;
     this.#foldAtMs = nowMs + loadIntervalMs;
@@ -238,7 +274,7 @@ export class PmdPool implements PortThreads {
     this.main.delPort(port.odpPort);
     await Promise.all(this.#pmds.map((thread) => thread.forget(port)));
     port.free();
-    if (!this.#needsThreads) await this.#assign(null);
+    if (!this.#needsThreads) await this.#assign(noPorts);
     else {
       // Many ports may go at once: the others are handed out anew when they are gone.
       this.#isStale = true;
@@ -283,10 +319,10 @@ export class PmdPool implements PortThreads {
   /**
    * Makes threads and queues what they shall be.
    *
-   * @param added A port that must not fail.
-   * @returns Why it failed, else null.
+   * @param added Ports that must not fail.
+   * @returns Those of them that did.
    */
-  async #assign(added: RxPort | null): Promise<Error | null> {
+  async #assign(added: ReadonlySet<RxPort>): Promise<Map<RxPort, Error>> {
     this.#isStale = false;
     const gone = this.#createThreads();
     const plan = this.#plan();
@@ -308,18 +344,18 @@ export class PmdPool implements PortThreads {
       }),
     );
     await Promise.all([this.#stopThreads(gone), ...released]);
-    let failure: Error | null = null;
+    const failed = new Map<RxPort, Error>();
     await Promise.all(
       this.#pmds.flatMap((thread) =>
         ports.map(async (port) => {
           const error = await thread.tell(port, wanted(thread, port));
           if (error === null) return;
-          if (port === added) failure ??= error;
+          if (added.has(port)) failed.set(port, error);
           else log.err(`${port.attachment.name}: not taken over: ${error.message}`);
         }),
       ),
     );
-    return failure;
+    return failed;
   }
 
   /** As OVS, which repeats all at each change; with many queues only what is said anew of one. */
@@ -376,6 +412,7 @@ export class PmdPool implements PortThreads {
     const pmd = this.#core.x.pmdCreate(id) >>> 0;
     if (pmd === 0) throw new SystemError('ENOMEM', 12, 'pmd_create', 'arena is full: no room for a PMD');
     this.#core.x.pmdSetEmcInsertInvProb(pmd, this.#emcInsertInvProb);
+    this.#applySmc(pmd);
     this.#udpif.addPmd(pmd);
     return pmd;
   }
@@ -403,8 +440,9 @@ export class PmdPool implements PortThreads {
     const old = pmd.pmd;
     this.#startThread(pmd);
     this.#udpif.retirePmd(old);
-    this.#inOrder(() => this.#assign(null)).catch((error: unknown) => log.err(messageOf(error)));
+    this.#inOrder(() => this.#assign(noPorts)).catch((error: unknown) => log.err(messageOf(error)));
   }
 }
 
+const noPorts: ReadonlySet<RxPort> = new Set();
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

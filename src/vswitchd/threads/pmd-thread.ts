@@ -1,4 +1,6 @@
 import type { Core } from '../../arena/core.ts';
+import type { CompiledChain } from '../../datapath/chain/chain.ts';
+import type { ChainTarget } from '../../datapath/chain/chain-keeper.ts';
 import { createPerf } from '../../datapath/providers/userspace/pmd-perf.ts';
 import { pmdBusyNs, pmdPerf, setPmdPerf } from '../../datapath/generated/pmd.ts';
 import { OvsError } from '../../util/errors.ts';
@@ -30,7 +32,7 @@ export interface PortAddArgs {
  *
  * The record and the worker change when the worker died (pmd-pool.ts); the core stays.
  */
-export class PmdThread {
+export class PmdThread implements ChainTarget {
   readonly coreId: number;
   readonly numaId: number;
   /** Arena address of its record. */
@@ -88,6 +90,12 @@ export class PmdThread {
 
   async forget(port: RxPort): Promise<void> {
     if (this.#told.delete(port)) await this.#request('port-del', port.odpPort);
+  }
+
+  /** Posts a compiled chain. @returns Whether the thread put it in force. */
+  async install(chain: CompiledChain): Promise<boolean> {
+    const { thread } = this;
+    return (await thread.request('chain', chain).catch(() => false)) === true;
   }
 
   async #request(method: string, args: unknown): Promise<Error | null> {

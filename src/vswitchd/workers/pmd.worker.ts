@@ -1,3 +1,4 @@
+import { InstalledChains, type CompiledChain } from '../../datapath/chain/chain.ts';
 import { PmdTimer } from '../../datapath/providers/userspace/pmd-timer.ts';
 import { PmdLoop } from '../../datapath/providers/userspace/pmd-loop.ts';
 import { openPortIo } from '../../netdev/registry.ts';
@@ -33,6 +34,7 @@ hostWorker((context) => {
     events: packetInEvents(context),
   });
   loop.setUpcalls(upcaller);
+  const chains = new InstalledChains(core, settings.pmd);
   const polls = new PollSet();
   return {
     wakeAtMs: Infinity,
@@ -47,6 +49,8 @@ hostWorker((context) => {
         case 'port-del':
           loop.delPort(args as number);
           return null;
+        case 'chain':
+          return chains.install(args as CompiledChain);
         default:
           throw new Error(`unknown request ${method}`);
       }
