@@ -34,6 +34,7 @@ export {
   clsCreate,
   clsDestroy,
   clsFindExact,
+  clsFindSame,
   clsFirst,
   clsInsert,
   clsNext,
@@ -44,6 +45,7 @@ export {
   clsSubtableCount,
   ruleOverlaps,
 } from './classifier';
+export { clsSelect, rulesSum, rulesUnref } from './rule-select';
 export { clsLookup } from './classifier-lookup';
 export { extract, extractMany } from './extract';
 export { hash5tuple, keyPresent } from './hash';

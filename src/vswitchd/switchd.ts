@@ -269,7 +269,11 @@ export class Switchd {
 
   #ofprotoDependencies(name: string): OfprotoDependencies {
     const { core, clock, random, connections, wake } = this.#options;
+    const seconds = (): number => Number(this.#config?.otherConfig.get('bundle-idle-timeout') ?? 10);
     return {
+      get bundleIdleTimeoutMs() {
+        return seconds() >= 1 ? seconds() * 1000 : 1000;
+      },
       core,
       clock,
       random,

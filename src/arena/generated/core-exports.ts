@@ -54,6 +54,7 @@ export interface CoreExports {
   clsCreate(): number;
   clsDestroy(cls: number): void;
   clsFindExact(cls: number, flow: number, mask: number, priority: number, version: number): number;
+  clsFindSame(cls: number, pattern: number, version: number): number;
   clsFirst(cls: number): number;
   clsInsert(cls: number, rule: number, version: number): number;
   clsNext(cls: number, rule: number): number;
@@ -63,6 +64,9 @@ export interface CoreExports {
   clsSetPrefixes(cls: number, field0: number, field1: number, field2: number): number;
   clsSubtableCount(cls: number): number;
   ruleOverlaps(cls: number, flow: number, mask: number, priority: number, version: number): number;
+  clsSelect(cls: number, flow: number, mask: number, query: number, out: number, max: number, hold: boolean): number;
+  rulesSum(list: number, n: number, sum: number): void;
+  rulesUnref(list: number, n: number): void;
   clsLookup(cls: number, version: number, flow: number, wc: number): number;
   extract(packet: number, key: number): number;
   extractMany(batch: number, n: number, keys: number): number;

@@ -213,6 +213,26 @@ export class Rconn {
     return this.send(bytes, counter);
   }
 
+  /** The next request, which stays the next one until `receive` takes it; or null. */
+  peek(): Uint8Array | null {
+    const message = this.#in[this.#inNext];
+    if (message === undefined) return null;
+    this.#noteAdmission(message);
+    return message;
+  }
+
+  #noteAdmission(message: Uint8Array): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (
+      this.#probablyAdmitted ||
+      isAdmittedMessage(message) ||
+      nowMs - (this.#lastConnectedMs ?? nowMs) >= 30_000
+    ) {
+      this.#probablyAdmitted = true;
+      this.#lastAdmittedMs = nowMs;
+    }
+  }
+
   /** Takes the next request, or null. Echo requests are included. */
   receive(): Uint8Array | null {
     const message = this.#in[this.#inNext];
@@ -226,15 +246,7 @@ export class Rconn {
       this.#inPaused = false;
       this.#transport?.setReading?.(true);
     }
-    const nowMs = this.#options.clock.nowMs();
-    if (
-      this.#probablyAdmitted ||
-      isAdmittedMessage(message) ||
-      nowMs - (this.#lastConnectedMs ?? nowMs) >= 30_000
-    ) {
-      this.#probablyAdmitted = true;
-      this.#lastAdmittedMs = nowMs;
-    }
+    this.#noteAdmission(message);
     for (const monitor of this.monitors) if (monitor.isConnected) monitor.send(message.slice());
     return message;
   }

@@ -7,10 +7,16 @@ import { encodeOfpacts } from '../ofpact-words.ts';
 import type { SwitchState } from '../switch-state.ts';
 import { checkActionsAgainstSwitch } from './check-actions.ts';
 
-export function handlePacketOut(sw: SwitchState, request: PacketOut): void {
+/** Checks a packet_out but for what depends on the tables. @throws OfpError */
+export function checkPacketOut(request: PacketOut): void {
   if (request.bufferId !== OFP_NO_BUFFER) throw new OfpError('OFPBRC_BUFFER_UNKNOWN');
   checkInPort(request.metadata.flow);
   checkActionsAgainstSwitch(request.actions);
+}
+
+/** Sends a packet out. @throws OfpError */
+export function handlePacketOut(sw: SwitchState, request: PacketOut): void {
+  checkPacketOut(request);
   const words = encodeOfpacts(request.actions);
   if (words.length === 0) return;
   const { core } = sw.deps;
