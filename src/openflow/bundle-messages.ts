@@ -32,6 +32,13 @@ export function putBundleAddMessage(w: ByteWriter, m: BundleAddMessage): void {
   w.u32(m.bundleId).zeros(2).u16(m.flags).bytes(m.message);
 }
 
+/** The message inside a whole bundle_add_message that was checked, as a view. */
+export function bundledPart(bytes: Uint8Array): Uint8Array {
+  const at = bytes[1] === OFPT_EXPERIMENTER ? 24 : 16;
+  return bytes.subarray(at, at + messageLength(bytes, at));
+}
+
+const OFPT_EXPERIMENTER = 4;
 const bundlable: ReadonlySet<RawName> = new Set<RawName>([
   'OFPT10_FLOW_MOD', 'OFPT11_FLOW_MOD', 'NXT_FLOW_MOD', 'OFPT10_PORT_MOD', 'OFPT11_PORT_MOD', 'OFPT14_PORT_MOD',
   'OFPT11_GROUP_MOD', 'OFPT15_GROUP_MOD', 'OFPT10_PACKET_OUT', 'OFPT11_PACKET_OUT', 'OFPT15_PACKET_OUT',
@@ -41,7 +48,7 @@ const bundlable: ReadonlySet<RawName> = new Set<RawName>([
  * Checks the message inside a bundle_add_message of this version and xid.
  *
  * @returns The message without what follows it.
- * @throws OfpError OFPBFC_BAD_VERSION, OFPBFC_MSG_BAD_LEN, OFPBFC_MSG_BAD_XID, OFPBFC_MSG_UNSUP, OFPBRC_*
+ * @throws OfpError OFPBFC_BAD_VERSION, OFPBFC_MSG_BAD_LEN, OFPBFC_MSG_BAD_XID, OFPBFC_MSG_UNSUP
  */
 export function checkBundled(message: Uint8Array, version: number, xid: number): Uint8Array {
   if (message.length >= OFP_HEADER_SIZE && message[0] !== version) throw new OfpError('OFPBFC_BAD_VERSION');
@@ -50,6 +57,15 @@ export function checkBundled(message: Uint8Array, version: number, xid: number):
   const view = new DataView(message.buffer, message.byteOffset, OFP_HEADER_SIZE);
   if (view.getUint32(4) !== xid) throw new OfpError('OFPBFC_MSG_BAD_XID');
   const inner = message.subarray(0, length);
-  if (!bundlable.has(decodeHeader(inner).raw.name)) throw new OfpError('OFPBFC_MSG_UNSUP');
+  if (!isBundlable(inner)) throw new OfpError('OFPBFC_MSG_UNSUP');
   return inner;
+}
+
+function isBundlable(message: Uint8Array): boolean {
+  try {
+    return bundlable.has(decodeHeader(message).raw.name);
+  } catch (e) {
+    if (e instanceof OfpError) return false;
+    throw e;
+  }
 }

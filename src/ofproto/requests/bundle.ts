@@ -1,4 +1,4 @@
-import { checkBundled } from '../../openflow/bundle-messages.ts';
+import { bundledPart, checkBundled } from '../../openflow/bundle-messages.ts';
 import { BundleControlType, BundleFlag } from '../../openflow/messages.ts';
 import type { BundleAddMessage, BundleControl, PacketOut, PortModMessage } from '../../openflow/messages.ts';
 import { OfpError } from '../../util/errors.ts';
@@ -11,8 +11,8 @@ import { addRule, flowModSteps } from '../flow-mod.ts';
 import type { SwitchState } from '../switch-state.ts';
 import type { Steps, TableChange } from '../table-change.ts';
 import { runChange } from './change-job.ts';
-import { checkFlowMod } from './flow-mod.ts';
-import { checkPacketOut, handlePacketOut } from './packet-out.ts';
+import { checkBundledFlowMod, checkFlowMod } from './flow-mod.ts';
+import { checkPacketOut, checkPacketOutForm, handlePacketOut } from './packet-out.ts';
 import { findPortToChange, handlePortMod } from './port-mod.ts';
 
 /**
@@ -72,14 +72,14 @@ function commit(sw: SwitchState, conn: OfConn, bundle: Bundle, done: () => void)
   return runChange(sw, function* (change) {
     const later: Later = [];
     let n = 0;
-    for (const message of bundle.messages) {
+    for (const added of bundle.messages) {
       if (n > 0 && n % commitSlice === 0) yield;
       n++;
       try {
-        yield* applyMessage(sw, conn, bundle, change, message, later);
+        yield* applyMessage(sw, conn, bundle, change, bundledPart(added), later);
       } catch (e) {
         if (!(e instanceof OfpError)) throw e;
-        conn.sendError(e.code, message);
+        conn.sendError(e.code, added);
         throw new OfpError('OFPBFC_MSG_FAILED');
       }
     }
@@ -139,8 +139,8 @@ export function handleBundleAdd(
   const inner = checkBundled(m.message, request.version, request.xid);
   if (!sw.flowModReader.read(inner, conn.flowModTableId)) {
     const { message, version } = decodeRequest(conn, inner);
-    if (message.type === 'flow_mod') checkFlowMod(message, version);
-    else if (message.type === 'packet_out') checkPacketOut(message);
+    if (message.type === 'flow_mod') checkBundledFlowMod(message, version);
+    if (message.type === 'packet_out') checkPacketOutForm(message);
   }
-  conn.bundles.toAdd(m.bundleId, m.flags, bytes, sw.deps.clock.nowMs()).messages.add(inner);
+  conn.bundles.toAdd(m.bundleId, m.flags, bytes, sw.deps.clock.nowMs()).messages.add(bytes);
 }

@@ -7,10 +7,15 @@ import { encodeOfpacts } from '../ofpact-words.ts';
 import type { SwitchState } from '../switch-state.ts';
 import { checkActionsAgainstSwitch } from './check-actions.ts';
 
-/** Checks a packet_out but for what depends on the tables. @throws OfpError */
-export function checkPacketOut(request: PacketOut): void {
+/** Checks what a packet_out says by itself. @throws OfpError */
+export function checkPacketOutForm(request: PacketOut): void {
   if (request.bufferId !== OFP_NO_BUFFER) throw new OfpError('OFPBRC_BUFFER_UNKNOWN');
   checkInPort(request.metadata.flow);
+}
+
+/** Checks a packet_out, also against what exists in the switch. @throws OfpError */
+export function checkPacketOut(request: PacketOut): void {
+  checkPacketOutForm(request);
   checkActionsAgainstSwitch(request.actions);
 }
 
