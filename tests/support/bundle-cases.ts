@@ -104,7 +104,7 @@ const COMMIT = 4;
 const DISCARD = 6;
 const inPort = (port: number): string => `80000004${port.toString(16).padStart(8, '0')}`;
 const output = (port: number): string =>
-  `0004001800000000${'00000010'}${port.toString(16).padStart(8, '0')}0000000000000000`;
+  `000400180000000000000010${port.toString(16).padStart(8, '0')}0000000000000000`;
 const toGroup = '00040010000000000016000800000005'; // apply_actions(group:5)
 const goTo = (table: number): string => `00010008${table.toString(16).padStart(2, '0')}000000`;
 
