@@ -43,7 +43,10 @@ function flowMod(i: number, xid: number, command = 0): Buffer {
   body[17] = command;
   body.writeUInt16BE(100, 22);
   body.fill(0xff, 24, 36);
-  const match = Buffer.from('00010012800 00a02080080001804'.replace(/ /g, '') + '00000000' + '000000000000', 'hex');
+  const match = Buffer.from(
+    '00010012800 00a02080080001804'.replace(/ /g, '') + '00000000' + '000000000000',
+    'hex',
+  );
   match.writeUInt32BE((0x0a000000 + i) >>> 0, 14);
   const actions = Buffer.from(`000400180000000000000010${'00'.repeat(12)}`, 'hex');
   actions.writeUInt32BE((i % 2) + 1, 12);
@@ -194,6 +197,8 @@ export function residentKb(target: ControlTarget): number {
 
 /** CPU time of all threads of the switch so far, seconds. */
 export function cpuSec(target: ControlTarget): number {
-  const fields = readFileSync(`/proc/${pidOf(target)}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+  const fields = readFileSync(`/proc/${pidOf(target)}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }

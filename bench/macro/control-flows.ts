@@ -18,7 +18,7 @@ import type { ControlMeasurement, ControlTarget } from './control-client.ts';
  * Rules by the hundred thousand and by the million: how fast they come and go, what they cost in memory, and
  * how long an echo waits meanwhile.
  *
- * `npx tsx bench/macro/control-flows.ts RUNDIR [RUNDIR...]` measures running switches in turn, each with an
+ * `npx tsx bench/macro/control-flows.ts [--small | --large] RUNDIR [RUNDIR...]` measures running switches in turn, each with an
  * empty bridge br0 in fail mode secure.
  */
 const smallCount = 100_000;
@@ -52,7 +52,8 @@ async function measureSmall(target: ControlTarget): Promise<ControlMeasurement[]
   const file = join(target.rundir, 'control-flows.txt');
   const lines = Array.from(
     { length: smallCount },
-    (_, i) => `priority=100,ip,nw_dst=10.${i >> 16}.${(i >> 8) & 255}.${i & 255},actions=output:${(i % 2) + 1}`,
+    (_, i) =>
+      `priority=100,ip,nw_dst=10.${i >> 16}.${(i >> 8) & 255}.${i & 255},actions=output:${(i % 2) + 1}`,
   );
   writeFileSync(file, lines.join('\n'));
   const rate = (sec: number): number => smallCount / sec / 1000;
@@ -60,19 +61,29 @@ async function measureSmall(target: ControlTarget): Promise<ControlMeasurement[]
   const add = (name: string, value: number, unit = 'k/s'): void => {
     out.push({ case: name, unit, value });
   };
-  add('add-flows with the stock ovs-ofctl, 100,000', rate(await ofctlSec(target, ['add-flows', bridge, file])));
+  add(
+    'add-flows with the stock ovs-ofctl, 100,000',
+    rate(await ofctlSec(target, ['add-flows', bridge, file])),
+  );
   add('dump-flows with the stock ovs-ofctl, 100,000', await ofctlSec(target, ['dump-flows', bridge]), 's');
   await client.barrier(deleteAll());
   const bundle = ['-O', 'OpenFlow14', '--bundle', 'add-flows', bridge, file];
   add('add-flows as one bundle, 100,000', rate(await ofctlSec(target, bundle)));
   await client.barrier(deleteAll());
   const mods = flowMods(smallCount, false);
-  const cpuBefore = cpuSec(target);
-  add('add-flows, the client does not wait, 100,000', rate(await timed(() => client.barrier(mods))));
-  add('CPU time of the switch a flow_mod', ((cpuSec(target) - cpuBefore) / smallCount) * 1e6, 'us');
+  const withCpu = async (what: string, run: () => Promise<unknown>): Promise<number> => {
+    const before = cpuSec(target);
+    const sec = await timed(run);
+    add(`CPU time of the switch a flow, ${what}`, ((cpuSec(target) - before) / smallCount) * 1e6, 'us');
+    return sec;
+  };
+  const sec = await withCpu('added', () => client.barrier(mods));
+  add('add-flows, the client does not wait, 100,000', rate(sec));
+  await withCpu('dumped', () => client.barrier(flowStatsRequest()));
   await client.barrier(deleteAll());
   const inBundle = bundled(flowMods(smallCount, true));
-  add('bundle, the client does not wait, 100,000', rate(await timed(() => client.barrier(inBundle))));
+  const bundleSec = await withCpu('added by a bundle', () => client.barrier(inBundle));
+  add('bundle, the client does not wait, 100,000', rate(bundleSec));
   await client.barrier(deleteAll());
   client.close();
   return out;
@@ -110,10 +121,13 @@ export async function measure(target: ControlTarget): Promise<ControlMeasurement
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const isSmall = process.argv.includes('--small');
+  const run = process.argv.includes('--small')
+    ? measureSmall
+    : process.argv.includes('--large')
+      ? measureLarge
+      : measure;
   for (const rundir of process.argv.slice(2).filter((a) => !a.startsWith('-'))) {
-    for (const m of await (isSmall ? measureSmall : measure)({ rundir })) {
+    for (const m of await run({ rundir }))
       console.log(`${rundir}\t${m.case}\t${m.value.toFixed(3)} ${m.unit}`);
-    }
   }
 }

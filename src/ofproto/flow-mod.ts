@@ -227,19 +227,8 @@ function* deleteFlows(
     if (n > 0 && n % deleteSlice === 0) yield;
     n++;
     if (rules.tableId(rule) === internalTable) throw new OfpError('OFPBRC_EPERM');
-    deleteRule(host.tables, change, rule, reason);
+    host.tables.remove(change, rule, reason);
   }
-}
-
-/** Removes one rule for `reason`. */
-export function deleteRule(
-  tables: FlowTables,
-  change: TableChange,
-  rule: number,
-  reason: FlowRemovedReason,
-): void {
-  tables.rules.setRemovedReason(rule, reason);
-  tables.remove(change, rule);
 }
 
 /** Adds one of the switch's own rules; controllers' limits do not apply. */

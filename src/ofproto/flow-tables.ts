@@ -12,6 +12,7 @@ import { ArenaFullError, BugError, OfpError } from '../util/errors.ts';
 import type { TableMiss } from './ofproto-types.ts';
 import { RuleList } from './rule-list.ts';
 import { RuleView } from './rule-view.ts';
+import type { Steps } from './table-change.ts';
 import { TableChange, TablesGate } from './table-change.ts';
 
 /**
@@ -33,6 +34,8 @@ export const tableCount = 255;
 /** The switch's own table: misses and internal rules; controllers cannot see or change it. */
 export const internalTable = 254;
 export const allTables = 0xff;
+/** Rules told of before a long change lets others run. */
+const tellSlice = 16_384;
 /** Prefix fields of a table unless Flow_Table.prefixes says otherwise. */
 const defaultPrefixes: readonly string[] = ['nw_dst', 'nw_src'];
 
@@ -154,6 +157,7 @@ export class FlowTables {
       throw this.abort(change, e);
     }
     this.commit(change, listener);
+    for (const telling = this.tell(change, listener); telling.next().done !== true;);
     return result;
   }
 
@@ -167,12 +171,20 @@ export class FlowTables {
     if (!change.isEmpty) {
       Atomics.store(this.#version, 0, BigInt(change.version));
       listener.publish();
-      change.forEachRemoved((rule) => {
-        const reason = this.rules.removedReason(rule);
-        if (reason !== null) listener.removed(rule, reason);
-      });
     }
     change.afterCommit?.();
+  }
+
+  /** Tells of each rule that is gone, after `commit`; pauses now and then. */
+  *tell(change: TableChange, listener: ChangeListener): Steps {
+    let n = 0;
+    for (const rule of change.toldRules()) {
+      if (n > 0 && n % tellSlice === 0) yield;
+      n++;
+      const reason = this.rules.removedReason(rule);
+      if (reason !== null) listener.removed(rule, reason);
+      this.#core.x.ruleUnref(rule);
+    }
   }
 
   /** Undoes the change. @returns What to throw for `cause`. */
@@ -182,8 +194,11 @@ export class FlowTables {
       (rule) => {
         x.clsRemove(this.#clsOf(rule), rule, change.version);
       },
-      (rule) => {
-        this.rules.setRemovedReason(rule, null);
+      (rule, wasTold) => {
+        if (wasTold) {
+          this.rules.setRemovedReason(rule, null);
+          x.ruleUnref(rule);
+        }
         x.clsRestore(this.#clsOf(rule), rule);
       },
     );
@@ -238,10 +253,19 @@ export class FlowTables {
     change.inserted(rule);
   }
 
-  /** Takes a rule out of its table from the change's version on; its memory lives on for readers. */
-  remove(change: TableChange, rule: number): void {
-    this.#core.x.clsRemove(this.#clsOf(rule), rule, change.version);
-    change.removed(rule);
+  /**
+   * Takes a rule out of its table from the change's version on; its memory lives on for readers.
+   *
+   * @param reason What its owner is told; null for a rule that is replaced.
+   */
+  remove(change: TableChange, rule: number, reason: FlowRemovedReason | null = null): void {
+    const { x } = this.#core;
+    if (reason !== null) {
+      this.rules.setRemovedReason(rule, reason);
+      x.ruleRef(rule);
+    }
+    x.clsRemove(this.#clsOf(rule), rule, change.version);
+    change.removed(rule, reason !== null);
   }
 
   /** The rule with the match and priority of a created one that is there in `version`, or 0. */

@@ -11,7 +11,7 @@ import { versionsFromNames } from './connection/hello.ts';
 import { dumpRule } from './dump-flows.ts';
 import { FlowLife } from './flow-life.ts';
 import type { FlowModHost } from './flow-mod.ts';
-import { addInternalFlow, deleteRule } from './flow-mod.ts';
+import { addInternalFlow } from './flow-mod.ts';
 import { FlowModReader } from './flow-mod-reader.ts';
 import { flowRemovedMessage } from './flow-removed.ts';
 import { FlowTables, tableCount } from './flow-tables.ts';
@@ -142,7 +142,7 @@ export class Ofproto implements SwitchState {
     flowTables.change((change) => {
       flowTables.loadMatch(new Match());
       const rule = flowTables.findLoaded(tableId, priority, change.version);
-      if (rule !== 0) deleteRule(flowTables, change, rule, 'delete');
+      if (rule !== 0) flowTables.remove(change, rule, 'delete');
     }, this.flowModHost);
   }
 
@@ -264,7 +264,7 @@ export class Ofproto implements SwitchState {
     if (this.flowTables.gate.isBusy) return;
     this.flowTables.change((change) => {
       this.life.run(nowMs, (rule, reason) => {
-        deleteRule(this.flowTables, change, rule, reason);
+        this.flowTables.remove(change, rule, reason);
       });
     }, this.flowModHost);
   }

@@ -12,6 +12,7 @@ export class RuleList {
   readonly #address: number;
   readonly #isHeld: boolean;
   readonly length: number;
+  #released = 0;
 
   /** @param address A block of u32[length], owned by the list from now on. */
   constructor(core: Core, address: number, length: number, isHeld: boolean) {
@@ -53,9 +54,14 @@ export class RuleList {
     return new RuleList(this.#core, this.#address, n, this.#isHeld);
   }
 
+  /** Lets go of the rules up to the `n`th, which are not asked for again. */
+  releaseTo(n: number): void {
+    if (this.#isHeld) this.#core.x.rulesUnref(this.#address + 4 * this.#released, n - this.#released);
+    this.#released = n;
+  }
+
   free(): void {
-    const { x } = this.#core;
-    if (this.#isHeld) x.rulesUnref(this.#address, this.length);
-    x.free(this.#address);
+    this.releaseTo(this.length);
+    this.#core.x.free(this.#address);
   }
 }

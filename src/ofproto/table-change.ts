@@ -6,7 +6,7 @@ import { BugError } from '../util/errors.ts';
  *
  * What it inserts and removes is seen by its own later steps (they look at `version`) but by no reader
  * until that version is published; until then it can be undone. The log has an entry for each step:
- * the rule's address, odd for a removal (rules are 16-byte aligned).
+ * the rule's address, plus 1 for a removal and 2 when it is told of (rules are 16-byte aligned).
  */
 export class TableChange {
   readonly version: number;
@@ -26,8 +26,9 @@ export class TableChange {
   inserted(rule: number): void {
     this.#push(rule);
   }
-  removed(rule: number): void {
-    this.#push(rule + 1);
+  /** @param isTold Its owner is to hear of it; the caller has taken a reference for that. */
+  removed(rule: number, isTold: boolean): void {
+    this.#push(rule + (isTold ? 3 : 1));
   }
   #push(entry: number): void {
     if (this.#length === this.#log.length) {
@@ -39,19 +40,21 @@ export class TableChange {
   }
 
   /** Hands out all steps, the last first. */
-  undo(remove: (inserted: number) => void, restore: (removed: number) => void): void {
+  undo(remove: (inserted: number) => void, restore: (removed: number, wasTold: boolean) => void): void {
     for (let i = this.#length - 1; i >= 0; i--) {
       const entry = this.#log[i] ?? 0;
-      if ((entry & 1) === 0) remove(entry);
-      else restore(entry - 1);
+      const rule = (entry & ~3) >>> 0;
+      if ((entry & 1) === 0) remove(rule);
+      else restore(rule, (entry & 2) !== 0);
     }
     this.#length = 0;
   }
 
-  forEachRemoved(visit: (rule: number) => void): void {
+  /** Removed rules that are to be told of, in order. */
+  *toldRules(): Generator<number> {
     for (let i = 0; i < this.#length; i++) {
       const entry = this.#log[i] ?? 0;
-      if ((entry & 1) !== 0) visit(entry - 1);
+      if ((entry & 2) !== 0) yield (entry & ~3) >>> 0;
     }
   }
 }

@@ -74,6 +74,8 @@ export class Rconn {
   /** First message of #in not yet taken. */
   #inNext = 0;
   #inBytes = 0;
+  /** The next message has been looked at. */
+  #isPeeked = false;
   #inPaused = false;
   #out: OutMessage[] = [];
   #helloDone = false;
@@ -217,7 +219,8 @@ export class Rconn {
   peek(): Uint8Array | null {
     const message = this.#in[this.#inNext];
     if (message === undefined) return null;
-    this.#noteAdmission(message);
+    if (!this.#isPeeked) this.#noteAdmission(message);
+    this.#isPeeked = true;
     return message;
   }
 
@@ -246,7 +249,8 @@ export class Rconn {
       this.#inPaused = false;
       this.#transport?.setReading?.(true);
     }
-    this.#noteAdmission(message);
+    if (!this.#isPeeked) this.#noteAdmission(message);
+    this.#isPeeked = false;
     for (const monitor of this.monitors) if (monitor.isConnected) monitor.send(message.slice());
     return message;
   }
@@ -446,6 +450,7 @@ export class Rconn {
     this.#in = [];
     this.#inNext = 0;
     this.#inBytes = 0;
+    this.#isPeeked = false;
     this.#inPaused = false;
   }
 

@@ -144,3 +144,25 @@ export function handleBundleAdd(
   }
   conn.bundles.toAdd(m.bundleId, m.flags, bytes, sw.deps.clock.nowMs()).messages.add(bytes);
 }
+
+const typeBundleAdd = 34;
+const headerLength = 8;
+
+/**
+ * Adds the message of a bundle_add_message of OpenFlow 1.4 that holds a flow_mod of the plain kind.
+ *
+ * @returns False when it is not one, or wrong. @throws OfpError OFPBFC_*
+ */
+export function handlePlainBundleAdd(sw: SwitchState, conn: OfConn, bytes: Uint8Array): boolean {
+  if (bytes[0] !== conn.version || bytes[1] !== typeBundleAdd || conn.version !== 5) return false;
+  if (conn.role === 'slave' || bytes.length < 16 + headerLength) return false;
+  for (let i = 4; i < 8; i++) if (bytes[i] !== bytes[16 + i]) return false;
+  const inner = bundledPart(bytes);
+  if (inner.length !== bytes.length - 16 || inner[0] !== bytes[0]) return false;
+  if (!sw.flowModReader.read(inner, conn.flowModTableId)) return false;
+  const id =
+    (((bytes[8] ?? 0) << 24) | ((bytes[9] ?? 0) << 16) | ((bytes[10] ?? 0) << 8) | (bytes[11] ?? 0)) >>> 0;
+  const flags = ((bytes[14] ?? 0) << 8) | (bytes[15] ?? 0);
+  conn.bundles.toAdd(id, flags, bytes, sw.deps.clock.nowMs()).messages.add(bytes);
+  return true;
+}

@@ -40,6 +40,7 @@ class ChangeJob implements RequestJob {
       yield* this.#steps(change);
       isApplied = true;
       flowTables.commit(change, flowModHost);
+      yield* flowTables.tell(change, flowModHost);
     } catch (e) {
       const error = isApplied ? e : flowTables.abort(change, e);
       this.#error = error instanceof Error ? error : new BugError(String(error));

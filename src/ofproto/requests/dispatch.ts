@@ -6,7 +6,7 @@ import type { OfConn } from '../connection/ofconn.ts';
 import type { SwitchState } from '../switch-state.ts';
 import { handleGetAsync, handleRole, handleSetAsync, handleSetConfig } from './controller-state.ts';
 import type { RequestOutcome } from '../connection/request-job.ts';
-import { handleBundleAdd, handleBundleControl } from './bundle.ts';
+import { handleBundleAdd, handleBundleControl, handlePlainBundleAdd } from './bundle.ts';
 import { handleFlowMod, handlePlainFlowMod } from './flow-mod.ts';
 import { DumpJob, replyAggregate } from './flow-stats.ts';
 import { handlePacketOut } from './packet-out.ts';
@@ -36,7 +36,8 @@ import { handleTableMod } from './table-mod.ts';
  */
 export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array): RequestOutcome {
   if (sw.flowTables.gate.isBusy && bytes[1] !== typeEchoRequest && bytes[1] !== typeEchoReply) return 'later';
-  if (isUnfinished(bytes) || handlePlainFlowMod(sw, conn, bytes)) return 'done';
+  if (isUnfinished(bytes)) return 'done';
+  if (handlePlainFlowMod(sw, conn, bytes) || handlePlainBundleAdd(sw, conn, bytes)) return 'done';
   const request = decodeRequest(conn, bytes);
   const { message } = request;
   switch (message.type) {

@@ -72,6 +72,7 @@ export class DumpJob implements RequestJob {
     message[3] = at;
     message[flagsAt + 1] = isLast ? 0 : replyMore;
     this.#conn.sendReply(message);
+    this.#rules.releaseTo(this.#next);
     if (isLast) this.#rules.free();
     return isLast;
   }
