@@ -21,7 +21,7 @@ export function clsSelect(cls: usize, flow: usize, mask: usize, query: usize, ou
   let n: u32 = 0;
   for (let rule = clsFirst(cls); rule != 0 && n < max; rule = clsNext(cls, rule)) {
     if (load<i32>(rule, Rule.priority) > VISIBLE_MAX) continue;
-    if (((load<u64>(rule, Rule.cookie) ^ cookie) & cookieMask) != 0) continue;
+    if (cookieMask != 0 && ((load<u64>(rule, Rule.cookie) ^ cookie) & cookieMask) != 0) continue;
     if (bits != 0 && !ruleMatchesLooseBits(rule, flow, mask, bits)) continue;
     store<u32>(out + (<usize>n << 2), <u32>rule);
     if (hold) ruleRef(rule);
