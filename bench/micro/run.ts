@@ -1,0 +1,50 @@
+import { benchmarks as classifier } from './classifier.ts';
+import { benchmarks as forward } from './forward.ts';
+import { benchmarks as packetPath } from './packet-path.ts';
+import { reference, time } from './registry.ts';
+import type { BenchmarkFactory, Measurement } from './registry.ts';
+import { benchmarks as translation } from './translation.ts';
+
+const groups: readonly (readonly BenchmarkFactory[])[] = [forward, packetPath, classifier, translation];
+
+export interface MicroResults {
+  readonly node: string;
+  readonly referenceNs: number;
+  readonly results: readonly Measurement[];
+}
+
+/**
+ * Runs the micro benchmarks whose name `wants`. Times are CPU time; the reference loop runs again
+ * before each benchmark, so that a machine that slows down in between changes no ratio.
+ *
+ * @param print Takes each line of the table as it is known.
+ */
+export function runMicro(wants: (name: string) => boolean, print: (line: string) => void): MicroResults {
+  const firstNs = reference();
+  const results: Measurement[] = [];
+  print(`${'benchmark'.padEnd(56)} ${'best'.padStart(10)} ${'median'.padStart(10)} ${'ratio'.padStart(8)}`);
+  for (const make of groups.flat()) {
+    const benchmark = make();
+    if (wants(benchmark.name)) {
+      const baseNs = reference();
+      const { best, median } = time(benchmark.run, benchmark.operations);
+      const isRate = benchmark.unit.endsWith('/s');
+      const show = (ns: number): number => (isRate ? 1e9 / ns : ns);
+      const ratio = best / baseNs;
+      results.push({
+        name: benchmark.name,
+        unit: benchmark.unit,
+        value: show(best),
+        median: show(median),
+        ratio,
+      });
+      const digits = isRate ? 0 : 1;
+      print(
+        `${benchmark.name.padEnd(56)} ${show(best).toFixed(digits).padStart(10)} ` +
+          `${show(median).toFixed(digits).padStart(10)} ${ratio.toFixed(2).padStart(8)}  ${benchmark.unit}`,
+      );
+    }
+    benchmark.close?.();
+  }
+  return { node: process.version, referenceNs: firstNs, results };
+}
