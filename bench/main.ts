@@ -11,6 +11,8 @@ import { Samples } from './frame/samples.ts';
 import { fastPath } from './macro/fast-path.ts';
 import type { BenchContext } from './macro/pair.ts';
 import { pinProcess } from './macro/pinning.ts';
+import { scaling } from './macro/scaling.ts';
+import { slowPath } from './macro/slow-path.ts';
 import type { TargetKind } from './macro/target.ts';
 import { compareWithBaseline, formatBaseline, readBaseline } from './micro/baseline.ts';
 import { runMicro } from './micro/run.ts';
@@ -21,6 +23,8 @@ const baselineFile = join(here, 'baseline.json');
 
 const sections: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   'fast-path': fastPath,
+  scaling,
+  'slow-path': slowPath,
 };
 
 const usage = `usage: npm run bench -- [OPTIONS]

@@ -139,7 +139,7 @@ async function prepare(target: Target, scenario: Scenario, files: readonly strin
   await addBridgeWithSink(target);
   target.addFlows('br0', scenario.rules);
   files.forEach((file, i) => {
-    addReplay(target, i, [file]);
+    addReplay(target, i, file);
   });
   await waitForFlows(target, scenario.megaflows);
   // A round that a freeze interrupts would look slow, and the flow limit would fall.

@@ -27,22 +27,27 @@ export async function addBridgeWithSink(target: Target): Promise<void> {
   await target.appctl('upcall/set-flow-limit', '1000000');
 }
 
-/** Adds port `i`, which replays pcap files for ever, one file an rx queue; traffic starts at once. */
-export function addReplay(target: Target, i: number, files: readonly string[]): void {
+/**
+ * Adds port `i`, which replays a pcap file for ever on each of its rx queues; traffic starts at once.
+ *
+ * @param waits Until the port is there; else the switch adds it after the return.
+ */
+export function addReplay(target: Target, i: number, file: string, queues = 1, waits = true): void {
   const name = `rx${i}`;
   const options = target.isDpdk
     ? [
         'type=dpdk',
-        `options:dpdk-devargs="net_pcap${i},${files.map((f) => `rx_pcap=${f}`).join(',')},infinite_rx=1"`,
+        `options:dpdk-devargs="net_pcap${i},${`rx_pcap=${file},`.repeat(queues)}infinite_rx=1"`,
         ...(i === 0 ? [] : [`mtu_request=${poolMtus[i] ?? 1500}`]),
       ]
-    : ['type=pcap', `options:rx_pcap="${files[0] ?? ''}"`, 'options:infinite=true'];
+    : ['type=pcap', `options:rx_pcap="${file}"`, 'options:infinite=true'];
   target.vsctl(
+    ...(waits ? [] : ['--no-wait', '--']),
     ...['add-port', 'br0', name, '--', 'set', 'interface', name, ...options],
-    ...(files.length > 1 ? [`options:n_rxq=${files.length}`] : []),
+    ...(queues > 1 ? [`options:n_rxq=${queues}`] : []),
     `ofport_request=${replayPort(i)}`,
   );
-  checkPort(target, name);
+  if (waits) checkPort(target, name);
 }
 
 export function removeReplay(target: Target, i: number): void {
@@ -76,6 +81,13 @@ export async function pmdCounters(target: Target): Promise<PmdCounters> {
     misses: sum('miss with success upcall') + sum('miss with failed upcall'),
     subtableLookups: Number(/avg\. subtable lookups per megaflow hit: ([\d.]+)/.exec(text)?.[1] ?? 0),
   };
+}
+
+/** Packets that each PMD has received, by core. */
+export async function pmdPackets(target: Target): Promise<Map<number, number>> {
+  const text = await target.appctl('dpif-netdev/pmd-stats-show');
+  const found = text.matchAll(/core_id (\d+):\s+packets received: (\d+)/g);
+  return new Map([...found].map((m) => [Number(m[1]), Number(m[2])]));
 }
 
 /** Megaflows standing. */

@@ -145,8 +145,9 @@ export class Target {
     silence.abort();
     if (answer === null) throw new Error(`${this.kind}: ${command} is not answered`);
     const { isError, result } = answer;
-    if (isError) throw new Error(`${this.kind}: ${command} ${args.join(' ')}: ${String(result)}`);
-    return String(result);
+    const text = typeof result === 'string' ? result : JSON.stringify(result);
+    if (isError) throw new Error(`${this.kind}: ${command} ${args.join(' ')}: ${text}`);
+    return text;
   }
 
   pid(program: 'ovs-vswitchd' | 'ovsdb-server'): number {
@@ -172,6 +173,11 @@ export class Target {
   residentBytes(): number {
     const status = readFileSync(`/proc/${this.pid('ovs-vswitchd')}/status`, 'utf8');
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  }
+
+  /** Memory of the arena in use, bytes; 0 of OVS. */
+  async arenaBytes(): Promise<number> {
+    return Number(/arena used KB:(\d+)/.exec(await this.appctl('memory/show'))?.[1] ?? 0) * 1024;
   }
 
   /** Where `ovs-appctl -t PROGRAM` looks. */
@@ -241,18 +247,22 @@ export class Target {
     } catch {
       // Not root, or a kernel without autogroups: the same for both kinds.
     }
-    await waitFor(async () => {
-      if (child.exitCode !== null)
-        throw new Error(
-          `${this.kind}: ${name} ended with ${child.exitCode}: ${stderr}${this.log().slice(-2000)}`,
-        );
-      if (!existsSync(pidfile) || !existsSync(this.controlPath(name))) return false;
-      const client = await UnixctlClient.connect(this.controlPath(name)).catch(() => null);
-      if (client === null) return false;
-      const { isError } = await client.call('version', []);
-      client.close();
-      return !isError;
-    }, `${this.kind}: ${name} answers`);
+    await waitFor(
+      async () => {
+        if (child.exitCode !== null)
+          throw new Error(
+            `${this.kind}: ${name} ended with ${child.exitCode}: ${stderr}${this.log().slice(-2000)}`,
+          );
+        if (!existsSync(pidfile) || !existsSync(this.controlPath(name))) return false;
+        const client = await UnixctlClient.connect(this.controlPath(name)).catch(() => null);
+        if (client === null) return false;
+        const answer = await client.call('version', []).catch(() => null);
+        client.close();
+        return answer?.isError === false;
+      },
+      `${this.kind}: ${name} answers`,
+      120_000,
+    );
   }
 
   #runTool(name: string, args: readonly string[]): string {

@@ -38,7 +38,11 @@ function nowNs(): number {
 }
 
 /** Nanoseconds an operation takes: best and median of 15 windows of about 20 ms, after a warm-up. */
-export function time(run: () => void, operations: number): { best: number; median: number } {
+export function time(
+  run: () => void,
+  operations: number,
+  windows = WINDOWS,
+): { best: number; median: number } {
   const warmUntil = nowNs() + 5 * WINDOW_NS;
   let calls = 0;
   const start = nowNs();
@@ -48,24 +52,32 @@ export function time(run: () => void, operations: number): { best: number; media
   }
   const perWindow = Math.max(1, Math.round((calls * WINDOW_NS) / (nowNs() - start)));
   const found: number[] = [];
-  for (let w = 0; w < WINDOWS; w++) {
+  for (let w = 0; w < windows; w++) {
     const from = nowNs();
     for (let i = 0; i < perWindow; i++) run();
     found.push((nowNs() - from) / (perWindow * operations));
   }
   found.sort((a, b) => a - b);
-  return { best: found[0] ?? 0, median: found[WINDOWS >> 1] ?? 0 };
+  return { best: found[0] ?? 0, median: found[windows >> 1] ?? 0 };
 }
 
-/** The reference loop: 1,024 dependent steps of integer arithmetic over 4 KiB. Nanoseconds a step. */
-export function reference(): number {
+/**
+ * The reference loop: 1,024 dependent steps of integer arithmetic over 4 KiB. Nanoseconds a step.
+ *
+ * @param windows Fewer where it only follows a machine that changes its speed.
+ */
+export function reference(windows = WINDOWS): number {
   const table = new Uint32Array(1024);
   let x = 1;
-  const { best } = time(() => {
-    for (let i = 0; i < 1024; i++) {
-      x = (Math.imul(x, 0x9e3779b1) + (table[x & 1023] ?? 0)) >>> 0;
-      table[i] = x;
-    }
-  }, 1024);
+  const { best } = time(
+    () => {
+      for (let i = 0; i < 1024; i++) {
+        x = (Math.imul(x, 0x9e3779b1) + (table[x & 1023] ?? 0)) >>> 0;
+        table[i] = x;
+      }
+    },
+    1024,
+    windows,
+  );
   return best;
 }

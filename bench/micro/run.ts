@@ -26,7 +26,7 @@ export function runMicro(wants: (name: string) => boolean, print: (line: string)
   for (const make of groups.flat()) {
     const benchmark = make();
     if (wants(benchmark.name)) {
-      const baseNs = reference();
+      const baseNs = reference(5);
       const { best, median } = time(benchmark.run, benchmark.operations);
       const isRate = benchmark.unit.endsWith('/s');
       const show = (ns: number): number => (isRate ? 1e9 / ns : ns);
