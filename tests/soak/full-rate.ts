@@ -32,7 +32,7 @@ const fault = (text: string): void => {
 
 const hosts = isRoot ? new TwoHosts('fr', 89) : null;
 const s = await SwitchUnderTest.start('ours', ['--arena-mb=3072', ...(isRoot ? [] : ['--enable-dummy'])]);
-const soak = new FullRateSwitch(s, new SeededRandom(Number(values.seed)), flows, isRoot ? 'netdev' : 'dummy');
+const soak = new FullRateSwitch(s, flows, isRoot ? 'netdev' : 'dummy');
 console.log(
   `seed ${values.seed}, ${flows} flows, ${hosts === null ? 'no devices' : `${values.type} devices`}`,
 );
