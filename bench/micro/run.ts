@@ -13,13 +13,20 @@ export interface MicroResults {
   readonly results: readonly Measurement[];
 }
 
+/** Windows a benchmark in a check, where best of few is enough. */
+export const quickWindows = 6;
+
 /**
  * Runs the micro benchmarks whose name `wants`. Times are CPU time; the reference loop runs again
  * before each benchmark, so that a machine that slows down in between changes no ratio.
  *
  * @param print Takes each line of the table as it is known.
  */
-export function runMicro(wants: (name: string) => boolean, print: (line: string) => void): MicroResults {
+export function runMicro(
+  wants: (name: string) => boolean,
+  print: (line: string) => void,
+  windows?: number,
+): MicroResults {
   const firstNs = reference();
   const results: Measurement[] = [];
   print(`${'benchmark'.padEnd(56)} ${'best'.padStart(10)} ${'median'.padStart(10)} ${'ratio'.padStart(8)}`);
@@ -27,7 +34,7 @@ export function runMicro(wants: (name: string) => boolean, print: (line: string)
     const benchmark = make();
     if (wants(benchmark.name)) {
       const baseNs = reference(5);
-      const { best, median } = time(benchmark.run, benchmark.operations);
+      const { best, median } = time(benchmark.run, benchmark.operations, windows);
       const isRate = benchmark.unit.endsWith('/s');
       const show = (ns: number): number => (isRate ? 1e9 / ns : ns);
       const ratio = best / baseNs;
