@@ -8,6 +8,7 @@ import { drawChart } from './frame/chart.ts';
 import { makeCells } from './frame/cells.ts';
 import { formatMarkdown, formatText } from './frame/report.ts';
 import { Samples } from './frame/samples.ts';
+import { database } from './macro/database.ts';
 import { fastPath } from './macro/fast-path.ts';
 import type { BenchContext } from './macro/pair.ts';
 import { pinProcess } from './macro/pinning.ts';
@@ -15,7 +16,7 @@ import { scaling } from './macro/scaling.ts';
 import { slowPath } from './macro/slow-path.ts';
 import type { TargetKind } from './macro/target.ts';
 import { compareWithBaseline, formatBaseline, readBaseline } from './micro/baseline.ts';
-import { quickWindows, runMicro } from './micro/run.ts';
+import { runMicro } from './micro/run.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const documents = join(here, '..', 'docs', 'performance');
@@ -25,6 +26,7 @@ const sections: Readonly<Record<string, (context: BenchContext) => Promise<void>
   'fast-path': fastPath,
   scaling,
   'slow-path': slowPath,
+  database,
 };
 
 const usage = `usage: npm run bench -- [OPTIONS]
@@ -98,7 +100,7 @@ function micro(): void {
   const print = (line: string): void => {
     console.log(line);
   };
-  let found = runMicro(wants, print, values.check ? quickWindows : undefined);
+  let found = runMicro(isMicroOnly, wants, print);
   json['micro'] = found;
   if (values['update-baseline']) writeFileSync(baselineFile, formatBaseline(found.results));
   if (baseline === null) return;
@@ -107,7 +109,7 @@ function micro(): void {
     // A busy machine is no regression: only what is worse twice is.
     console.log(`measured again: ${worse.map((w) => w.name).join('; ')}`);
     const again = new Set(worse.map((w) => w.name));
-    found = runMicro((name) => again.has(name), print);
+    found = runMicro(true, (name) => again.has(name), print);
     worse = compareWithBaseline(found.results, baseline);
   }
   for (const w of worse)

@@ -37,8 +37,10 @@ function cellOf(row: GoalRow, samples: Samples): Cell | null {
   if (ours === undefined && ovs === undefined) return null;
   const oursValue = ours === undefined ? null : median(ours.values);
   const ovsValue = ovs === undefined ? null : median(ovs.values);
+  // A trickle is no rate: it does not work.
+  const isNothing = (value: number | null): boolean => value === null || value < 0.005;
   const ratio =
-    oursValue === null || ovsValue === null || ovsValue === 0 || oursValue === 0
+    oursValue === null || ovsValue === null || isNothing(oursValue) || isNothing(ovsValue)
       ? null
       : row.better === 'more'
         ? oursValue / ovsValue
