@@ -76,14 +76,18 @@ export class Target {
   }
 
   static async start(kind: TargetKind, options: TargetOptions = {}): Promise<Target> {
-    const t = new Target(kind, options);
-    try {
-      await t.#start(options);
-    } catch (error) {
-      await t.stop();
-      throw error;
+    // OVS-DPDK has been seen to hang while it initialises: one more try then.
+    for (let left = options.dpdkGiB === undefined ? 0 : 1; ; left--) {
+      const t = new Target(kind, options);
+      try {
+        await t.#start(options);
+        return t;
+      } catch (error) {
+        t.kill();
+        running.delete(t);
+        if (left === 0) throw error;
+      }
     }
-    return t;
   }
 
   async #start(options: TargetOptions): Promise<void> {
@@ -114,6 +118,12 @@ export class Target {
       `unix:${this.rundir}/db.sock`,
     ]);
     this.#control = await UnixctlClient.connect(this.controlPath('ovs-vswitchd'));
+    if (this.isDpdk) {
+      await waitFor(
+        () => this.#runTool('ovs-vsctl', ['get', 'Open_vSwitch', '.', 'dpdk_initialized']).trim() === 'true',
+        'DPDK is initialised',
+      );
+    }
   }
 
   /** A database command that waits until the switch has done it. */
@@ -212,7 +222,9 @@ export class Target {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
+      const limit = setTimeout(() => child.kill('SIGKILL'), 20_000);
       await ended;
+      clearTimeout(limit);
     }
     running.delete(this);
     this.#pages?.release();
