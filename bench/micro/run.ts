@@ -4,10 +4,11 @@ import { benchmarks as packetPath } from './packet-path.ts';
 import { reference, time } from './registry.ts';
 import type { BenchmarkFactory, Measurement } from './registry.ts';
 import { benchmarks as translation } from './translation.ts';
+import { benchmarks as upcall } from './upcall.ts';
 
 /** Made in seconds: what CI compares. */
 const quickGroups: readonly (readonly BenchmarkFactory[])[] = [packetPath, classifier, translation];
-const groups: readonly (readonly BenchmarkFactory[])[] = [forward, ...quickGroups];
+const groups: readonly (readonly BenchmarkFactory[])[] = [forward, ...quickGroups, upcall];
 
 export interface MicroResults {
   readonly node: string;
@@ -37,7 +38,12 @@ export function runMicro(
     const benchmark = make();
     if (wants(benchmark.name)) {
       const baseNs = reference(5);
-      const { best, median } = time(benchmark.run, benchmark.operations, isCheck ? quickWindows : undefined);
+      const { best, median } = time(
+        benchmark.run,
+        benchmark.operations,
+        isCheck ? quickWindows : undefined,
+        benchmark.before,
+      );
       const isRate = benchmark.unit.endsWith('/s');
       const show = (ns: number): number => (isRate ? 1e9 / ns : ns);
       const ratio = best / baseNs;
