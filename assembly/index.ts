@@ -51,7 +51,8 @@ export { extract, extractMany } from './extract';
 export { hash5tuple, keyPresent } from './hash';
 export {
   megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,
-  megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions, megaflowTryRef, megaflowUnref,
+  megaflowFlush, megaflowInstall, megaflowKey, megaflowLookup, megaflowReview, megaflowSetActions, megaflowTryRef,
+  megaflowUnref,
 } from './megaflow';
 export { pmdExecute, pmdPoll, pmdProcess, pmdRetry } from './pass';
 export { pmdReset } from './burst';
@@ -80,4 +81,4 @@ export {
   macTableFlush,
   macTableFlushPort,
 } from './mac-table';
-export { bytesEqual, maskHasExtra, xlateStart, zeroBytes } from './translate';
+export { bytesEqual, headersEqual, xcacheDrop, xcacheKeep, xlateFinish, xlateStart } from './translate';

@@ -148,7 +148,6 @@ function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u3
   store<u32>(mf, <u32>subtable, Megaflow.subtable);
   store<u32>(mf, <u32>pmd, Megaflow.pmd);
   store<u32>(mf, inPort, Megaflow.inPort);
-  store<u32>(mf, be32(key + Key.recircId), Megaflow.recircId);
   store<u32>(mf, 1, Megaflow.refs);
   store<u32>(mf, UKEY_VISIBLE, Megaflow.state);
   store<f64>(mf, nowMs, Megaflow.createdMs);
@@ -271,19 +270,57 @@ export function megaflowLookup(pmd: usize, key: usize): usize {
 
 /** Writes the key that a megaflow was made for and its mask, 768 bytes each. */
 export function megaflowExpand(mf: usize, keyOut: usize, maskOut: usize): void {
+  megaflowKey(mf, keyOut);
   const subtable: usize = load<u32>(mf, Megaflow.subtable);
-  memory.fill(keyOut, 0, Key.SIZE);
   memory.fill(maskOut, 0, Key.SIZE);
   const blocks = <usize>load<u32>(subtable, Subtable.blocks);
   for (let i: usize = 0; i < blocks; i++) {
     const block = <usize>load<u8>(subtable + Subtable.blockAt + i) << 6;
     memory.copy(maskOut + block, subtable + Subtable.SIZE + (i << 6), 64);
   }
+}
+
+/** Writes the key that a megaflow was made for, 768 bytes. */
+export function megaflowKey(mf: usize, keyOut: usize): void {
+  memory.fill(keyOut, 0, Key.SIZE);
+  const blocks = <usize>load<u32>(<usize>load<u32>(mf, Megaflow.subtable), Subtable.blocks);
   let from = mf + Megaflow.SIZE + (blocks << 6);
   for (let left = load<u32>(mf, Megaflow.keyBlocks); left != 0; left &= left - 1) {
     memory.copy(keyOut + (<usize>ctz(left) << 6), from, 64);
     from += 64;
   }
+}
+
+/** Whether a 768-byte mask has a bit that the megaflow's mask has not. */
+function isWider(mf: usize, wc: usize): bool {
+  const subtable: usize = load<u32>(mf, Megaflow.subtable);
+  const present = load<u32>(subtable, Subtable.present);
+  let mask = subtable + Subtable.SIZE;
+  for (let block: u32 = 0; block < 12; block++) {
+    const at = wc + (<usize>block << 6);
+    const a = v128.load(at);
+    const b = v128.load(at, 16);
+    const c = v128.load(at, 32);
+    const d = v128.load(at, 48);
+    if ((present >> block) & 1) {
+      const ab = v128.or(v128.andnot(a, v128.load(mask)), v128.andnot(b, v128.load(mask, 16)));
+      const cd = v128.or(v128.andnot(c, v128.load(mask, 32)), v128.andnot(d, v128.load(mask, 48)));
+      if (v128.any_true(v128.or(ab, cd))) return true;
+      mask += 64;
+    } else if (v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)))) return true;
+  }
+  return false;
+}
+
+/**
+ * What a new translation means for a megaflow whose address is good: 0 = it stays as it is, 1 = it has other
+ * actions, 2 = it must go, since the translation looked at bits that its mask has not.
+ */
+export function megaflowReview(mf: usize, wc: usize, actions: usize, length: u32): u32 {
+  if (isWider(mf, wc)) return 2;
+  const block: usize = load<u32>(mf, Megaflow.actions);
+  if (load<u32>(block) != length) return 1;
+  return memory.compare(block + ACTIONS_HEADER, actions, length) == 0 ? 0 : 1;
 }
 
 export function megaflowActions(mf: usize): usize {

@@ -80,7 +80,9 @@ export interface CoreExports {
   megaflowFindUfid(pmd: number, u0: number, u1: number, u2: number, u3: number): number;
   megaflowFlush(pmd: number): number;
   megaflowInstall(pmd: number, key: number, mask: number, actions: number, length: number, nowMs: number): number;
+  megaflowKey(mf: number, keyOut: number): void;
   megaflowLookup(pmd: number, key: number): number;
+  megaflowReview(mf: number, wc: number, actions: number, length: number): number;
   megaflowSetActions(mf: number, actions: number, length: number): number;
   megaflowTryRef(mf: number): number;
   megaflowUnref(mf: number): void;
@@ -124,7 +126,9 @@ export interface CoreExports {
   macTableFlush(table: number): number;
   macTableFlushPort(table: number, ofport: number): number;
   bytesEqual(a: number, b: number, n: number): number;
-  maskHasExtra(wc: number, mask: number): number;
+  headersEqual(flow: number, base: number): number;
+  xcacheDrop(list: number, words: number): void;
+  xcacheKeep(list: number, words: number): number;
+  xlateFinish(input: number, flow: number, wc: number): void;
   xlateStart(input: number, flow: number, base: number, wc: number): void;
-  zeroBytes(at: number, n: number): void;
 }

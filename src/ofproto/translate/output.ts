@@ -40,6 +40,7 @@ function isStp(ctx: XlateContext, key: number): boolean {
 
 /** Writes the datapath actions that bring the datapath's packet to what `flow` is. */
 export function commitActions(ctx: XlateContext): void {
+  if (ctx.x.headersEqual(ctx.flow, ctx.base) !== 0) return;
   ctx.slow |= commitOdpActions(ctx.u8, ctx.flow, ctx.base, ctx.wc, ctx.odp);
 }
 
