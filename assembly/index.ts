@@ -81,4 +81,6 @@ export {
   macTableFlush,
   macTableFlushPort,
 } from './mac-table';
-export { bytesEqual, headersEqual, xcacheDrop, xcacheKeep, xlateFinish, xlateStart } from './translate';
+export {
+  bytesEqual, headersEqual, xcacheCredit, xcacheDrop, xcacheKeep, xlateFinish, xlateStart, zeroBytes,
+} from './translate';

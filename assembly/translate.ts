@@ -1,6 +1,6 @@
 import { alloc, free } from './memory';
 import { Key } from './generated/key';
-import { ruleRef, ruleUnref } from './rule';
+import { ruleCredit, ruleRef, ruleUnref } from './rule';
 
 /**
  * The bulk work of a translation (src/ofproto/translate) over whole keys. All addresses are of 768-byte
@@ -86,6 +86,11 @@ export function headersEqual(flow: usize, base: usize): bool {
   return !v128.any_true(differ) && load<u32>(flow, Key.igmpGroupIp4) == load<u32>(base, Key.igmpGroupIp4);
 }
 
+/** Zeroes `n` bytes. */
+export function zeroBytes(at: usize, n: u32): void {
+  memory.fill(at, 0, n);
+}
+
 /** Whether `n` bytes at two addresses are equal. */
 export function bytesEqual(a: usize, b: usize, n: u32): bool {
   return memory.compare(a, b, n) == 0;
@@ -107,6 +112,13 @@ export function xcacheKeep(list: usize, words: u32): usize {
     if ((load<u32>(at) & 0xffff) == XCACHE_RULE) ruleRef(load<u32>(at, 4));
   }
   return block;
+}
+
+/** Credits traffic to the rules of a side-effect list. */
+export function xcacheCredit(list: usize, words: u32, packets: f64, bytes: f64, usedMs: f64): void {
+  for (let at = list, end = list + (<usize>words << 2); at < end; at += next(at)) {
+    if ((load<u32>(at) & 0xffff) == XCACHE_RULE) ruleCredit(load<u32>(at, 4), packets, bytes, usedMs);
+  }
 }
 
 /** Gives up a kept list: its rules' references, then the block. */

@@ -127,8 +127,10 @@ export interface CoreExports {
   macTableFlushPort(table: number, ofport: number): number;
   bytesEqual(a: number, b: number, n: number): number;
   headersEqual(flow: number, base: number): number;
+  xcacheCredit(list: number, words: number, packets: number, bytes: number, usedMs: number): void;
   xcacheDrop(list: number, words: number): void;
   xcacheKeep(list: number, words: number): number;
   xlateFinish(input: number, flow: number, wc: number): void;
   xlateStart(input: number, flow: number, base: number, wc: number): void;
+  zeroBytes(at: number, n: number): void;
 }

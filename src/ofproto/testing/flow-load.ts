@@ -5,6 +5,7 @@ import { composePacket } from '../../flow/compose.ts';
 import { parseExactFlow } from '../../flow/match-parse.ts';
 import { PacketLayout } from '../../netdev/generated/packet.ts';
 import { TxPortLayout } from '../../datapath/generated/tx-port.ts';
+import { KEY_SIZE } from '../../flow/key.layout.ts';
 import type { UpcallBench } from './upcall-bench.ts';
 
 /** A kind of megaflow: the rules that make it, and packets that differ in a 32-bit number. */
@@ -66,12 +67,19 @@ export const flowShapes = {
   },
 } as const satisfies Record<string, FlowShape>;
 
+/** Room in front of a frame, and all of a buffer: frames are copied by keyCopy, 768 bytes. */
+const HEADROOM = 128;
+const BUFFER_BYTES = HEADROOM + KEY_SIZE;
+
 /** Sends packets of one shape through a bench in whole bursts, each with a number of its own. */
 export class FlowLoad {
   readonly #bench: UpcallBench;
   readonly #shape: FlowShape;
   readonly #batch: number;
   readonly #frames: number[] = [];
+  /** The frame as it comes in: actions change the others. */
+  readonly #template: number;
+  readonly #length: number;
   readonly #firstLow: number;
   readonly #firstHigh: number;
 
@@ -88,17 +96,19 @@ export class FlowLoad {
     const bytes = composePacket(key);
     const inPort = new DataView(key.buffer, key.byteOffset).getUint32(4);
     this.#batch = allocOrThrow(core, 4 * PMD_BURST);
+    this.#template = allocOrThrow(core, KEY_SIZE);
+    core.u8.set(bytes, this.#template);
+    this.#length = bytes.length;
     for (let i = 0; i < PMD_BURST; i++) {
       const packet = allocOrThrow(core, PacketLayout.size);
-      const buffer = allocOrThrow(core, 512);
-      core.u8.set(bytes, buffer + 128);
-      dv.setUint32(packet + PacketLayout.data, buffer + 128, true);
+      const buffer = allocOrThrow(core, BUFFER_BYTES);
+      dv.setUint32(packet + PacketLayout.data, buffer + HEADROOM, true);
       dv.setUint32(packet + PacketLayout.length, bytes.length, true);
       dv.setUint32(packet + PacketLayout.bufferStart, buffer, true);
-      dv.setUint32(packet + PacketLayout.bufferEnd, buffer + 512, true);
+      dv.setUint32(packet + PacketLayout.bufferEnd, buffer + BUFFER_BYTES, true);
       dv.setUint32(packet + PacketLayout.inPort, inPort, true);
       dv.setUint32(this.#batch + 4 * i, packet, true);
-      this.#frames.push(buffer + 128);
+      this.#frames.push(buffer + HEADROOM);
     }
     this.#firstLow = new DataView(bytes.buffer, bytes.byteOffset).getUint16(shape.lowAt);
     this.#firstHigh = new DataView(bytes.buffer, bytes.byteOffset).getUint16(shape.highAt);
@@ -112,6 +122,10 @@ export class FlowLoad {
     for (let i = 0; i < count; i++) {
       const n = from + i;
       const frame = this.#frames[i] ?? 0;
+      const packet = dv.getUint32(this.#batch + 4 * i, true);
+      x.keyCopy(frame, this.#template);
+      dv.setUint32(packet + PacketLayout.data, frame, true);
+      dv.setUint32(packet + PacketLayout.length, this.#length, true);
       dv.setUint16(frame + highAt, (this.#firstHigh + (n >>> 16)) & 0xffff);
       dv.setUint16(frame + lowAt, (this.#firstLow + n) & 0xffff);
     }

@@ -75,6 +75,9 @@ export class Translator {
     ctx.trace?.enter('bridge', `bridge("${input.bridge.name}")`);
     translatePacket(ctx);
     ctx.trace?.leave();
+    if (input.packets > 0 && ctx.xcacheWords > 0) {
+      ctx.x.xcacheCredit(ctx.xcacheAt, ctx.xcacheWords, input.packets, input.bytes, input.usedMs);
+    }
     translations.add();
     if (ctx.odp.overflowed || ctx.odp.length > MAX_ACTIONS) {
       oversize.add();
@@ -152,7 +155,8 @@ function lookup(
   honorMiss: boolean,
 ): number {
   const { dv, u8, u32, flow, wc, bridge } = ctx;
-  const oldPorts = dv.getUint32(flow + K.tpSrc);
+  // Signed: V8 puts larger numbers on the heap.
+  const oldPorts = dv.getInt32(flow + K.tpSrc);
   const oldInPort = dv.getUint32(flow + K.inPort);
   const isFragment = ((u8[flow + K.nwFrag] ?? 0) & FRAG_ANY) !== 0;
   if (isFragment && bridge.config.fragHandling !== 'nx-match') {
@@ -179,7 +183,7 @@ function lookup(
     break;
   }
   dv.setUint32(flow + K.inPort, oldInPort);
-  dv.setUint32(flow + K.tpSrc, oldPorts);
+  dv.setInt32(flow + K.tpSrc, oldPorts);
   if (found !== 0) return found;
   return mayPacketIn ? missOf(bridge, miss, oldInPort) : NO_PACKET_IN;
 }
@@ -291,10 +295,14 @@ function runRule(ctx: XlateContext, rule: number, isLast: boolean): void {
 
 function credit(ctx: XlateContext, rule: number): void {
   if (rule === 0) return;
-  const { input } = ctx;
-  if (input.packets > 0) ctx.x.ruleCredit(rule, input.packets, input.bytes, input.usedMs);
   const at = ctx.xcacheEntry(xcacheKinds.rule, 1);
+  // Rules of the list are credited together at the end.
   if (at >= 0) ctx.u32[at] = rule;
+  else if (ctx.input.packets > 0) creditNow(ctx, rule);
+}
+
+function creditNow(ctx: XlateContext, rule: number): void {
+  ctx.x.ruleCredit(rule, ctx.input.packets, ctx.input.bytes, ctx.input.usedMs);
 }
 
 function tableAction(

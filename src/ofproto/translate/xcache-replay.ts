@@ -28,14 +28,12 @@ export function replayXcache(
   stats: FlowStatsDelta,
 ): void {
   const { u32, x } = core;
+  x.xcacheCredit(list, lengthBytes >>> 2, stats.packets, stats.bytes, stats.usedMs);
   const end = (list + lengthBytes) >>> 2;
   for (let p = list >>> 2; p < end; p += (u32[p] ?? 0x10000) >>> 16) {
     const a = u32[p + 1] ?? 0;
     const b = u32[p + 2] ?? 0;
     switch ((u32[p] ?? 0) & 0xffff) {
-      case xcacheKinds.rule:
-        x.ruleCredit(a, stats.packets, stats.bytes, stats.usedMs);
-        break;
       case xcacheKinds.table: {
         const counters = snapshot.bridgeById(a)?.config.tableCounters ?? 0;
         if (counters !== 0) addTableCounter(core, counters + 16 * (b & 0xff), b > 0xff, stats.packets);
