@@ -59,9 +59,13 @@ function doAction(ctx: XlateContext, p: number, kind: number, last: boolean): bo
     case k.output:
       outputAction(ctx, u32[p + 1] ?? 0, u32[p + 2] ?? 0, true, last, false);
       return true;
-    case k.resubmit:
-      resubmit(ctx, u32[p + 1] ?? 0, u32[p + 2] ?? 0, last);
+    case k.resubmit: {
+      // OFPP_IN_PORT as an argument of a call would be a heap number.
+      const inPort = u32[p + 1] === OFPP_IN_PORT ? ctx.inPort : (u32[p + 1] ?? 0);
+      const table = u32[p + 2] ?? 0;
+      ctx.pipeline.tableAction(ctx, inPort, table === 255 ? ctx.tableId : table, false, false, last, false);
       return true;
+    }
     case k.set_field: {
       const field = fieldOf(u32[p + 1] ?? 0);
       const size = u32[p + 3] ?? 0;
@@ -253,11 +257,6 @@ function popVlan(ctx: XlateContext): void {
     dv.setUint32(flow + K.vlanTpid0, dv.getUint32(flow + K.vlanTpid1));
   }
   if (n > 0) dv.setUint32(flow + (n === 2 ? K.vlanTpid1 : K.vlanTpid0), 0);
-}
-
-function resubmit(ctx: XlateContext, port: number, table: number, last: boolean): void {
-  const inPort = port === OFPP_IN_PORT ? ctx.inPort : port;
-  ctx.pipeline.tableAction(ctx, inPort, table === 255 ? ctx.tableId : table, false, false, last, false);
 }
 
 function enqueue(ctx: XlateContext, port: number, queue: number, last: boolean): void {
