@@ -12,6 +12,7 @@ import {
   subtableInsert,
   subtableOf,
   WORD,
+  subtableRemoveEmpty,
 } from './dpcls';
 import { DpclsPort } from './generated/dpcls-port';
 import { Key } from './generated/key';
@@ -133,7 +134,13 @@ function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u3
   const hash = subtableHash(subtable, key);
   const found = subtableFind(subtable, key, hash);
   if (found != 0) return found;
+  const mf = make(pmd, subtable, hash, key, actions, length, nowMs);
+  // A mask that came for nothing would stay in every lookup's way.
+  if (mf == 0) subtableRemoveEmpty(pmd, subtable);
+  return mf;
+}
 
+function make(pmd: usize, subtable: usize, hash: u32, key: usize, actions: usize, length: u32, nowMs: f64): usize {
   const blocks = load<u32>(subtable, Subtable.blocks);
   const keyBlocks = keyPresent(key);
   const mf = alloc(<u32>Megaflow.SIZE + ((blocks + <u32>popcnt(keyBlocks)) << 6));
@@ -147,7 +154,7 @@ function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u3
   store<u32>(mf, hash, Megaflow.hash);
   store<u32>(mf, <u32>subtable, Megaflow.subtable);
   store<u32>(mf, <u32>pmd, Megaflow.pmd);
-  store<u32>(mf, inPort, Megaflow.inPort);
+  store<u32>(mf, be32(key + Key.inPort), Megaflow.inPort);
   store<u32>(mf, 1, Megaflow.refs);
   store<u32>(mf, UKEY_VISIBLE, Megaflow.state);
   store<f64>(mf, nowMs, Megaflow.createdMs);

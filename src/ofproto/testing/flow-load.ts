@@ -39,10 +39,10 @@ export const flowShapes = {
   normal: {
     name: 'NORMAL',
     rules: ['priority=0,actions=NORMAL'],
-    packet: tcp,
+    packet: tcp.replace('dl_dst=50', 'dl_dst=52'),
     lowAt: 10,
     highAt: 8,
-    first: ['in_port=2,arp,dl_src=50:54:00:00:00:02,dl_dst=50:54:00:00:00:01'],
+    first: ['in_port=2,arp,dl_src=52:54:00:00:00:02,dl_dst=50:54:00:00:00:01'],
   },
   ipv6: {
     name: 'IPv6 5-tuple',
