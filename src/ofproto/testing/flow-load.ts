@@ -133,9 +133,9 @@ export class FlowLoad {
     x.pmdProcess(pmd, this.#batch, count, nowMs);
     upcaller.run(nowMs);
     let sent = 0;
-    const ports = dv.getUint32(pmd + PmdLayout.txPorts, true);
-    for (let i = dv.getUint32(pmd + PmdLayout.txCount, true) - 1; i >= 0; i--) {
-      sent += dv.getUint32(ports + TxPortLayout.size * i + TxPortLayout.count, true);
+    for (let tx = dv.getUint32(pmd + PmdLayout.txFirst, true); tx !== 0;) {
+      sent += dv.getUint32(tx + TxPortLayout.count, true);
+      tx = dv.getUint32(tx + TxPortLayout.nextActive, true);
     }
     x.pmdReset(pmd);
     x.quiesce();
