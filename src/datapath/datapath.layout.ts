@@ -76,9 +76,14 @@ const pmdLayout = {
     buckets: {
       at: 156,
       type: 'ptr',
-      doc: 'u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid.',
+      doc: 'Segments of 1,024 buckets: megaflows by the low bits of ufid0, chained by nextUfid.',
     },
-    bucketCount: { at: 160, type: 'u32', doc: 'A power of two.' },
+    bucketCount: { at: 160, type: 'u32', doc: 'Buckets in use: linear hashing, one more with a megaflow.' },
+    slotsUsed: {
+      at: 120,
+      type: 'u32',
+      doc: 'Slots of flowSlots that were ever used. Read it before flowSlots.',
+    },
     // pmd-stats-show.
     rxPackets: { at: 192, type: 'f64', doc: 'packets received' },
     recirculations: { at: 200, type: 'f64', doc: 'packet recirculations' },

@@ -131,7 +131,9 @@ describe('a full arena', () => {
       expect(bench.flows().length).toBeGreaterThanOrEqual(3200);
       purge(bench);
       expect(bench.flows()).toEqual([]);
-      expect(inUse(core)).toBeLessThanOrEqual(start + learnedMacs(bench));
+      // The directory keeps its buckets, in segments for 1,024 megaflows.
+      const segments = Math.ceil(3300 / 1024);
+      expect(inUse(core)).toBeLessThanOrEqual(start + segments + learnedMacs(bench));
       expect(memoryStats(core).badFrees).toBe(0);
     });
   }

@@ -170,7 +170,7 @@ export class Revalidator implements Stepper {
     this.#purgeSeq = udpif.get(U.purgeSeq);
     for (let i = 0; i < udpif.nPmds; i++) {
       const pmd = (udpif.pmdSlot(i) & ~1) >>> 0;
-      udpif.set(U.capacities + 4 * i, pmd === 0 ? 0 : Atomics.load(core.u32, (pmd + P.flowCapacity) >>> 2));
+      udpif.set(U.capacities + 4 * i, pmd === 0 ? 0 : Atomics.load(core.u32, (pmd + P.slotsUsed) >>> 2));
     }
     udpif.set(U.dumpOffset, 0);
     Atomics.add(core.u32, (ARENA_ROOT + ArenaRootLayout.dumpSeq) >>> 2, 1);
