@@ -51,8 +51,8 @@ export { extract, extractMany } from './extract';
 export { hash5tuple, keyPresent } from './hash';
 export {
   megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,
-  megaflowFlush, megaflowInstall, megaflowKey, megaflowLookup, megaflowReview, megaflowSetActions, megaflowTryRef,
-  megaflowUnref,
+  megaflowFlush, megaflowInstall, megaflowKey, megaflowLookup, megaflowReview, megaflowSetActions,
+  megaflowSkipIdle, megaflowTryRef, megaflowUnref,
 } from './megaflow';
 export { pmdExecute, pmdPoll, pmdProcess, pmdRetry } from './pass';
 export { pmdReset } from './burst';

@@ -298,6 +298,34 @@ export function megaflowKey(mf: usize, keyOut: usize): void {
   }
 }
 
+// @ts-ignore: decorator
+@inline const UKEY_OPERATIONAL: u32 = 2;
+
+/**
+ * Goes over flow slots [from, to) of a pmd, at most 255 of them, as far as there is nothing to do: the flow is alive and
+ * translated for `revalSeq`, saw a packet after `oldestMs`, and none since its statistics were pushed. Such flows are
+ * marked as seen in round `dumpSeq`. Returns how many slots it went over, and from bit 8 on how many flows.
+ *
+ * Without the flows' locks: of what is read here only the state changes at the hand of others, and then whoever changed it
+ * has the flow. `dumpSeq` is written by the one thread that has the slot in this round.
+ */
+export function megaflowSkipIdle(pmd: usize, from: u32, to: u32, dumpSeq: u32, revalSeq: u32, oldestMs: f64): u32 {
+  const slots: usize = load<u32>(pmd, Pmd.flowSlots);
+  let count: u32 = 0;
+  let i = from;
+  for (; i < to; i++) {
+    const mf: usize = load<u32>(slots + (<usize>i << 2));
+    if (mf == 0) continue;
+    if (load<u32>(mf, Megaflow.state) != UKEY_OPERATIONAL || load<u32>(mf, Megaflow.revalSeq) != revalSeq) break;
+    if (load<f64>(mf, Megaflow.packets) != load<f64>(mf, Megaflow.pushedPackets)) break;
+    const usedMs = load<f64>(mf, Megaflow.usedMs);
+    if ((usedMs != 0 ? usedMs : load<f64>(mf, Megaflow.createdMs)) < oldestMs || load<u32>(mf, Megaflow.dead) != 0) break;
+    store<u32>(mf, dumpSeq, Megaflow.dumpSeq);
+    count++;
+  }
+  return (count << 8) | (i - from);
+}
+
 /** Whether a 768-byte mask has a bit that the megaflow's mask has not. */
 function isWider(mf: usize, wc: usize): bool {
   const subtable: usize = load<u32>(mf, Megaflow.subtable);

@@ -84,6 +84,7 @@ export interface CoreExports {
   megaflowLookup(pmd: number, key: number): number;
   megaflowReview(mf: number, wc: number, actions: number, length: number): number;
   megaflowSetActions(mf: number, actions: number, length: number): number;
+  megaflowSkipIdle(pmd: number, from: number, to: number, dumpSeq: number, revalSeq: number, oldestMs: number): number;
   megaflowTryRef(mf: number): number;
   megaflowUnref(mf: number): void;
   pmdExecute(pmd: number, packet: number, actions: number, length: number): void;

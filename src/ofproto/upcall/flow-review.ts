@@ -120,7 +120,14 @@ export class FlowReview {
         }
       } else maxIdleMs = OVER_LIMIT_IDLE_MS;
     }
+    const oldestMs = nowMs - maxIdleMs;
     for (let i = from; i < to; i++) {
+      if (!killAll) {
+        const skipped = x.megaflowSkipIdle(pmd, i, to, this.#dumpSeq, this.#revalSeq, oldestMs);
+        i += skipped & 0xff;
+        this.kept += skipped >>> 8;
+        if (i >= to) break;
+      }
       // The array is replaced when it grows; old ones live until this thread is quiescent.
       const mf = dv.getUint32(dv.getUint32(pmd + P.flowSlots, true) + 4 * i, true);
       if (mf === 0) continue;
