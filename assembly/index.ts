@@ -78,3 +78,10 @@ export {
   macTableFlushPort,
 } from './mac-table';
 export { bytesEqual, maskHasExtra, xlateStart, zeroBytes } from './translate';
+export {
+  umemCreate, umemDestroy, umemLost, umemOwned, umemReclaim, umemSweep,
+} from './xsk-frames';
+export {
+  xskIoCreate, xskIoDestroy, xskReceive, xskReceiveStalled, xskReleaseBurst, xskTransmit, xskUnsent,
+} from './port-xsk';
+export { finishPseudoChecksum } from './checksum-finish';

@@ -122,4 +122,18 @@ export interface CoreExports {
   maskHasExtra(wc: number, mask: number): number;
   xlateStart(input: number, flow: number, base: number, wc: number): void;
   zeroBytes(at: number, n: number): void;
+  umemCreate(block: number, base: number, frames: number, shift: number): number;
+  umemDestroy(umem: number): void;
+  umemLost(umem: number): number;
+  umemOwned(umem: number, id: number): number;
+  umemReclaim(umem: number): number;
+  umemSweep(umem: number, id: number): number;
+  xskIoCreate(xsk: number, receives: boolean): number;
+  xskIoDestroy(io: number): void;
+  xskReceive(io: number, batch: number, inPort: number): number;
+  xskReceiveStalled(io: number): number;
+  xskReleaseBurst(io: number): void;
+  xskTransmit(io: number, list: number, count: number): number;
+  xskUnsent(io: number): number;
+  finishPseudoChecksum(data: number, length: number): number;
 }

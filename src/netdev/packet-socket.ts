@@ -1,0 +1,196 @@
+import { vlog } from '../util/log.ts';
+import { check } from '../sys/errno.ts';
+import { libc } from '../sys/libc.ts';
+import {
+  MADV_DONTFORK,
+  MAP_FIXED,
+  MAP_POPULATE,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+  madvise,
+  mapAnonymousOver,
+  memoryAddress,
+  mmap,
+} from '../sys/memory.ts';
+import { netdevEnvironment } from './environment.ts';
+import { setPortStateRxFrameSize, setPortStateRxFrames, setPortStateRxRing } from './generated/port-state.ts';
+
+const log = vlog('netdev_linux');
+const AF_PACKET = 17;
+const SOCK_RAW = 3 | 0o4000 | 0o2000000;
+const ETH_P_ALL = 3;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SOL_PACKET = 263;
+const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_AUXDATA = 8;
+const PACKET_RX_RING = 5;
+const PACKET_STATISTICS = 6;
+const PACKET_COPY_THRESH = 7;
+const PACKET_VERSION = 10;
+const PACKET_RESERVE = 12;
+const PACKET_VNET_HDR = 15;
+const PACKET_QDISC_BYPASS = 20;
+const PACKET_IGNORE_OUTGOING = 23;
+const PACKET_MR_PROMISC = 1;
+const sockaddrBytes = 20;
+/** Some hundred GSO frames. */
+const socketBufferBytes = 16 << 20;
+const TPACKET_V2 = 1;
+/** Bytes of the receive ring, the same for every MTU. */
+const ringBytes = 2 << 20;
+const blockBytes = 65536;
+const pageBytes = 4096;
+/** Headroom for tags and tunnels in front of each frame in the ring. */
+const headroomBytes = 128;
+/** tpacket2_hdr, addresses, virtio header, headroom and alignment at the start of a ring frame. */
+const frameOverhead = 256;
+
+function setOption(fd: number, level: number, option: number, ...words: number[]): void {
+  check(libc.setsockopt(fd, level, option, new Int32Array(words), 4 * words.length), 'setsockopt');
+}
+
+/** Needs CAP_NET_ADMIN, and only makes bursts less lossy: a refusal is no error. */
+function growBuffer(fd: number, option: number): void {
+  libc.setsockopt(fd, SOL_SOCKET, option, new Int32Array([socketBufferBytes]), 4);
+}
+
+function bindTo(fd: number, ifindex: number, protocol: number): void {
+  const address = new DataView(new ArrayBuffer(sockaddrBytes));
+  address.setUint16(0, AF_PACKET, true);
+  address.setUint16(2, protocol);
+  address.setInt32(4, ifindex, true);
+  check(libc.bind(fd, address, sockaddrBytes), 'bind');
+}
+
+/** A packet socket on one device; protocol 0 receives nothing. */
+function openPacketSocket(ifindex: number, protocol: number): number {
+  const fd = check(libc.socket(AF_PACKET, SOCK_RAW, 0), 'socket');
+  try {
+    setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+    growBuffer(fd, SO_SNDBUFFORCE);
+    if (protocol === 0) {
+      setOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+    } else {
+      setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+      setOption(fd, SOL_PACKET, PACKET_AUXDATA, 1);
+      growBuffer(fd, SO_RCVBUFFORCE);
+      setOption(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, ifindex, PACKET_MR_PROMISC, 0, 0);
+    }
+    // The receiving one is bound when its ring is ready.
+    if (protocol === 0) bindTo(fd, ifindex, protocol);
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+interface RxRing {
+  /** Arena block to free; the ring starts at the next page. */
+  readonly block: number;
+  readonly address: number;
+  readonly frameSize: number;
+  readonly frames: number;
+}
+
+/**
+ * Maps a receive ring over a part of the arena, with frames for the device's MTU. Longer frames (GSO)
+ * get a short entry in the ring and wait whole in the socket's queue (TP_STATUS_COPY).
+ *
+ * @returns null when kernel or arena have no room: then all frames come by recvmmsg.
+ */
+function mapRxRing(fd: number, mtu: number): RxRing | null {
+  const { core } = netdevEnvironment();
+  const frameSize = Math.min(blockBytes, 2 ** Math.ceil(Math.log2(Math.max(mtu, 1500) + 18 + frameOverhead)));
+  const frames = ringBytes / frameSize;
+  const block = core.x.alloc(ringBytes + pageBytes) >>> 0;
+  if (block === 0) return null;
+  const address = Math.ceil(block / pageBytes) * pageBytes;
+  try {
+    setOption(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
+    setOption(fd, SOL_PACKET, PACKET_RESERVE, headroomBytes);
+    setOption(fd, SOL_PACKET, PACKET_COPY_THRESH, 1);
+    setOption(fd, SOL_PACKET, PACKET_RX_RING, blockBytes, ringBytes / blockBytes, frameSize, frames);
+    const host = memoryAddress(core.memory) + address;
+    mmap(host, ringBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
+    madvise(host, ringBytes, MADV_DONTFORK);
+    return { block, address, frameSize, frames };
+  } catch (error) {
+    log.info(`no receive ring: ${error instanceof Error ? error.message : String(error)}`);
+    core.x.free(block);
+    return null;
+  }
+}
+
+/** A plain packet socket on a device, without virtio headers: a far end for tests. @throws SystemError */
+export function openRawSocket(ifindex: number): number {
+  const fd = check(libc.socket(AF_PACKET, SOCK_RAW, 0), 'socket');
+  setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+  bindTo(fd, ifindex, ETH_P_ALL);
+  return fd;
+}
+
+/**
+ * Main's side of a device's two packet sockets: one receives, through a ring in the arena where there is
+ * room; one sends past the queueing layer. The first also sends where the device needs that layer to
+ * segment (packet-io.ts).
+ */
+export class PacketSockets {
+  readonly #fd: number;
+  readonly #txFd: number;
+  readonly #ring: RxRing | null;
+  readonly #state: number;
+  #drops = 0;
+
+  /**
+   * @param state Arena address of the device's port-state.
+   * @throws SystemError
+   */
+  constructor(ifindex: number, mtu: number, state: number) {
+    this.#state = state;
+    this.#fd = openPacketSocket(ifindex, ETH_P_ALL);
+    let txFd = -1;
+    try {
+      txFd = openPacketSocket(ifindex, 0);
+      this.#txFd = txFd;
+      this.#ring = mapRxRing(this.#fd, mtu);
+      bindTo(this.#fd, ifindex, ETH_P_ALL);
+    } catch (error) {
+      libc.close(this.#fd);
+      if (txFd >= 0) libc.close(txFd);
+      throw error;
+    }
+    const ring = this.#ring;
+    if (ring === null) return;
+    const { dv } = netdevEnvironment().core;
+    setPortStateRxRing(dv, state, ring.address);
+    setPortStateRxFrameSize(dv, state, ring.frameSize);
+    setPortStateRxFrames(dv, state, ring.frames);
+  }
+  /** What an attachment of kind "packet" holds. */
+  get attachment(): { kind: 'packet'; fd: number; txFd: number; state: number } {
+    return { kind: 'packet', fd: this.#fd, txFd: this.#txFd, state: this.#state };
+  }
+  /** Frames that found the ring or the queue full, since the sockets were opened. */
+  countDrops(): number {
+    const stats = new Uint32Array(2);
+    // The kernel starts over with each reading.
+    if (libc.getsockopt(this.#fd, SOL_PACKET, PACKET_STATISTICS, stats, new Uint32Array([8])) === 0) {
+      this.#drops += stats[1] ?? 0;
+    }
+    return this.#drops;
+  }
+  close(): void {
+    if (this.#ring !== null) {
+      const { core } = netdevEnvironment();
+      mapAnonymousOver(memoryAddress(core.memory) + this.#ring.address, ringBytes);
+      core.x.free(this.#ring.block);
+      setPortStateRxRing(core.dv, this.#state, 0);
+    }
+    libc.close(this.#fd);
+    libc.close(this.#txFd);
+  }
+}
