@@ -18,6 +18,9 @@ import {
  * A frame that came in by any port of the same UMEM goes out from where it lies; a second output of the
  * same frame, and whatever else is sent, is copied into a free frame first.
  */
+/** First word of the record. */
+// @ts-ignore: decorator
+@inline const KIND_XSK: u32 = 2;
 // @ts-ignore: decorator
 @inline const BURST: u32 = 32;
 // @ts-ignore: decorator
@@ -31,7 +34,7 @@ import {
 @inline const NEED_WAKEUP: u32 = 1;
 
 /** The calling thread's side of a socket; `receives` for the one that polls it. 0 = arena full. */
-export function xskIoCreate(xsk: usize, receives: bool): usize {
+export function xskIoCreate(xsk: usize, inPort: u32, receives: bool): usize {
   const io = alloc(<u32>XskIo.SIZE);
   const descriptors = receives ? alloc(BURST * DESCRIPTOR) : 0;
   const cache = umemCacheAcquire(<usize>load<u32>(xsk, Xsk.umem));
@@ -41,6 +44,8 @@ export function xskIoCreate(xsk: usize, receives: bool): usize {
     free(descriptors);
     return 0;
   }
+  store<u32>(io, KIND_XSK, XskIo.kind);
+  store<u32>(io, inPort, XskIo.inPort);
   store<u32>(io, <u32>xsk, XskIo.xsk);
   store<u32>(io, <u32>cache, XskIo.cache);
   store<u32>(io, <u32>descriptors, XskIo.descriptors);
@@ -105,10 +110,10 @@ export function xskReceiveStalled(io: usize): bool {
 }
 
 /**
- * Takes up to 32 frames off the receive ring into `batch` (u32[32]) as packets from `inPort`, ends the
- * previous burst and gives the kernel fresh frames. The thread that polls the socket; no system call.
+ * Takes up to 32 frames off the receive ring into `batch` (u32[32]) ends the previous
+ * burst and gives the kernel fresh frames. The thread that polls the socket; no system call.
  */
-export function xskReceive(io: usize, batch: usize, inPort: u32): u32 {
+export function xskReceive(io: usize, batch: usize): u32 {
   xskReleaseBurst(io);
   const xsk = <usize>load<u32>(io, XskIo.xsk);
   const at = <usize>load<u32>(xsk, Xsk.rxConsumer);
@@ -125,6 +130,7 @@ export function xskReceive(io: usize, batch: usize, inPort: u32): u32 {
   const mask = load<u32>(xsk, Xsk.rxMask);
   const descs = <usize>load<u32>(xsk, Xsk.rxDescs);
   const descriptors = <usize>load<u32>(io, XskIo.descriptors);
+  const inPort = load<u32>(io, XskIo.inPort);
   let touched: u32 = 0;
   let bytes: u32 = 0;
   for (let i: u32 = 0; i < n; i++) {

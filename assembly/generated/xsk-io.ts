@@ -4,21 +4,27 @@
 export namespace XskIo {
   // @ts-ignore: decorator
   @inline export const SIZE: usize = 320;
+  /** u32: FAST_PORT_XSK. */
+  // @ts-ignore: decorator
+  @inline export const kind: usize = 0;
+  /** u32: Datapath port number of its packets. */
+  // @ts-ignore: decorator
+  @inline export const inPort: usize = 4;
   /** ptr: The socket. */
   // @ts-ignore: decorator
-  @inline export const xsk: usize = 0;
+  @inline export const xsk: usize = 8;
   /** ptr: The thread's xsk-cache. */
   // @ts-ignore: decorator
-  @inline export const cache: usize = 4;
+  @inline export const cache: usize = 12;
   /** ptr: packet[32], 128 bytes apart; 0 = the thread only transmits. */
   // @ts-ignore: decorator
-  @inline export const descriptors: usize = 8;
+  @inline export const descriptors: usize = 16;
   /** u32: What was read to bring headers into the cache: no meaning. */
   // @ts-ignore: decorator
-  @inline export const touched: usize = 12;
+  @inline export const touched: usize = 20;
   /** u32: Frames of the last burst. */
   // @ts-ignore: decorator
-  @inline export const heldCount: usize = 16;
+  @inline export const heldCount: usize = 24;
   /** bytes[128]: u32[32]: their numbers. */
   // @ts-ignore: decorator
   @inline export const held: usize = 32;

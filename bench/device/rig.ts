@@ -129,7 +129,7 @@ export class DeviceRig {
 
   /** UDP frames of `length` bytes in `flows` flows from the first host to the second, for some seconds. */
   async forward(flows: number, length = 60, seconds = 3): Promise<Throughput> {
-    const [a = '', b = ''] = this.#hosts.names;
+    const [a, b] = this.#hosts.names;
     const node = [process.execPath, '--import', 'tsx', generator];
     const sink = await this.#spawn([b, ...node, '--drop', 'eth0']);
     await new Promise<void>((resolve) => sink.stdout?.once('data', () => resolve()));

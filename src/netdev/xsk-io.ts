@@ -37,12 +37,12 @@ class XskPortIo implements PortIo {
     this.#fd = xskFd(core.dv, xsk);
     this.#isZeroCopy = attachment['zeroCopy'] === true;
     this.pollFds = rxQueue === null ? [] : [this.#fd];
-    this.#io = core.x.xskIoCreate(xsk, rxQueue !== null) >>> 0;
+    this.#io = core.x.xskIoCreate(xsk, this.odpPort, rxQueue !== null) >>> 0;
     if (this.#io === 0) throw new ArenaFullError(xskUmem(core.dv, xsk));
   }
   receive(batch: number): number {
     const { x } = this.#core;
-    const n = x.xskReceive(this.#io, batch, this.odpPort);
+    const n = x.xskReceive(this.#io, batch);
     if (n > 0) return n;
     if (this.#isUnsent) this.#kick();
     if (this.#isZeroCopy && x.xskReceiveStalled(this.#io) !== 0) wakeXdpReceive(this.#fd);

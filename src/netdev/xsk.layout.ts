@@ -96,17 +96,22 @@ export const xskLayout = {
   },
 } as const satisfies LayoutSpec;
 
+/** Kind of port in its first word, as in memory-port.layout.ts. */
+export const FAST_PORT_XSK = 2;
+
 /** A thread's side of an AF_XDP socket. */
 export const xskIoLayout = {
   name: 'xsk-io',
   size: 320,
   source: 'megaflow',
   fields: {
-    xsk: { at: 0, type: 'ptr', doc: 'The socket.' },
-    cache: { at: 4, type: 'ptr', doc: "The thread's xsk-cache." },
-    descriptors: { at: 8, type: 'ptr', doc: 'packet[32], 128 bytes apart; 0 = the thread only transmits.' },
-    touched: { at: 12, type: 'u32', doc: 'What was read to bring headers into the cache: no meaning.' },
-    heldCount: { at: 16, type: 'u32', doc: 'Frames of the last burst.' },
+    kind: { at: 0, type: 'u32', doc: 'FAST_PORT_XSK.' },
+    inPort: { at: 4, type: 'u32', doc: 'Datapath port number of its packets.' },
+    xsk: { at: 8, type: 'ptr', doc: 'The socket.' },
+    cache: { at: 12, type: 'ptr', doc: "The thread's xsk-cache." },
+    descriptors: { at: 16, type: 'ptr', doc: 'packet[32], 128 bytes apart; 0 = the thread only transmits.' },
+    touched: { at: 20, type: 'u32', doc: 'What was read to bring headers into the cache: no meaning.' },
+    heldCount: { at: 24, type: 'u32', doc: 'Frames of the last burst.' },
     held: { at: 32, type: 'bytes', length: 128, doc: 'u32[32]: their numbers.' },
     scratch: { at: 160, type: 'bytes', length: 96, doc: 'A packet descriptor for finishing copies.' },
   },

@@ -128,9 +128,9 @@ export interface CoreExports {
   umemOwned(umem: number, id: number): number;
   umemReclaim(umem: number): number;
   umemSweep(umem: number, id: number): number;
-  xskIoCreate(xsk: number, receives: boolean): number;
+  xskIoCreate(xsk: number, inPort: number, receives: boolean): number;
   xskIoDestroy(io: number): void;
-  xskReceive(io: number, batch: number, inPort: number): number;
+  xskReceive(io: number, batch: number): number;
   xskReceiveStalled(io: number): number;
   xskReleaseBurst(io: number): void;
   xskTransmit(io: number, list: number, count: number): number;

@@ -3,53 +3,71 @@
 /** Offsets of xsk-io (megaflow). */
 export const XskIoLayout = {
   size: 320,
+  /** FAST_PORT_XSK. */
+  kind: 0,
+  /** Datapath port number of its packets. */
+  inPort: 4,
   /** The socket. */
-  xsk: 0,
+  xsk: 8,
   /** The thread's xsk-cache. */
-  cache: 4,
+  cache: 12,
   /** packet[32], 128 bytes apart; 0 = the thread only transmits. */
-  descriptors: 8,
+  descriptors: 16,
   /** What was read to bring headers into the cache: no meaning. */
-  touched: 12,
+  touched: 20,
   /** Frames of the last burst. */
-  heldCount: 16,
+  heldCount: 24,
   /** u32[32]: their numbers. */
   held: 32,
   /** A packet descriptor for finishing copies. */
   scratch: 160,
 } as const;
 
-export function xskIoXsk(v: DataView, p: number): number {
+export function xskIoKind(v: DataView, p: number): number {
   return v.getUint32(p + 0, true);
 }
-export function setXskIoXsk(v: DataView, p: number, value: number): void {
+export function setXskIoKind(v: DataView, p: number, value: number): void {
   v.setUint32(p + 0, value, true);
 }
 
-export function xskIoCache(v: DataView, p: number): number {
+export function xskIoInPort(v: DataView, p: number): number {
   return v.getUint32(p + 4, true);
 }
-export function setXskIoCache(v: DataView, p: number, value: number): void {
+export function setXskIoInPort(v: DataView, p: number, value: number): void {
   v.setUint32(p + 4, value, true);
 }
 
-export function xskIoDescriptors(v: DataView, p: number): number {
+export function xskIoXsk(v: DataView, p: number): number {
   return v.getUint32(p + 8, true);
 }
-export function setXskIoDescriptors(v: DataView, p: number, value: number): void {
+export function setXskIoXsk(v: DataView, p: number, value: number): void {
   v.setUint32(p + 8, value, true);
 }
 
-export function xskIoTouched(v: DataView, p: number): number {
+export function xskIoCache(v: DataView, p: number): number {
   return v.getUint32(p + 12, true);
 }
-export function setXskIoTouched(v: DataView, p: number, value: number): void {
+export function setXskIoCache(v: DataView, p: number, value: number): void {
   v.setUint32(p + 12, value, true);
 }
 
-export function xskIoHeldCount(v: DataView, p: number): number {
+export function xskIoDescriptors(v: DataView, p: number): number {
   return v.getUint32(p + 16, true);
 }
-export function setXskIoHeldCount(v: DataView, p: number, value: number): void {
+export function setXskIoDescriptors(v: DataView, p: number, value: number): void {
   v.setUint32(p + 16, value, true);
+}
+
+export function xskIoTouched(v: DataView, p: number): number {
+  return v.getUint32(p + 20, true);
+}
+export function setXskIoTouched(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 20, value, true);
+}
+
+export function xskIoHeldCount(v: DataView, p: number): number {
+  return v.getUint32(p + 24, true);
+}
+export function setXskIoHeldCount(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 24, value, true);
 }

@@ -119,7 +119,7 @@ const counts: readonly Count[] = [
  * A device of the kernel, moved by AF_XDP sockets (one a receive queue).
  *
  * `best-effort` takes the best mode that the device has, and packet sockets, as a system port, where it has
- * none: Interface.status and the log say why. A mode that was asked for by name is an error where it cannot be had.
+ * none: Interface.error and the log say why. A mode that was asked for by name is an error where it cannot be had.
  */
 class AfxdpNetdev extends KernelNetdev {
   readonly #link: Link;
@@ -128,7 +128,7 @@ class AfxdpNetdev extends KernelNetdev {
   #current: AfxdpConfig | null = null;
   #xdp: XdpSet | null = null;
   #packet: PacketSockets | null = null;
-  #fallbackReason = '';
+  #problem: string | null = null;
   /** Of sockets that were closed. */
   readonly #past = new Map<string, number>();
 
@@ -190,9 +190,9 @@ class AfxdpNetdev extends KernelNetdev {
       log.err(`${this.name}: AF_XDP device reconfiguration failed (${reason}).`);
       throw systemError(EINVAL, 'reconfigure');
     }
-    log.warn(`${this.name}: AF_XDP cannot be used (${reason}), packet sockets are used instead.`);
+    this.#problem = `AF_XDP cannot be used (${reason}), packet sockets are used instead`;
+    log.warn(`${this.name}: ${this.#problem}.`);
     this.#packet = new PacketSockets(this.ifindex, this.mtu, this.state);
-    this.#fallbackReason = reason;
     this.#current = config;
   }
   #closeSockets(): void {
@@ -204,7 +204,7 @@ class AfxdpNetdev extends KernelNetdev {
     this.#xdp = null;
     this.#packet = null;
     this.#current = null;
-    this.#fallbackReason = '';
+    this.#problem = null;
   }
   #total(count: Count): number {
     const { dv } = netdevEnvironment().core;
@@ -242,10 +242,11 @@ class AfxdpNetdev extends KernelNetdev {
   override status(): Record<string, string> {
     const status = super.status();
     status['xdp_mode'] = this.#xdp?.mode ?? 'none';
-    if (this.#fallbackReason !== '') status['xdp_error'] = this.#fallbackReason;
     return status;
   }
-  /** As dpif/show prints it. */
+  get problem(): string | null {
+    return this.#problem;
+  }
   config(): ReadonlyMap<string, string> {
     return new Map([
       ['n_rxq', String(this.#wanted.queues)],
