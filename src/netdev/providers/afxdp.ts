@@ -6,6 +6,7 @@ import {
   attachXdp,
   createXskMap,
   loadXskProgram,
+  loadXskVlanProgram,
   setXskMap,
 } from '../../sys/bpf.ts';
 import { systemError } from '../../sys/errno.ts';
@@ -50,6 +51,20 @@ function parseOptions(name: string, options: ReadonlyMap<string, string>): Afxdp
   return { mode: known ?? refuse(`Incorrect xdp-mode (${mode}).`), needWakeup, queues: Math.max(queues, 1) };
 }
 
+/** The program that keeps VLAN tags where the device can tell of them, else the plain one. */
+function loadProgram(mapFd: number, mode: XdpMode, link: Link): number {
+  if (mode !== 'generic') {
+    try {
+      return loadXskVlanProgram(mapFd, link.ifindex);
+    } catch (error) {
+      log.dbg(
+        `${link.name}: ${error instanceof Error ? error.message : String(error)}: VLAN tags only in the frame`,
+      );
+    }
+  }
+  return loadXskProgram(mapFd);
+}
+
 /** A device's sockets, one a queue, and the program that feeds them. */
 class XdpSet {
   readonly mode: XdpMode;
@@ -67,7 +82,7 @@ class XdpSet {
     let [mapFd, programFd, linkFd] = [-1, -1, -1];
     try {
       mapFd = createXskMap(config.queues);
-      programFd = loadXskProgram(mapFd);
+      programFd = loadProgram(mapFd, mode, link);
       linkFd = attachXdp(
         programFd,
         link.ifindex,
