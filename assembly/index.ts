@@ -82,6 +82,6 @@ export {
   umemCreate, umemDestroy, umemLost, umemOwned, umemReclaim, umemSweep,
 } from './xsk-frames';
 export {
-  xskIoCreate, xskIoDestroy, xskReceive, xskReceiveStalled, xskReleaseBurst, xskTransmit, xskUnsent,
+  xskIoCreate, xskIoDestroy, xskReceive, xskReceiveStalled, xskReleaseBurst, xskRun, xskTransmit, xskUnsent,
 } from './port-xsk';
 export { finishPseudoChecksum } from './checksum-finish';

@@ -32,6 +32,12 @@ import {
 @inline const NEEDS_CSUM: u32 = 1;
 // @ts-ignore: decorator
 @inline const NEED_WAKEUP: u32 = 1;
+/** Up to here a frame fits in the smallest kind of UMEM. */
+// @ts-ignore: decorator
+@inline const RING_LENGTH_MAX: u32 = 1792;
+/** Up to here finishing a checksum costs less than what a packet socket costs more. */
+// @ts-ignore: decorator
+@inline const FINISH_LENGTH_MAX: u32 = 256;
 
 /** The calling thread's side of a socket; `receives` for the one that polls it. 0 = arena full. */
 export function xskIoCreate(xsk: usize, inPort: u32, receives: bool): usize {
@@ -256,6 +262,25 @@ export function xskTransmit(io: usize, list: usize, count: u32): bool {
   unlock(xsk + Xsk.txLock);
   if (n == 0 && dropped == 0) return false;
   return (atomic.load<u32>(<usize>load<u32>(xsk, Xsk.txFlags)) & NEED_WAKEUP) != 0;
+}
+
+/**
+ * For a port that also has packet sockets: how many packets of a list, from `from` on, belong on the ring;
+ * or minus how many go better by the socket: GSO, and long ones whose checksum the device can finish.
+ */
+export function xskRun(list: usize, from: u32, count: u32): i32 {
+  const isFirst = isForRing(<usize>load<u32>(list + (<usize>from << 2)));
+  let at = from + 1;
+  while (at < count && isForRing(<usize>load<u32>(list + (<usize>at << 2))) == isFirst) at++;
+  return isFirst ? <i32>(at - from) : -<i32>(at - from);
+}
+
+// @ts-ignore: decorator
+@inline
+function isForRing(packet: usize): bool {
+  const length = load<u32>(packet, Packet.length);
+  if (load<u8>(packet, Packet.gsoType) != 0 || length > RING_LENGTH_MAX) return false;
+  return (load<u8>(packet, Packet.flags) & NEEDS_CSUM) == 0 || length <= FINISH_LENGTH_MAX;
 }
 
 /** Frames on the transmit ring that the kernel has not taken yet. */

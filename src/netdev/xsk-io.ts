@@ -16,6 +16,22 @@ const ENOBUFS = 105;
 const kickAttempts = 16;
 const kicks = counter('netdev_afxdp_kick');
 
+/**
+ * Has the kernel send what a thread put on a transmit ring.
+ *
+ * @returns Whether frames stayed on the ring, so that another kick is due later.
+ */
+export function kickXsk(core: Core, io: number, fd: number): boolean {
+  let error = 0;
+  for (let attempt = 0; attempt < kickAttempts; attempt++) {
+    kicks.add();
+    error = kickXdp(fd);
+    if (error !== EAGAIN && error !== EBUSY && error !== ENOBUFS) break;
+    if (core.x.xskUnsent(io) === 0) break;
+  }
+  return error !== 0 && core.x.xskUnsent(io) !== 0;
+}
+
 class XskPortIo implements PortIo {
   readonly odpPort: number;
   readonly pollFds: readonly number[];
@@ -52,14 +68,7 @@ class XskPortIo implements PortIo {
     if (this.#core.x.xskTransmit(this.#io, list, count) !== 0) this.#kick();
   }
   #kick(): void {
-    let error = 0;
-    for (let attempt = 0; attempt < kickAttempts; attempt++) {
-      kicks.add();
-      error = kickXdp(this.#fd);
-      if (error !== EAGAIN && error !== EBUSY && error !== ENOBUFS) break;
-      if (this.#core.x.xskUnsent(this.#io) === 0) break;
-    }
-    this.#isUnsent = error !== 0 && this.#core.x.xskUnsent(this.#io) !== 0;
+    this.#isUnsent = kickXsk(this.#core, this.#io, this.#fd);
   }
   /** Frames that a congested device has not taken are tried again at each poll, so do not block for long. */
   pending(): boolean {

@@ -24,15 +24,17 @@ import { XskLayout } from './generated/xsk.ts';
  * AF_XDP sockets and the memory of their frames, which is a part of the arena.
  *
  * All sockets of a kind share a UMEM, so that a frame goes from port to port without a copy: a first
- * socket registers it, each further one is bound with XDP_SHARED_UMEM. A UMEM serves `socketsPerUmem`
+ * socket registers it, each further one is bound with XDP_SHARED_UMEM. A UMEM serves a few
  * sockets; then, and for frames of another size or for zero copy, there is another one. The last
  * socket that closes takes its UMEM with it. Main thread only; threads move packets by assembly/port-xsk.ts.
  */
 const pageBytes = 4096;
-const ringSlots = 2048;
-const umemFrames = 16384;
-/** Each may have 4,096 frames in its fill and receive rings; what is left is for copies and bursts. */
-const socketsPerUmem = 3;
+/**
+ * Sizes by what a socket is for. A receiving one may have 4,096 frames in its fill and receive rings; what is
+ * left of its UMEM is for copies and bursts. One that only transmits has frames only while the kernel sends them.
+ */
+const receiving = { frames: 16384, sockets: 3, slots: { rx: 2048, tx: 2048, fill: 2048, completion: 2048 } };
+const transmitting = { frames: 2048, sockets: 64, slots: { rx: 0, tx: 512, fill: 64, completion: 512 } };
 /** The kernel keeps XDP_PACKET_HEADROOM bytes of each frame free. */
 const frameHeadroom = 256;
 const frameSizes = [2048, 4096];
@@ -40,6 +42,8 @@ const frameSizes = [2048, 4096];
 export interface XskSettings {
   readonly ifindex: number;
   readonly queue: number;
+  /** False: frames are only sent, and no receive ring is made. */
+  readonly receives: boolean;
   readonly zeroCopy: boolean;
   readonly needWakeup: boolean;
   readonly frameBytes: number;
@@ -82,14 +86,14 @@ function hostAddress(core: Core, address: number): number {
 }
 
 /** @throws ArenaFullError */
-function createUmem(core: Core, frameBytes: number, key: string): Umem {
-  const sizeBytes = umemFrames * frameBytes;
+function createUmem(core: Core, frameBytes: number, frames: number, key: string): Umem {
+  const sizeBytes = frames * frameBytes;
   const block = allocOrThrow(core, sizeBytes + pageBytes);
   const base = Math.ceil(block / pageBytes) * pageBytes;
-  const address = core.x.umemCreate(block, base, umemFrames, Math.log2(frameBytes)) >>> 0;
+  const address = core.x.umemCreate(block, base, frames, Math.log2(frameBytes)) >>> 0;
   if (address === 0) {
     core.x.free(block);
-    throw new ArenaFullError(8 * umemFrames);
+    throw new ArenaFullError(8 * frames);
   }
   // A child's copy-on-write would part the pages from those that the kernel writes to.
   madvise(hostAddress(core, base), sizeBytes, MADV_DONTFORK);
@@ -126,26 +130,29 @@ export class XskSocket {
   constructor(core: Core, settings: XskSettings) {
     const { frameBytes, zeroCopy, needWakeup } = settings;
     this.#core = core;
-    const key = [frameBytes, zeroCopy, needWakeup].join();
-    const shared = [...$umems].find((u) => u.key === key && u.sockets.size < socketsPerUmem);
+    const sizes = settings.receives ? receiving : transmitting;
+    const key = [frameBytes, zeroCopy, needWakeup, settings.receives].join();
+    const shared = [...$umems].find((u) => u.key === key && u.sockets.size < sizes.sockets);
     this.fd = openXdpSocket();
     let umem: Umem | undefined;
     let address = 0;
     try {
-      umem = shared ?? createUmem(core, frameBytes, key);
+      umem = shared ?? createUmem(core, frameBytes, sizes.frames, key);
       this.#umem = umem;
       address = allocOrThrow(core, XskLayout.size);
       this.address = address;
       if (shared === undefined) {
         registerUmem(this.fd, hostAddress(core, umemBase(core.dv, umem.address)), umem.sizeBytes, frameBytes);
       }
-      for (const ring of Object.keys(xdpRings)) setXdpRingSize(this.fd, ring as XdpRing, ringSlots);
+      for (const ring of Object.keys(xdpRings) as XdpRing[]) {
+        if (sizes.slots[ring] > 0) setXdpRingSize(this.fd, ring, sizes.slots[ring]);
+      }
       const flags = (zeroCopy ? XDP_ZEROCOPY : XDP_COPY) | (needWakeup ? XDP_USE_NEED_WAKEUP : 0);
       const [first] = umem.sockets;
       if (first === undefined) bindXdp(this.fd, settings.ifindex, settings.queue, flags, 0);
       else bindXdp(this.fd, settings.ifindex, settings.queue, XDP_SHARED_UMEM, first.fd);
       this.id = takeId();
-      this.#describe(settings.state, xdpRingOffsets(this.fd));
+      this.#describe(settings.state, xdpRingOffsets(this.fd), sizes.slots);
     } catch (error) {
       this.#unmap();
       libc.close(this.fd);
@@ -158,7 +165,11 @@ export class XskSocket {
   }
 
   /** Maps the rings and writes down where they are. */
-  #describe(state: number, offsets: Readonly<Record<XdpRing, XdpRingOffsets>>): void {
+  #describe(
+    state: number,
+    offsets: Readonly<Record<XdpRing, XdpRingOffsets>>,
+    slots: Readonly<Record<XdpRing, number>>,
+  ): void {
     const { dv } = this.#core;
     const put = (field: number, value: number): void => {
       dv.setUint32(this.address + field, value, true);
@@ -168,7 +179,7 @@ export class XskSocket {
     put(XskLayout.state, state);
     put(XskLayout.fd, this.fd);
     const ring = (kind: XdpRing): { producer: number; consumer: number; desc: number; flags: number } => {
-      const base = this.#mapRing(kind, offsets[kind].desc);
+      const base = slots[kind] > 0 ? this.#mapRing(kind, offsets[kind].desc, slots[kind]) : 0;
       const { producer, consumer, desc, flags } = offsets[kind];
       return { producer: base + producer, consumer: base + consumer, desc: base + desc, flags: base + flags };
     };
@@ -187,14 +198,15 @@ export class XskSocket {
     put(XskLayout.compProducer, completion.producer);
     put(XskLayout.compConsumer, completion.consumer);
     put(XskLayout.compDescs, completion.desc);
-    for (const field of [XskLayout.rxMask, XskLayout.fillMask, XskLayout.txMask, XskLayout.compMask]) {
-      put(field, ringSlots - 1);
-    }
+    put(XskLayout.rxMask, slots.rx - 1);
+    put(XskLayout.fillMask, slots.fill - 1);
+    put(XskLayout.txMask, slots.tx - 1);
+    put(XskLayout.compMask, slots.completion - 1);
   }
 
-  #mapRing(kind: XdpRing, headerBytes: number): number {
+  #mapRing(kind: XdpRing, headerBytes: number, slots: number): number {
     const core = this.#core;
-    const bytes = headerBytes + ringSlots * xdpRings[kind].descBytes;
+    const bytes = headerBytes + slots * xdpRings[kind].descBytes;
     const sizeBytes = Math.ceil(bytes / pageBytes) * pageBytes;
     const block = allocOrThrow(core, sizeBytes + pageBytes);
     const base = Math.ceil(block / pageBytes) * pageBytes;

@@ -133,6 +133,7 @@ export interface CoreExports {
   xskReceive(io: number, batch: number): number;
   xskReceiveStalled(io: number): number;
   xskReleaseBurst(io: number): void;
+  xskRun(list: number, from: number, count: number): number;
   xskTransmit(io: number, list: number, count: number): number;
   xskUnsent(io: number): number;
   finishPseudoChecksum(data: number, length: number): number;

@@ -92,6 +92,7 @@ class XdpSet {
         const socket = new XskSocket(netdevEnvironment().core, {
           ifindex: link.ifindex,
           queue,
+          receives: true,
           zeroCopy: mode === 'native-with-zerocopy',
           needWakeup: config.needWakeup,
           frameBytes,
@@ -252,7 +253,7 @@ class AfxdpNetdev extends KernelNetdev {
     return result;
   }
   protected describe(stats: LinkStatistics, dropped: number, errors: number): Record<string, number> {
-    return packetStatistics(stats, this.#packet?.countDrops() ?? 0, dropped, errors);
+    return packetStatistics(stats, this.#packet, dropped, errors);
   }
   override status(): Record<string, string> {
     const status = super.status();

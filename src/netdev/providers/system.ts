@@ -11,15 +11,16 @@ const EINVAL = 22;
 /** Interface.statistics of a device that packet sockets serve. */
 export function packetStatistics(
   stats: LinkStatistics,
-  ringDrops: number,
+  sockets: PacketSockets | null,
   dropped: number,
   errors: number,
 ): Record<string, number> {
+  const ours = sockets?.txCounts ?? { dropped: 0, errors: 0 };
   return {
     collisions: stats.collisions,
     rx_bytes: stats.rxBytes,
     rx_crc_err: stats.rxCrcErrors,
-    rx_dropped: stats.rxDropped + ringDrops,
+    rx_dropped: stats.rxDropped + (sockets?.countDrops() ?? 0),
     rx_errors: stats.rxErrors,
     rx_frame_err: stats.rxFrameErrors,
     rx_missed_errors: stats.rxMissedErrors,
@@ -27,8 +28,8 @@ export function packetStatistics(
     rx_over_err: stats.rxOverErrors,
     rx_packets: stats.rxPackets,
     tx_bytes: stats.txBytes,
-    tx_dropped: stats.txDropped + dropped,
-    tx_errors: stats.txErrors + errors,
+    tx_dropped: stats.txDropped + dropped + ours.dropped,
+    tx_errors: stats.txErrors + errors + ours.errors,
     tx_packets: stats.txPackets,
   };
 }
@@ -63,7 +64,7 @@ class SystemNetdev extends KernelNetdev {
     }
   }
   protected describe(stats: LinkStatistics, dropped: number, errors: number): Record<string, number> {
-    return packetStatistics(stats, this.#sockets.countDrops(), dropped, errors);
+    return packetStatistics(stats, this.#sockets, dropped, errors);
   }
   attach(odpPort: number): PortAttachment {
     refuseLoopback(this.name, this.isLoopback);
