@@ -49,8 +49,10 @@ export class DeviceRig {
   readonly #switch: SwitchUnderTest;
   readonly #children: ChildProcess[] = [];
   readonly #case: DeviceCase;
+  readonly #bridge: string;
 
-  private constructor(c: DeviceCase, hosts: TwoHosts, s: SwitchUnderTest) {
+  private constructor(c: DeviceCase, hosts: TwoHosts, s: SwitchUnderTest, bridge: string) {
+    this.#bridge = bridge;
     this.#case = c;
     this.#hosts = hosts;
     this.#switch = s;
@@ -94,7 +96,7 @@ export class DeviceRig {
     const [a, b] = hosts.names;
     s.stockOk('ovs-ofctl', 'add-flow', bridge, `in_port=${a},actions=output:${b}`);
     s.stockOk('ovs-ofctl', 'add-flow', bridge, `in_port=${b},actions=output:${a}`);
-    const rig = new DeviceRig(c, hosts, s);
+    const rig = new DeviceRig(c, hosts, s, bridge);
     await waitFor(() => hosts.pingLoss(1) === 0, 'the hosts see each other');
     return rig;
   }
@@ -212,6 +214,8 @@ export class DeviceRig {
   async stop(): Promise<void> {
     for (const child of this.#children) child.kill();
     await this.#switch.stop();
+    // The stock switch leaves its bridge's tap behind when it is terminated.
+    sh(`ip link del ${this.#bridge} 2>/dev/null || true`);
     this.#hosts.remove();
   }
 }
