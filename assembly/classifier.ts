@@ -405,10 +405,9 @@ function settle(cls: usize, subtable: usize): void {
   vectorLower(cls, subtable, highest);
 }
 
-/** The rule with exactly this match and priority that is visible in `version`, 0 when there is none. */
-export function clsFindExact(cls: usize, flow: usize, mask: usize, priority: i32, version: f64): usize {
-  const pattern = ruleCreate(flow, mask, priority);
-  if (pattern == 0) return 0;
+/** The rule with the match and priority of `pattern` (a rule, inserted or not) that is visible in `version`, else 0. */
+export function clsFindSame(cls: usize, pattern: usize, version: f64): usize {
+  const priority = load<i32>(pattern, Rule.priority);
   lock(cls + Cls.lock);
   const subtable = subtableFind(cls, pattern, ruleMaskHash(pattern));
   let rule: usize = 0;
@@ -419,6 +418,14 @@ export function clsFindExact(cls: usize, flow: usize, mask: usize, priority: i32
     }
   }
   unlock(cls + Cls.lock);
+  return rule;
+}
+
+/** As `clsFindSame`, for a match that is no rule yet. */
+export function clsFindExact(cls: usize, flow: usize, mask: usize, priority: i32, version: f64): usize {
+  const pattern = ruleCreate(flow, mask, priority);
+  if (pattern == 0) return 0;
+  const rule = clsFindSame(cls, pattern, version);
   ruleDestroy(pattern);
   return rule;
 }

@@ -1,7 +1,6 @@
 import { DpclsPort } from './generated/dpcls-port';
 import { Megaflow } from './generated/megaflow';
 import { Packet } from './generated/packet';
-import { Pmd } from './generated/pmd';
 import { Subtable } from './generated/subtable';
 import { chainLookup, chainOf } from './dpcls-chain';
 import { filterPasses, megaflowMatches, subtableEntry, subtableHash, subtableProbe, WORD } from './dpcls';
@@ -32,12 +31,12 @@ import { filterPasses, megaflowMatches, subtableEntry, subtableHash, subtablePro
 
 /**
  * Finds the megaflows of n <= 32 keys of one input port; `pending` has keys and packets. Each packet that hits
- * gets its megaflow. Counts hits and, in pmd.subtableLookups, subtables seen.
+ * gets its megaflow. Counts hits; returns how many subtables those that hit have seen.
  */
-export function dpclsLookup(pmd: usize, port: usize, pending: usize, n: u32): void {
+export function dpclsLookup(port: usize, pending: usize, n: u32): u32 {
   const list: usize = load<u32>(port, DpclsPort.list);
   const subtables = load<u32>(list);
-  if (n == 0) return;
+  if (n == 0) return 0;
   let seen: u32 = 0;
   if (subtables == 1) {
     const subtable: usize = load<u32>(list, 4);
@@ -60,7 +59,7 @@ export function dpclsLookup(pmd: usize, port: usize, pending: usize, n: u32): vo
       n = left;
     }
   }
-  store<f64>(pmd, load<f64>(pmd, Pmd.subtableLookups) + <f64>seen, Pmd.subtableLookups);
+  return seen;
 }
 
 /** The only megaflow of the only subtable, of a mask of one block: nothing to hash. Returns packets left. */

@@ -1,6 +1,7 @@
 import { alloc, free } from './memory';
 import { deferFree } from './epoch';
 import { DpclsPort } from './generated/dpcls-port';
+import { Key } from './generated/key';
 import { Megaflow } from './generated/megaflow';
 import { Pmd } from './generated/pmd';
 import { Subtable } from './generated/subtable';
@@ -238,6 +239,18 @@ function filterHash(subtable: usize, mf: usize): u64 {
   return hash;
 }
 
+/** 1 if a mask has more than simple match looks at (see DpclsPort.complexMasks). */
+function isComplex(mask: usize): u32 {
+  // Of key bytes 16 to 31: dl_type (20, 21), nw_frag (25), the outer tag (28 to 31).
+  const simple = i8x16(0, 0, 0, 0, -1, -1, 0, 0, 0, -1, 0, 0, -1, -1, -1, -1);
+  let any = v128.andnot(v128.load(mask, 16), simple);
+  any = v128.or(any, v128.load64_zero(mask, 8));
+  for (let at: usize = 32; at < KEY_BYTES; at += 16) {
+    any = v128.or(any, at == Key.packetType ? v128.and(v128.load(mask + at), i32x4(0, -1, -1, -1)) : v128.load(mask + at));
+  }
+  return <u32>v128.any_true(any);
+}
+
 /** Who reads `changes` first and then the list never takes an old list for the new one. */
 function publishList(port: usize, list: usize): void {
   atomic.store<u32>(port + DpclsPort.list, <u32>list);
@@ -269,7 +282,9 @@ export function subtableCreate(pmd: usize, port: usize, mask: usize, present: u3
   store<u32>(subtable, present, Subtable.present);
   store<u32>(subtable, quarters, Subtable.quarters);
   store<u32>(subtable, <u32>(subtable + quartersAt), Subtable.quarterList);
-  store<u32>(subtable, <u32>(load<u64>(mask, 8) == 0), Subtable.plain);
+  const complex = isComplex(mask);
+  store<u32>(subtable, complex, Subtable.complex);
+  store<u32>(port, load<u32>(port, DpclsPort.complexMasks) + complex, DpclsPort.complexMasks);
   store<u32>(subtable, words, Subtable.words);
   store<u32>(subtable, <u32>(subtable + wordsAt), Subtable.wordList);
   store<u32>(subtable, blocks, Subtable.blocks);
@@ -326,6 +341,7 @@ function subtableRemove(pmd: usize, subtable: usize): void {
     to += 4;
   }
   store<u32>(list, count - 1);
+  store<u32>(port, load<u32>(port, DpclsPort.complexMasks) - load<u32>(subtable, Subtable.complex), DpclsPort.complexMasks);
   publishList(port, list);
   deferFree(old);
   deferFree(load<u32>(subtable, Subtable.table));

@@ -34,6 +34,7 @@ export {
   clsCreate,
   clsDestroy,
   clsFindExact,
+  clsFindSame,
   clsFirst,
   clsInsert,
   clsNext,
@@ -44,6 +45,7 @@ export {
   clsSubtableCount,
   ruleOverlaps,
 } from './classifier';
+export { clsSelect, rulesSum, rulesUnref } from './rule-select';
 export { clsLookup } from './classifier-lookup';
 export { extract, extractMany } from './extract';
 export { hash5tuple, keyPresent } from './hash';
@@ -51,9 +53,10 @@ export {
   megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,
   megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions, megaflowTryRef, megaflowUnref,
 } from './megaflow';
-export {
-  pmdCreate, pmdDestroy, pmdExecute, pmdPoll, pmdProcess, pmdRank, pmdReset, pmdRetry, pmdSetEmcInsertInvProb, pmdStatsClear,
-} from './pmd';
+export { pmdExecute, pmdPoll, pmdProcess, pmdRetry } from './pass';
+export { pmdReset } from './burst';
+export { pmdSetSmc } from './smc';
+export { pmdCreate, pmdDestroy, pmdRank, pmdSetEmcInsertInvProb, pmdStatsClear } from './pmd';
 export { memoryReceive, memorySourceCreate, memorySourceDestroy, memoryTransmit } from './port-memory';
 export { pmdSendSinks, pmdSetSink } from './transmit';
 export { pmdSetChain } from './dpcls-chain';

@@ -1,3 +1,4 @@
+import { alignedAlloc, alignedFree } from './aligned';
 import { MemorySink } from './generated/memory-sink';
 import { MemorySource } from './generated/memory-source';
 import { Packet } from './generated/packet';
@@ -26,12 +27,12 @@ export function memorySourceCreate(sink: usize, inPort: u32, cells: usize, bytes
   const source = alloc(<u32>MemorySource.SIZE);
   // An odd number of cache lines, so that the buffers of a burst lie in different sets.
   const size = (((HEADROOM + longest + 63) & ~63) + 64) | 64;
-  const descriptors = alloc(BURST * DESCRIPTOR);
-  const buffers = alloc(BURST * size);
+  const descriptors = alignedAlloc(BURST * DESCRIPTOR);
+  const buffers = alignedAlloc(BURST * size);
   if (source == 0 || descriptors == 0 || buffers == 0) {
     free(source);
-    free(descriptors);
-    free(buffers);
+    alignedFree(descriptors);
+    alignedFree(buffers);
     return 0;
   }
   store<u32>(source, KIND_MEMORY, MemorySource.kind);
@@ -48,8 +49,8 @@ export function memorySourceCreate(sink: usize, inPort: u32, cells: usize, bytes
 }
 
 export function memorySourceDestroy(source: usize): void {
-  free(<usize>load<u32>(source, MemorySource.descriptors));
-  free(<usize>load<u32>(source, MemorySource.buffers));
+  alignedFree(load<u32>(source, MemorySource.descriptors));
+  alignedFree(load<u32>(source, MemorySource.buffers));
   free(source);
 }
 

@@ -1,3 +1,4 @@
+import { alignedFree } from './aligned';
 import { alloc, free } from './memory';
 import { memoryTransmit } from './port-memory';
 import { Pmd } from './generated/pmd';
@@ -164,5 +165,5 @@ export function txFree(pmd: usize): void {
     }
     free(page);
   }
-  free(map);
+  alignedFree(map);
 }

@@ -16,6 +16,9 @@ export namespace DpclsPort {
   /** u32: How often list was replaced. */
   // @ts-ignore: decorator
   @inline export const changes: usize = 12;
+  /** u32: Subtables whose mask has more than in_port, recirc_id, packet_type, dl_type, nw_frag and the outer tag. */
+  // @ts-ignore: decorator
+  @inline export const complexMasks: usize = 20;
   /** ptr: Its dpcls-chain, 0 = none; the pmd's thread only. */
   // @ts-ignore: decorator
   @inline export const chain: usize = 16;

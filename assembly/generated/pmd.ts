@@ -3,7 +3,7 @@
 /** Offsets of pmd (megaflow; counters of dpif-netdev/pmd-stats-show). Use as `load<u32>(p, Pmd.field)`. */
 export namespace Pmd {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 640;
+  @inline export const SIZE: usize = 704;
   /** u32: Writer lock: megaflows, subtables, directory. */
   // @ts-ignore: decorator
   @inline export const lock: usize = 0;
@@ -157,6 +157,12 @@ export namespace Pmd {
   /** f64: Bytes received. */
   // @ts-ignore: decorator
   @inline export const rxBytes: usize = 272;
+  /** f64: simple match hits */
+  // @ts-ignore: decorator
+  @inline export const simpleHits: usize = 280;
+  /** ptr: The signature match cache (assembly/smc.ts), 0 = off. */
+  // @ts-ignore: decorator
+  @inline export const smc: usize = 288;
   /** f64: datapath_drop_rx_invalid_packet */
   // @ts-ignore: decorator
   @inline export const dropRxInvalidPacket: usize = 320;
@@ -208,4 +214,31 @@ export namespace Pmd {
   /** bytes[128]: f64[16]: packets that met a drop action, by xlate error (drop_action_*). */
   // @ts-ignore: decorator
   @inline export const dropXlate: usize = 448;
+  /** f64: Time of iterations that received nothing, blocking not included. */
+  // @ts-ignore: decorator
+  @inline export const idleNs: usize = 576;
+  /** f64: Time of iterations that received packets. */
+  // @ts-ignore: decorator
+  @inline export const busyNs: usize = 584;
+  /** f64: Time blocked, up to the last wake-up. */
+  // @ts-ignore: decorator
+  @inline export const sleepNs: usize = 592;
+  /** f64: Iterations that received nothing. */
+  // @ts-ignore: decorator
+  @inline export const idleIterations: usize = 600;
+  /** f64: Iterations that received packets. */
+  // @ts-ignore: decorator
+  @inline export const busyIterations: usize = 608;
+  /** f64: Iterations that blocked. */
+  // @ts-ignore: decorator
+  @inline export const sleepIterations: usize = 616;
+  /** f64: Time of upcalls, while perf is set. */
+  // @ts-ignore: decorator
+  @inline export const upcallNs: usize = 624;
+  /** f64: When the thread began to block, 0 = it does not. */
+  // @ts-ignore: decorator
+  @inline export const blockedAtMs: usize = 632;
+  /** ptr: Its pmd-perf while other_config:pmd-perf-metrics, else 0. Main sets it. */
+  // @ts-ignore: decorator
+  @inline export const perf: usize = 640;
 }

@@ -3,7 +3,7 @@
 /** Offsets of rule (megaflow; OVS cls_match and rule). Use as `load<u32>(p, Rule.field)`. */
 export namespace Rule {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 160;
+  @inline export const SIZE: usize = 128;
   /** ptr: Classifier it is in, 0 = none. */
   // @ts-ignore: decorator
   @inline export const classifier: usize = 0;
@@ -88,7 +88,4 @@ export namespace Rule {
   /** u32: Grows when the actions are changed. */
   // @ts-ignore: decorator
   @inline export const generation: usize = 124;
-  /** bytes[32]: Owner's (src/ofproto): links and stamps. */
-  // @ts-ignore: decorator
-  @inline export const user: usize = 128;
 }

@@ -3,7 +3,7 @@
 /** Offsets of subtable (megaflow; OVS 'struct dpcls_subtable'). Use as `load<u32>(p, Subtable.field)`. */
 export namespace Subtable {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 96;
+  @inline export const SIZE: usize = 112;
   /** ptr: Hash table: u32 slot mask, u32 used, 8 bytes unused; u64 slots (megaflow << 32 | hash); the filter. */
   // @ts-ignore: decorator
   @inline export const table: usize = 0;
@@ -46,7 +46,7 @@ export namespace Subtable {
   /** ptr: For each 48 bytes: u32 offset in the key; at 16 the mask; at 32 the constants. */
   // @ts-ignore: decorator
   @inline export const quarterList: usize = 64;
-  /** u32: 1: of the first quarter the mask has only recirc_id and in_port. */
+  /** u32: 1: counted in complexMasks of its port. */
   // @ts-ignore: decorator
-  @inline export const plain: usize = 68;
+  @inline export const complex: usize = 68;
 }

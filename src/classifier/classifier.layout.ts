@@ -6,7 +6,7 @@ import type { LayoutSpec } from '../util/layout.ts';
  */
 const ruleLayout = {
   name: 'rule',
-  size: 160,
+  size: 128,
   source: 'megaflow; OVS cls_match and rule',
   fields: {
     classifier: { at: 0, type: 'ptr', doc: 'Classifier it is in, 0 = none.' },
@@ -41,7 +41,6 @@ const ruleLayout = {
     words: { at: 121, type: 'u8', doc: 'Entries of the match.' },
     removedReason: { at: 122, type: 'u8', doc: "Owner's: why it is being removed." },
     generation: { at: 124, type: 'u32', doc: 'Grows when the actions are changed.' },
-    user: { at: 128, type: 'bytes', length: 32, doc: "Owner's (src/ofproto): links and stamps." },
   },
 } as const satisfies LayoutSpec;
 

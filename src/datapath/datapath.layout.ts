@@ -13,7 +13,7 @@ import type { LayoutSpec } from '../util/layout.ts';
  */
 const pmdLayout = {
   name: 'pmd',
-  size: 640,
+  size: 704,
   source: 'megaflow; counters of dpif-netdev/pmd-stats-show',
   fields: {
     lock: { at: 0, type: 'u32', doc: 'Writer lock: megaflows, subtables, directory.' },
@@ -91,6 +91,8 @@ const pmdLayout = {
     txPackets: { at: 256, type: 'f64', doc: 'Packets put on transmit lists.' },
     txBatches: { at: 264, type: 'f64', doc: 'Transmit lists handed over.' },
     rxBytes: { at: 272, type: 'f64', doc: 'Bytes received.' },
+    simpleHits: { at: 280, type: 'f64', doc: 'simple match hits' },
+    smc: { at: 288, type: 'ptr', doc: 'The signature match cache (assembly/smc.ts), 0 = off.' },
     // Why packets were dropped: names of OVS's coverage counters.
     dropRxInvalidPacket: { at: 320, type: 'f64', doc: 'datapath_drop_rx_invalid_packet' },
     dropUpcallError: { at: 328, type: 'f64', doc: 'datapath_drop_upcall_error (counted by the thread)' },
@@ -125,6 +127,20 @@ const pmdLayout = {
       type: 'bytes',
       length: 128,
       doc: 'f64[16]: packets that met a drop action, by xlate error (drop_action_*).',
+    },
+    // Where the thread's time goes (pmd-timer.ts): the thread writes, main reads.
+    idleNs: { at: 576, type: 'f64', doc: 'Time of iterations that received nothing, blocking not included.' },
+    busyNs: { at: 584, type: 'f64', doc: 'Time of iterations that received packets.' },
+    sleepNs: { at: 592, type: 'f64', doc: 'Time blocked, up to the last wake-up.' },
+    idleIterations: { at: 600, type: 'f64', doc: 'Iterations that received nothing.' },
+    busyIterations: { at: 608, type: 'f64', doc: 'Iterations that received packets.' },
+    sleepIterations: { at: 616, type: 'f64', doc: 'Iterations that blocked.' },
+    upcallNs: { at: 624, type: 'f64', doc: 'Time of upcalls, while perf is set.' },
+    blockedAtMs: { at: 632, type: 'f64', doc: 'When the thread began to block, 0 = it does not.' },
+    perf: {
+      at: 640,
+      type: 'ptr',
+      doc: 'Its pmd-perf while other_config:pmd-perf-metrics, else 0. Main sets it.',
     },
   },
 } as const satisfies LayoutSpec;
@@ -245,7 +261,7 @@ const megaflowLayout = {
  */
 const subtableLayout = {
   name: 'subtable',
-  size: 96,
+  size: 112,
   source: "megaflow; OVS 'struct dpcls_subtable'",
   fields: {
     table: {
@@ -282,7 +298,7 @@ const subtableLayout = {
       type: 'ptr',
       doc: 'For each 48 bytes: u32 offset in the key; at 16 the mask; at 32 the constants.',
     },
-    plain: { at: 68, type: 'u32', doc: '1: of the first quarter the mask has only recirc_id and in_port.' },
+    complex: { at: 68, type: 'u32', doc: '1: counted in complexMasks of its port.' },
   },
 } as const satisfies LayoutSpec;
 
@@ -296,6 +312,11 @@ const dpclsPortLayout = {
     list: { at: 4, type: 'ptr', doc: 'u32 count, then subtable addresses by falling hits; replaced whole.' },
     next: { at: 8, type: 'ptr', doc: 'Next dpcls-port of the same chain.' },
     changes: { at: 12, type: 'u32', doc: 'How often list was replaced.' },
+    complexMasks: {
+      at: 20,
+      type: 'u32',
+      doc: 'Subtables whose mask has more than in_port, recirc_id, packet_type, dl_type, nw_frag and the outer tag.',
+    },
     chain: { at: 16, type: 'ptr', doc: "Its dpcls-chain, 0 = none; the pmd's thread only." },
   },
 } as const satisfies LayoutSpec;
@@ -312,6 +333,66 @@ const dpclsChainLayout = {
   },
 } as const satisfies LayoutSpec;
 
+/** A receive queue as its poller counts it; main owns the record, which outlives changes of the poller. */
+const rxqLayout = {
+  name: 'rxq',
+  size: 16,
+  source: 'megaflow; pmd usage of dpif-netdev/pmd-rxq-show',
+  fields: {
+    busyNs: { at: 0, type: 'f64', doc: "Its share of its pollers' busyNs, by samples." },
+  },
+} as const satisfies LayoutSpec;
+
+/**
+ * What a pmd tells of each iteration, for dpif-netdev/pmd-perf-show. Histograms are f64[PERF_BINS] each, in
+ * the order of PERF_HISTOGRAMS. Both histories are rings of PERF_HISTORY records of PERF_RECORD bytes.
+ */
+const pmdPerfLayout = {
+  name: 'pmd-perf',
+  size: 64,
+  source: "megaflow; OVS 'struct pmd_perf_stats'",
+  fields: {
+    clear: { at: 0, type: 'u32', doc: 'Main asks for a fresh start by another number.' },
+    cleared: { at: 4, type: 'u32', doc: 'The number that the thread has seen.' },
+    iteration: { at: 8, type: 'f64', doc: 'Iterations since the fresh start.' },
+    iterationNext: { at: 16, type: 'u32', doc: 'Next record of the history of iterations.' },
+    msNext: { at: 20, type: 'u32', doc: 'Record of the running millisecond.' },
+    histograms: { at: 24, type: 'ptr', doc: 'f64[7][PERF_BINS].' },
+    iterations: { at: 28, type: 'ptr', doc: 'Records of the last iterations.' },
+    milliseconds: { at: 32, type: 'ptr', doc: 'Records of the last milliseconds with iterations.' },
+    totals: { at: 36, type: 'ptr', doc: 'One record: sums since the fresh start.' },
+    // dpif-netdev/pmd-perf-log-set.
+    logEnabled: { at: 40, type: 'u32', doc: '1: suspicious iterations are logged.' },
+    logBefore: { at: 44, type: 'u32', doc: 'Iterations shown before a suspicious one.' },
+    logAfter: { at: 48, type: 'u32', doc: 'Iterations shown after it.' },
+    logExtend: { at: 52, type: 'u32', doc: '1: another suspicious one meanwhile is shown too.' },
+    logUs: { at: 56, type: 'u32', doc: 'Iterations longer than this are suspicious, in us.' },
+    logQueue: { at: 60, type: 'u32', doc: 'Fill of a vhost queue that is suspicious: we have none.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** One record of a history, or the totals. */
+const perfRecordLayout = {
+  name: 'perf-record',
+  size: 64,
+  source: "megaflow; OVS 'struct iter_stats'",
+  fields: {
+    stamp: { at: 0, type: 'f64', doc: 'Number of the iteration, or the millisecond. 0 = empty.' },
+    iterations: { at: 8, type: 'f64', doc: 'Iterations.' },
+    ns: { at: 16, type: 'f64', doc: 'Time, blocking not included.' },
+    busyNs: { at: 24, type: 'f64', doc: 'Time of iterations with packets.' },
+    packets: { at: 32, type: 'f64', doc: 'Packets received.' },
+    batches: { at: 40, type: 'f64', doc: 'Batches received.' },
+    upcalls: { at: 48, type: 'f64', doc: 'Upcalls.' },
+    upcallNs: { at: 56, type: 'f64', doc: 'Time of upcalls.' },
+  },
+} as const satisfies LayoutSpec;
+
+/** Records in each history of a pmd-perf, as in OVS. */
+export const PERF_HISTORY = 1000;
+/** Bins of a histogram; the last one is for all that is more. */
+export const PERF_BINS = 32;
+export const PERF_HISTOGRAMS = 7;
 /** Packets that one call of pmdProcess takes. */
 export const PMD_BURST = 32;
 export const NON_PMD_CORE_ID = 0x7fffffff;
@@ -324,4 +405,7 @@ export const datapathLayouts: readonly LayoutSpec[] = [
   subtableLayout,
   dpclsPortLayout,
   dpclsChainLayout,
+  rxqLayout,
+  pmdPerfLayout,
+  perfRecordLayout,
 ];

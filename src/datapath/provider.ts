@@ -32,6 +32,12 @@ export interface Datapath {
    * @throws what `reconfigure` or attaching throws; the port is deleted then.
    */
   reconfigurePort(odpPort: number): Promise<DatapathPort>;
+  /**
+   * Interface.other_config as far as datapaths look at it (pmd-rxq-affinity).
+   *
+   * @throws SystemError EINVAL "Invalid argument": nothing changes then.
+   */
+  setPortConfig(odpPort: number, otherConfig: ReadonlyMap<string, string>): void;
   close(): Promise<void>;
 }
 
@@ -43,8 +49,14 @@ export interface DatapathPort {
 
 /** The threads that move a datapath's packets; the daemon provides them. */
 export interface PortThreads {
-  /** Gives the port to one thread to receive from and to all to send to. */
-  attach(attachment: PortAttachment): Promise<void>;
+  /**
+   * Gives each receive queue to one thread to poll, and the port to all to send to.
+   *
+   * @param affinity As setAffinity takes it.
+   */
+  attach(attachment: PortAttachment, affinity?: string): Promise<void>;
   /** Resolves once no thread uses the port any more. */
   detach(odpPort: number): Promise<void>;
+  /** other_config:pmd-rxq-affinity, '' = none. @throws SystemError EINVAL */
+  setAffinity(odpPort: number, text: string): void;
 }

@@ -6,7 +6,7 @@ import { memoryAddress } from '../sys/memory.ts';
 import { PortIoLayout } from './generated/port-io.ts';
 import { PortStateLayout } from './generated/port-state.ts';
 import { xskFd } from './generated/xsk.ts';
-import type { PortAttachment, PortIo } from './provider.ts';
+import { listed, type PortAttachment, type PortIo } from './provider.ts';
 import { kickXsk } from './xsk-io.ts';
 
 /**
@@ -122,6 +122,10 @@ abstract class KernelPortIo implements PortIo {
  */
 class PacketPortIo extends KernelPortIo {
   readonly #rxFd: number;
+  /** The port-state with the ring of this queue. */
+  readonly #rxState: number;
+  /** Sends through the queueing layer. */
+  readonly #queueingFd: number;
   readonly #txFd: number;
   readonly #rxMessages: number;
   readonly #txMessages: number;
@@ -132,13 +136,17 @@ class PacketPortIo extends KernelPortIo {
   /** GSO bursts yet to go through the queueing socket, after the direct one refused one. */
   #plainLeft = 0;
 
-  constructor(core: Core, attachment: PortAttachment, rx: boolean) {
-    super(core, attachment, rx, Number(attachment['fd']));
-    this.#rxFd = Number(attachment['fd']);
+  constructor(core: Core, attachment: PortAttachment, rxQueue: number | null) {
+    const rx = rxQueue !== null;
+    const rxFd = rx ? listed(attachment, 'rxFds', rxQueue) : -1;
+    super(core, attachment, rx, rxFd);
+    this.#rxFd = rxFd;
+    this.#rxState = rx ? listed(attachment, 'rxStates', rxQueue) : 0;
+    this.#queueingFd = listed(attachment, 'rxFds', 0);
     this.#txFd = Number(attachment['txFd']);
     this.#rxMessages = rx ? this.base + this.word(PortIoLayout.rxMessages) : 0;
     this.#txMessages = this.base + this.word(PortIoLayout.txMessages);
-    this.#hasRing = core.dv.getUint32(this.state + PortStateLayout.rxRing, true) !== 0;
+    this.#hasRing = rx && core.dv.getUint32(this.#rxState + PortStateLayout.rxRing, true) !== 0;
     const xsk = Number(attachment['xsk']);
     this.#xskIo = xsk === 0 ? 0 : core.x.xskIoCreate(xsk, this.odpPort, false) >>> 0;
     this.#xskFd = xsk === 0 ? -1 : xskFd(core.dv, xsk);
@@ -161,7 +169,7 @@ class PacketPortIo extends KernelPortIo {
   receive(batch: number): number {
     let want = burst;
     if (this.#hasRing) {
-      const taken = this.core.x.portRingMapReceive(this.io, this.state, batch, this.odpPort);
+      const taken = this.core.x.portRingMapReceive(this.io, this.#rxState, batch, this.odpPort);
       if (taken >= 0) return taken;
       want = -taken;
     }
@@ -187,7 +195,7 @@ class PacketPortIo extends KernelPortIo {
     let fd = this.#txFd;
     if (gso !== 0 && this.#plainLeft > 0) {
       this.#plainLeft--;
-      fd = this.#rxFd;
+      fd = this.#queueingFd;
     }
     let attempts = 0;
     for (let at = 0; at < n;) {
@@ -202,7 +210,7 @@ class PacketPortIo extends KernelPortIo {
       const isGso = ((gso >>> at) & 1) !== 0;
       if (error === ENOBUFS && fd === this.#txFd && isGso && attempts >= directAttempts) {
         // Past the queueing layer nobody segments for a device without TSO: it refuses for ever.
-        const viaQueue = libc.sendmmsg(this.#rxFd, this.#txMessages + 64 * at, 1, MSG_DONTWAIT);
+        const viaQueue = libc.sendmmsg(this.#queueingFd, this.#txMessages + 64 * at, 1, MSG_DONTWAIT);
         if (viaQueue > 0) {
           at++;
           this.#plainLeft = plainBursts;
@@ -277,7 +285,7 @@ class TapPortIo extends KernelPortIo {
 
 /** Opens a thread's side of a system device. */
 export function openPacketPortIo(attachment: PortAttachment, core: Core, rxQueue: number | null): PortIo {
-  return new PacketPortIo(core, attachment, rxQueue !== null);
+  return new PacketPortIo(core, attachment, rxQueue);
 }
 
 /** Opens a thread's side of a tap. */

@@ -1,4 +1,7 @@
+import { allocOrThrow } from '../arena/core.ts';
+import type { Link } from '../netlink/rtnetlink.ts';
 import { vlog } from '../util/log.ts';
+import { bindAsFanout } from './packet-fanout.ts';
 import { check } from '../sys/errno.ts';
 import { libc } from '../sys/libc.ts';
 import {
@@ -17,7 +20,14 @@ import { OvsError } from '../util/errors.ts';
 import { netdevEnvironment } from './environment.ts';
 import { xskTxDropped, xskTxErrors } from './generated/xsk.ts';
 import { XskSocket } from './xsk-socket.ts';
-import { setPortStateRxFrameSize, setPortStateRxFrames, setPortStateRxRing } from './generated/port-state.ts';
+import {
+  PortStateLayout,
+  setPortStateRxCursor,
+  setPortStateRxFrameSize,
+  setPortStateRxFrames,
+  setPortStateRxHeld,
+  setPortStateRxRing,
+} from './generated/port-state.ts';
 
 const log = vlog('netdev_linux');
 const AF_PACKET = 17;
@@ -136,6 +146,46 @@ export function openRawSocket(ifindex: number): number {
   return fd;
 }
 
+/** One receive queue: a socket of the device, with its ring. */
+interface RxSocket {
+  readonly fd: number;
+  /** Null: all frames come by recvmmsg. */
+  readonly ring: RxRing | null;
+  /** Arena address of the port-state that has the ring; of queue 0, the device's own. */
+  state: number;
+}
+
+/** Opens the receiving sockets of a device, bound: packets come from now on. @throws SystemError */
+function openRxSockets(link: Link, count: number): RxSocket[] {
+  const sockets: RxSocket[] = [];
+  try {
+    for (let i = 0; i < count; i++) {
+      const fd = openPacketSocket(link.ifindex, ETH_P_ALL);
+      sockets.push({ fd, ring: null, state: 0 });
+      sockets[i] = { fd, ring: mapRxRing(fd, link.mtu), state: 0 };
+    }
+    bindAsFanout(
+      sockets.map((s) => s.fd),
+      (fd) => bindTo(fd, link.ifindex, ETH_P_ALL),
+    );
+    return sockets;
+  } catch (error) {
+    closeRxSockets(sockets);
+    throw error;
+  }
+}
+
+function closeRxSockets(sockets: readonly RxSocket[]): void {
+  const { core } = netdevEnvironment();
+  for (const { fd, ring } of sockets) {
+    if (ring !== null) {
+      mapAnonymousOver(memoryAddress(core.memory) + ring.address, ringBytes);
+      core.x.free(ring.block);
+    }
+    libc.close(fd);
+  }
+}
+
 /**
  * An AF_XDP socket without a program: it receives nothing, and sends small frames at four fifths of a packet
  * socket's cost.
@@ -162,14 +212,14 @@ function openTransmitXsk(ifindex: number, state: number): XskSocket | null {
 }
 
 /**
- * Main's side of a device's two packet sockets: one receives, through a ring in the arena where there is
- * room; one sends past the queueing layer. The first also sends where the device needs that layer to
- * segment (packet-io.ts).
+ * Main's side of a device's packet sockets, with a virtio header, so that unfinished checksums and GSO
+ * frames pass as they are. One receives for each queue, through a ring in the arena where there is room; one sends
+ * past the queueing layer; the first receiving one also sends where the device needs that layer to segment, and
+ * an AF_XDP socket sends small frames (packet-io.ts).
  */
 export class PacketSockets {
-  readonly #fd: number;
+  readonly #sockets: readonly RxSocket[];
   readonly #txFd: number;
-  readonly #ring: RxRing | null;
   readonly #state: number;
   /** Sends small frames for less; null where the kernel has no AF_XDP for us. */
   readonly #xsk: XskSocket | null;
@@ -179,32 +229,51 @@ export class PacketSockets {
    * @param state Arena address of the device's port-state.
    * @throws SystemError
    */
-  constructor(ifindex: number, mtu: number, state: number) {
+  constructor(link: Link, queues: number, state: number) {
     this.#state = state;
-    this.#fd = openPacketSocket(ifindex, ETH_P_ALL);
-    let txFd = -1;
+    this.#txFd = openPacketSocket(link.ifindex, 0);
     try {
-      txFd = openPacketSocket(ifindex, 0);
-      this.#txFd = txFd;
-      this.#ring = mapRxRing(this.#fd, mtu);
-      bindTo(this.#fd, ifindex, ETH_P_ALL);
+      this.#sockets = openRxSockets(link, queues);
     } catch (error) {
-      libc.close(this.#fd);
-      if (txFd >= 0) libc.close(txFd);
+      libc.close(this.#txFd);
       throw error;
     }
-    this.#xsk = openTransmitXsk(ifindex, state);
-    const ring = this.#ring;
-    if (ring === null) return;
-    const { dv } = netdevEnvironment().core;
-    setPortStateRxRing(dv, state, ring.address);
-    setPortStateRxFrameSize(dv, state, ring.frameSize);
-    setPortStateRxFrames(dv, state, ring.frames);
+    this.#publish();
+    this.#xsk = openTransmitXsk(link.ifindex, state);
+  }
+  #publish(): void {
+    const { core } = netdevEnvironment();
+    this.#sockets.forEach((socket, queue) => {
+      socket.state = queue === 0 ? this.#state : allocOrThrow(core, PortStateLayout.size);
+      setPortStateRxRing(core.dv, socket.state, socket.ring?.address ?? 0);
+      setPortStateRxFrameSize(core.dv, socket.state, socket.ring?.frameSize ?? 0);
+      setPortStateRxFrames(core.dv, socket.state, socket.ring?.frames ?? 0);
+      setPortStateRxCursor(core.dv, socket.state, 0);
+      setPortStateRxHeld(core.dv, socket.state, 0);
+    });
+  }
+  get queues(): number {
+    return this.#sockets.length;
   }
   /** What an attachment of kind "packet" holds. */
-  get attachment(): { kind: 'packet'; fd: number; txFd: number; state: number; xsk: number } {
-    const xsk = this.#xsk?.address ?? 0;
-    return { kind: 'packet', fd: this.#fd, txFd: this.#txFd, state: this.#state, xsk };
+  get attachment(): {
+    kind: 'packet';
+    rxQueues: number;
+    rxFds: number[];
+    rxStates: number[];
+    txFd: number;
+    state: number;
+    xsk: number;
+  } {
+    return {
+      kind: 'packet',
+      rxQueues: this.queues,
+      rxFds: this.#sockets.map((s) => s.fd),
+      rxStates: this.#sockets.map((s) => s.state),
+      txFd: this.#txFd,
+      state: this.#state,
+      xsk: this.#xsk?.address ?? 0,
+    };
   }
   /** Frames that the transmit ring did not take, and those that no device could send. */
   get txCounts(): { dropped: number; errors: number } {
@@ -213,24 +282,21 @@ export class PacketSockets {
     const { address } = this.#xsk;
     return { dropped: xskTxDropped(dv, address), errors: xskTxErrors(dv, address) };
   }
-  /** Frames that found the ring or the queue full, since the sockets were opened. */
+  /** Frames that found a ring or a queue full, since the sockets were opened. */
   countDrops(): number {
     const stats = new Uint32Array(2);
-    // The kernel starts over with each reading.
-    if (libc.getsockopt(this.#fd, SOL_PACKET, PACKET_STATISTICS, stats, new Uint32Array([8])) === 0) {
-      this.#drops += stats[1] ?? 0;
+    for (const { fd } of this.#sockets) {
+      // The kernel starts over with each reading.
+      if (libc.getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, stats, new Uint32Array([8])) === 0) {
+        this.#drops += stats[1] ?? 0;
+      }
     }
     return this.#drops;
   }
   close(): void {
     this.#xsk?.close();
-    if (this.#ring !== null) {
-      const { core } = netdevEnvironment();
-      mapAnonymousOver(memoryAddress(core.memory) + this.#ring.address, ringBytes);
-      core.x.free(this.#ring.block);
-      setPortStateRxRing(core.dv, this.#state, 0);
-    }
-    libc.close(this.#fd);
+    for (const { state } of this.#sockets) if (state !== this.#state) netdevEnvironment().core.x.free(state);
+    closeRxSockets(this.#sockets);
     libc.close(this.#txFd);
   }
 }

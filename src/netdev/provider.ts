@@ -1,4 +1,5 @@
 import type { Core } from '../arena/core.ts';
+import { BugError } from '../util/errors.ts';
 
 /**
  * A network device, seen from main (`Netdev`) and from the thread that moves its packets (`PortIo`).
@@ -82,7 +83,17 @@ export interface PortAttachment {
   readonly polledByMain: boolean;
   /** Receive queues, at least 1: 0..rxQueues - 1 may be opened. */
   readonly rxQueues: number;
-  readonly [extra: string]: string | number | boolean | readonly number[];
+  /** NUMA node of the device, 0 when absent. */
+  readonly numaId?: number;
+  readonly [extra: string]: string | number | boolean | readonly number[] | undefined;
+}
+
+/** Entry of a list in an attachment, one for each receive queue. @throws BugError if there is none */
+export function listed(attachment: PortAttachment, key: string, rxQueue: number): number {
+  const list = attachment[key];
+  const value = Array.isArray(list) ? (list as readonly number[])[rxQueue] : undefined;
+  if (value === undefined) throw new BugError(`${attachment.name}: no ${key} of receive queue ${rxQueue}`);
+  return value;
 }
 
 /** A thread's side of a port. Every method is called by the thread that made it. */

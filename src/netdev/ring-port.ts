@@ -6,7 +6,7 @@ import { watchReadable } from '../sys/libc.ts';
 import { netdevEnvironment } from './environment.ts';
 import { packetData, packetLength } from './generated/packet.ts';
 import { PortRingLayout } from './generated/port-ring.ts';
-import type { PortAttachment, PortIo } from './provider.ts';
+import { listed, type PortAttachment, type PortIo } from './provider.ts';
 
 /**
  * A port whose frames travel through the arena: main at one end, any thread of the datapath at the
@@ -39,29 +39,44 @@ function mainEventFd(): number {
 
 export interface RingPortOptions {
   readonly polledByMain: boolean;
-  /** Frames that may wait for the switch. */
+  /** Frames that may wait for the switch, in each receive queue. */
   readonly rxLimit: number;
+  /** Receive queues, 1 when absent. */
+  readonly rxQueues?: number;
+  /** NUMA node of the device, 0 when absent. */
+  readonly numaId?: number;
+}
+
+/** A queue to the switch, and the descriptor that wakes its consumer. */
+interface ToSwitch {
+  readonly ring: number;
+  readonly eventFd: number;
 }
 
 /** Main's end. */
 export class RingPort {
   readonly #core: Core;
-  readonly #toSwitch: number;
+  readonly #toSwitch: readonly ToSwitch[];
   readonly #fromSwitch: number;
   readonly #held: number;
   readonly #batch: number;
   readonly #polledByMain: boolean;
-  readonly #rxEventFd: number;
+  readonly #numaId: number;
 
   /** @throws ArenaFullError */
   constructor(core: Core, options: RingPortOptions) {
     this.#core = core;
     this.#polledByMain = options.polledByMain;
-    this.#rxEventFd = options.polledByMain ? mainEventFd() : createEventFd();
+    this.#numaId = options.numaId ?? 0;
     const slots = 2 ** Math.ceil(Math.log2(options.rxLimit));
-    this.#toSwitch = core.x.portRingCreate(slots, options.rxLimit, this.#rxEventFd) >>> 0;
+    this.#toSwitch = Array.from({ length: options.rxQueues ?? 1 }, () => {
+      const eventFd = options.polledByMain ? mainEventFd() : createEventFd();
+      return { ring: core.x.portRingCreate(slots, options.rxLimit, eventFd) >>> 0, eventFd };
+    });
     this.#fromSwitch = core.x.portRingCreate(fromSwitchSlots, fromSwitchSlots, mainEventFd()) >>> 0;
-    if (this.#toSwitch === 0 || this.#fromSwitch === 0) throw new ArenaFullError(4 * fromSwitchSlots);
+    if (this.#fromSwitch === 0 || this.#toSwitch.some((q) => q.ring === 0)) {
+      throw new ArenaFullError(4 * fromSwitchSlots);
+    }
     this.#held = allocOrThrow(core, heldBytes);
     this.#batch = allocOrThrow(core, 4 * txBatch);
     core.x.portRingPending(this.#fromSwitch);
@@ -73,21 +88,24 @@ export class RingPort {
       name,
       odpPort,
       polledByMain: this.#polledByMain,
-      rxQueues: 1,
-      toSwitch: this.#toSwitch,
+      rxQueues: this.#toSwitch.length,
+      numaId: this.#numaId,
+      toSwitch: this.#toSwitch.map((q) => q.ring),
       fromSwitch: this.#fromSwitch,
-      rxEventFd: this.#polledByMain ? -1 : this.#rxEventFd,
+      rxEventFds: this.#toSwitch.map((q) => (this.#polledByMain ? -1 : q.eventFd)),
     };
   }
 
   /** Gives a frame to the switch. @returns False when the queue or the arena was full (counted). */
-  send(bytes: Uint8Array): boolean {
+  send(bytes: Uint8Array, rxQueue = 0): boolean {
     const { x, u8, dv } = this.#core;
+    const queue = this.#toSwitch[rxQueue];
+    if (queue === undefined) return false;
     const frame = x.portFrameAlloc(bytes.length) >>> 0;
     if (frame === 0) return false;
     u8.set(bytes, packetData(dv, frame));
-    const result = x.portRingPush(this.#toSwitch, frame);
-    if (result === 2) signalEventFd(this.#rxEventFd);
+    const result = x.portRingPush(queue.ring, frame);
+    if (result === 2) signalEventFd(queue.eventFd);
     return result !== 0;
   }
 
@@ -120,20 +138,27 @@ export class RingPort {
     this.#core.dv.setUint32(this.#fromSwitch + PortRingLayout.mtu, mtu, true);
   }
 
+  /** Receive counters are sums of `rxQueues`. */
   get counters(): {
     rxPackets: number;
     rxBytes: number;
     rxDropped: number;
+    rxQueues: readonly { readonly packets: number; readonly bytes: number }[];
     txPackets: number;
     txBytes: number;
     txDropped: number;
     txErrors: number;
   } {
     const f64 = (ring: number, at: number): number => this.#core.dv.getFloat64(ring + at, true);
+    const sum = (at: number): number => this.#toSwitch.reduce((n, q) => n + f64(q.ring, at), 0);
     return {
-      rxPackets: f64(this.#toSwitch, PortRingLayout.popped),
-      rxBytes: f64(this.#toSwitch, PortRingLayout.poppedBytes),
-      rxDropped: f64(this.#toSwitch, PortRingLayout.dropped),
+      rxPackets: sum(PortRingLayout.popped),
+      rxBytes: sum(PortRingLayout.poppedBytes),
+      rxDropped: sum(PortRingLayout.dropped),
+      rxQueues: this.#toSwitch.map(({ ring }) => ({
+        packets: f64(ring, PortRingLayout.popped),
+        bytes: f64(ring, PortRingLayout.poppedBytes),
+      })),
       txPackets: f64(this.#fromSwitch, PortRingLayout.pushed),
       txBytes: f64(this.#fromSwitch, PortRingLayout.pushedBytes),
       txDropped: f64(this.#fromSwitch, PortRingLayout.dropped),
@@ -145,11 +170,13 @@ export class RingPort {
   destroy(): void {
     const { x } = this.#core;
     x.portHeldFree(this.#held);
-    x.portRingDestroy(this.#toSwitch);
+    for (const { ring, eventFd } of this.#toSwitch) {
+      x.portRingDestroy(ring);
+      if (!this.#polledByMain) closeFd(eventFd);
+    }
     x.portRingDestroy(this.#fromSwitch);
     x.free(this.#held);
     x.free(this.#batch);
-    if (!this.#polledByMain) closeFd(this.#rxEventFd);
   }
 }
 
@@ -164,12 +191,12 @@ class RingPortIo implements PortIo {
   readonly #rxEventFd: number;
   #mayBeSignalled = false;
 
-  constructor(core: Core, attachment: PortAttachment) {
+  constructor(core: Core, attachment: PortAttachment, rxQueue: number | null) {
     this.#core = core;
     this.odpPort = attachment.odpPort;
-    this.#toSwitch = Number(attachment['toSwitch']);
+    this.#toSwitch = rxQueue === null ? 0 : listed(attachment, 'toSwitch', rxQueue);
     this.#fromSwitch = Number(attachment['fromSwitch']);
-    this.#rxEventFd = Number(attachment['rxEventFd']);
+    this.#rxEventFd = rxQueue === null ? -1 : listed(attachment, 'rxEventFds', rxQueue);
     this.pollFds = this.#rxEventFd >= 0 ? [this.#rxEventFd] : [];
     this.#held = allocOrThrow(core, heldBytes);
   }
@@ -195,6 +222,6 @@ class RingPortIo implements PortIo {
 }
 
 /** Opens a thread's end of a ring-fed port. */
-export function openRingPortIo(attachment: PortAttachment, core: Core): PortIo {
-  return new RingPortIo(core, attachment);
+export function openRingPortIo(attachment: PortAttachment, core: Core, rxQueue: number | null): PortIo {
+  return new RingPortIo(core, attachment, rxQueue);
 }

@@ -21,7 +21,7 @@ export const supportedVersions = codecVersions
 /** Tables that actions of a controller may name. */
 const nTables = 255;
 
-function contextOf(conn: OfConn, version: number): CodecContext {
+export function contextOf(conn: OfConn, version: number): CodecContext {
   return {
     version,
     flowFormat: conn.flowFormat,

@@ -84,7 +84,10 @@ const codeOf = (fn: () => void): string => {
 };
 function all(tableId = 0): number[] {
   const m = flowMod('', { tableId });
-  return looseRules(tables, m);
+  const found = looseRules(tables, m);
+  const rules = [...found];
+  found.free();
+  return rules;
 }
 
 describe('add', () => {
@@ -266,7 +269,7 @@ describe('time-outs', () => {
         tables.remove(change, rule);
         expired.push(`${tables.rules.cookie(rule)} ${reason} ${deps.clock.nowMs() - 1_000_000}`);
       });
-    }, host.publish);
+    }, host);
     deps.core.x.quiesce();
   };
 
@@ -294,7 +297,7 @@ test('a change that fails leaves the tables as they were', () => {
     tables.change((change) => {
       for (const rule of all()) tables.remove(change, rule);
       throw new Error('stop');
-    }, host.publish);
+    }, host);
   }).toThrow('stop');
   expect(tables.version).toBe(version);
   expect(

@@ -1,65 +1,71 @@
 import type { Match } from '../flow/match.ts';
 import type { Action } from '../openflow/actions.ts';
-import type { FlowMod, FlowRemovedReason } from '../openflow/messages.ts';
+import type { FlowMod, FlowRemovedReason, FlowStatsRequest } from '../openflow/messages.ts';
 import { OFPG_ANY, OFPP_NONE } from '../openflow/ports.ts';
 import { OfpError } from '../util/errors.ts';
-import type { FlowTables, RuleSpec, TableChange } from './flow-tables.ts';
+import type { ChangeListener, FlowTables, RuleSpec } from './flow-tables.ts';
 import { allTables, internalTable } from './flow-tables.ts';
-import { flagsToBits } from './rule-view.ts';
+import { encodeOfpacts } from './ofpact-words.ts';
+import { flagsToBits, ruleFlags } from './rule-view.ts';
+import type { RuleList } from './rule-list.ts';
 import { outputsToGroup, outputsToPort } from './rule-outputs.ts';
+import type { Steps, TableChange } from './table-change.ts';
 
 /**
  * What a flow_mod does to the tables (OpenFlow 1.0 §4.6, 1.3 §6.4), with OVS's reading of the details.
  *
- * Every command is one change: rules are found in the current version, replacements are inserted and old
- * rules removed in the next. A rule that is changed is replaced by a new one that takes over its
- * statistics, so that readers see either all of the old or all of the new.
+ * A flow_mod is a step of a change, which has one flow_mod or the many of a bundle: rules are found as the
+ * steps before left them, replacements are inserted and old rules removed in the change's version. A rule
+ * that is changed is replaced by a new one that takes over its statistics, so that readers see either
+ * all of the old or all of the new.
  */
-export interface FlowModHost {
+export interface FlowModHost extends ChangeListener {
   readonly tables: FlowTables;
   nowMs(): number;
   /** `rule` was replaced by `successor`, its last use goes on there; `keepCounts`: its statistics, also late ones, go on there. */
   replaced(rule: number, successor: number, keepCounts: boolean): void;
   /** A rule was inserted (time-outs are to be watched). */
   added(rule: number): void;
-  /** A rule is gone for `reason`. */
-  removed(rule: number, reason: FlowRemovedReason): void;
-  /** The change is visible: revalidators are to wake. */
-  readonly publish: () => void;
 }
 
-/** Which rules a request is about. */
-export interface RuleCriteria {
-  readonly tableId: number;
-  readonly match: Match;
-  readonly cookie: bigint;
-  readonly cookieMask: bigint;
-  readonly outPort: number;
-  readonly outGroup: number;
+/** Rules deleted, or modified, before a long change lets others run. */
+const deleteSlice = 4096;
+const modifySlice = 512;
+
+const allOnes = 0xffff_ffff_ffff_ffffn;
+
+type Criteria = Pick<
+  FlowStatsRequest,
+  'tableId' | 'match' | 'cookie' | 'cookieMask' | 'outPort' | 'outGroup'
+>;
+
+/**
+ * Rules that match loosely, hidden ones left out; free the list.
+ *
+ * @param hold Rules are kept until the list is freed.
+ */
+export function looseRules(tables: FlowTables, criteria: Criteria, hold = false): RuleList {
+  tables.loadMatch(criteria.match);
+  const found = tables.select(criteria, hold);
+  if (criteria.outPort === OFPP_NONE && criteria.outGroup === OFPG_ANY) return found;
+  return found.filter((rule) => outputsAsAsked(tables, criteria, rule));
 }
 
-/** Rules that match loosely, hidden ones left out. */
-export function looseRules(tables: FlowTables, criteria: RuleCriteria): number[] {
-  return tables
-    .loose(criteria.tableId, criteria.match)
-    .filter((rule) => !tables.rules.isHidden(rule) && selects(tables, criteria, rule));
-}
-
-function strictRules(tables: FlowTables, criteria: RuleCriteria, priority: number): number[] {
-  const ids: number[] = [];
-  if (criteria.tableId === allTables) for (let id = 0; id < internalTable; id++) ids.push(id);
-  else ids.push(criteria.tableId);
+function strictRules(tables: FlowTables, change: TableChange, mod: FlowMod): number[] {
+  const { rules } = tables;
+  tables.loadMatch(mod.match);
+  const [first, last] = mod.tableId === allTables ? [0, internalTable - 1] : [mod.tableId, mod.tableId];
   const found: number[] = [];
-  for (const id of ids) {
-    const rule = tables.findExact(id, criteria.match, priority);
-    if (rule !== 0 && !tables.rules.isHidden(rule) && selects(tables, criteria, rule)) found.push(rule);
+  for (let id = first; id <= last; id++) {
+    const rule = tables.findLoaded(id, mod.priority, change.version);
+    if (rule === 0 || rules.isHidden(rule) || !outputsAsAsked(tables, mod, rule)) continue;
+    if (((rules.cookie(rule) ^ mod.cookie) & mod.cookieMask) === 0n) found.push(rule);
   }
   return found;
 }
 
-function selects(tables: FlowTables, criteria: RuleCriteria, rule: number): boolean {
+function outputsAsAsked(tables: FlowTables, criteria: Criteria, rule: number): boolean {
   const { rules } = tables;
-  if (((rules.cookie(rule) ^ criteria.cookie) & criteria.cookieMask) !== 0n) return false;
   if (criteria.outPort !== OFPP_NONE && !outputsToPort(rules.actions(rule), criteria.outPort)) return false;
   return criteria.outGroup === OFPG_ANY || outputsToGroup(rules.actions(rule), criteria.outGroup);
 }
@@ -69,121 +75,159 @@ export function checkTableId(tableId: number): void {
   if (tableId !== allTables && tableId > internalTable) throw new OfpError('OFPBRC_BAD_TABLE_ID');
 }
 
-/** Runs a decoded flow_mod whose actions were checked. @throws OfpError */
+/** Runs a decoded flow_mod whose actions were checked, as a change of its own and at once. @throws OfpError */
 export function executeFlowMod(host: FlowModHost, mod: FlowMod): void {
-  const { tables } = host;
-  switch (mod.command) {
-    case 'add':
-      tables.change((change) => {
-        addFlow(host, change, mod);
-      }, host.publish);
-      break;
-    case 'modify':
-    case 'modify_strict':
-      checkTableId(mod.tableId);
-      tables.change((change) => {
-        const rules =
-          mod.command === 'modify' ? looseRules(tables, mod) : strictRules(tables, mod, mod.priority);
-        modifyFlows(host, change, mod, rules);
-      }, host.publish);
-      break;
-    case 'delete':
-    case 'delete_strict':
-      checkTableId(mod.tableId);
-      tables.change((change) => {
-        const rules =
-          mod.command === 'delete' ? looseRules(tables, mod) : strictRules(tables, mod, mod.priority);
-        refuseInternal(tables, rules);
-        deleteFlows(host, change, rules, 'delete');
-      }, host.publish);
-      break;
-  }
+  host.tables.change((change) => {
+    runSteps(flowModSteps(host, change, mod));
+  }, host);
 }
 
-function refuseInternal(tables: FlowTables, rules: readonly number[]): void {
-  if (rules.some((rule) => tables.rules.tableId(rule) === internalTable)) throw new OfpError('OFPBRC_EPERM');
+/** Does all steps at once. */
+function runSteps(steps: Steps): void {
+  while (steps.next().done !== true);
 }
 
-function addFlow(host: FlowModHost, change: TableChange, mod: FlowMod): void {
+/** A flow_mod as part of a change; it pauses now and then when it concerns many rules. @throws OfpError */
+export function* flowModSteps(host: FlowModHost, change: TableChange, mod: FlowMod): Steps {
   const { tables } = host;
   checkTableId(mod.tableId);
-  const tableId = mod.tableId === allTables ? 0 : mod.tableId;
-  if (tableId === internalTable) throw new OfpError('OFPBRC_EPERM');
-  const old = tables.findExact(tableId, mod.match, mod.priority);
-  if (old === 0) {
-    if (mod.flags.checkOverlap && tables.overlaps(tableId, mod.match, mod.priority)) {
-      throw new OfpError('OFPFMFC_OVERLAP');
+  switch (mod.command) {
+    case 'add':
+      tables.loadMatch(mod.match);
+      addRule(host, change, specOf(mod));
+      return;
+    case 'modify': {
+      const found = looseRules(tables, mod);
+      try {
+        yield* modifyFlows(host, change, mod, found);
+      } finally {
+        found.free();
+      }
+      return;
     }
-    if (tables.ruleCount(tableId) >= (tables.configOf(tableId)?.flowLimit ?? Infinity)) {
-      throw new OfpError('OFPFMFC_TABLE_FULL');
+    case 'modify_strict':
+      yield* modifyFlows(host, change, mod, strictRules(tables, change, mod));
+      return;
+    case 'delete': {
+      const found = looseRules(tables, mod);
+      try {
+        yield* deleteFlows(host, change, found, 'delete');
+      } finally {
+        found.free();
+      }
+      return;
     }
+    case 'delete_strict':
+      yield* deleteFlows(host, change, strictRules(tables, change, mod), 'delete');
+      return;
   }
-  replaceOrInsert(host, change, old, !mod.flags.resetCounts, {
-    tableId,
-    match: mod.match,
+}
+
+/** The rule that a flow_mod would add. */
+function specOf(mod: FlowMod): RuleSpec {
+  const words = encodeOfpacts(mod.actions);
+  return {
+    tableId: mod.tableId === allTables ? 0 : mod.tableId,
     priority: mod.priority,
     cookie: mod.newCookie,
     idleTimeoutSec: mod.idleTimeoutSec,
     hardTimeoutSec: mod.hardTimeoutSec,
     importance: mod.importance,
     flags: flagsToBits(mod.flags),
-    actions: mod.actions,
-  });
+    words,
+    nWords: words.length,
+  };
 }
 
-/** Inserts a rule in place of `old` (0 = of none). */
+/** Adds a rule with the loaded match, as a controller asks for it. @throws OfpError */
+export function addRule(host: FlowModHost, change: TableChange, spec: RuleSpec): void {
+  const { tables } = host;
+  const { tableId } = spec;
+  if (tableId === internalTable) throw new OfpError('OFPBRC_EPERM');
+  const rule = tables.create(spec, host.nowMs());
+  const old = tables.findSame(rule, change.version);
+  if (old === 0) {
+    const refusal = refusalToAdd(tables, change, spec);
+    if (refusal !== null) {
+      tables.discard(rule);
+      throw new OfpError(refusal);
+    }
+  }
+  replaceOrInsert(host, change, old, (spec.flags & ruleFlags.RESET_COUNTS) === 0, rule);
+}
+
+function refusalToAdd(tables: FlowTables, change: TableChange, spec: RuleSpec): string | null {
+  const { tableId, priority, flags } = spec;
+  if ((flags & ruleFlags.CHECK_OVERLAP) !== 0 && tables.overlaps(tableId, priority, change.version)) {
+    return 'OFPFMFC_OVERLAP';
+  }
+  const limit = tables.configOf(tableId)?.flowLimit ?? Infinity;
+  return tables.ruleCount(tableId) >= limit ? 'OFPFMFC_TABLE_FULL' : null;
+}
+
+/** Inserts a created rule in place of `old` (0 = of none). */
 function replaceOrInsert(
   host: FlowModHost,
   change: TableChange,
   old: number,
   keepCounts: boolean,
-  spec: RuleSpec,
-): number {
+  rule: number,
+): void {
   if (old !== 0) host.tables.remove(change, old);
-  const rule = host.tables.insert(change, spec, host.nowMs());
+  host.tables.insert(change, rule);
   if (old !== 0) host.replaced(old, rule, keepCounts);
   host.added(rule);
-  return rule;
 }
 
-function modifyFlows(host: FlowModHost, change: TableChange, mod: FlowMod, found: readonly number[]): void {
+function* modifyFlows(host: FlowModHost, change: TableChange, mod: FlowMod, found: Iterable<number>): Steps {
   const { tables } = host;
   const { rules } = tables;
-  refuseInternal(tables, found);
-  if (found.length === 0) {
-    // Without a cookie to look for, a modify that finds nothing adds (OpenFlow 1.0, 1.1).
-    if (mod.cookieMask === 0n && mod.newCookie !== allOnes) addFlow(host, change, mod);
-    return;
-  }
   const changeCookie = mod.modifyCookie && mod.newCookie !== allOnes;
+  const words = encodeOfpacts(mod.actions);
+  let n = 0;
   for (const old of found) {
-    const rule = replaceOrInsert(host, change, old, !mod.flags.resetCounts, {
-      tableId: rules.tableId(old),
-      match: rules.match(old),
-      priority: rules.priority(old),
-      cookie: changeCookie ? mod.newCookie : rules.cookie(old),
-      idleTimeoutSec: rules.idleTimeoutSec(old),
-      hardTimeoutSec: rules.hardTimeoutSec(old),
-      importance: rules.importance(old),
-      flags: rules.flags(old),
-      actions: mod.actions,
-    });
+    if (n > 0 && n % modifySlice === 0) yield;
+    n++;
+    const tableId = rules.tableId(old);
+    if (tableId === internalTable) throw new OfpError('OFPBRC_EPERM');
+    tables.loadMatchOf(old);
+    const rule = tables.create(
+      {
+        tableId,
+        priority: rules.priority(old),
+        cookie: changeCookie ? mod.newCookie : rules.cookie(old),
+        idleTimeoutSec: rules.idleTimeoutSec(old),
+        hardTimeoutSec: rules.hardTimeoutSec(old),
+        importance: rules.importance(old),
+        flags: rules.flags(old),
+        words,
+        nWords: words.length,
+      },
+      host.nowMs(),
+    );
     rules.setCreatedMs(rule, rules.createdMs(old));
+    replaceOrInsert(host, change, old, !mod.flags.resetCounts, rule);
   }
+  // Without a cookie to look for, a modify that finds nothing adds (OpenFlow 1.0, 1.1).
+  if (n > 0 || mod.cookieMask !== 0n || mod.newCookie === allOnes) return;
+  tables.loadMatch(mod.match);
+  addRule(host, change, specOf(mod));
 }
 
-const allOnes = 0xffff_ffff_ffff_ffffn;
-
-/** Removes rules for `reason`, as part of a change. */
-export function deleteFlows(
+/** Removes rules for `reason`, as part of a change; their owners are told when it is published. */
+function* deleteFlows(
   host: FlowModHost,
   change: TableChange,
-  found: readonly number[],
+  found: Iterable<number>,
   reason: FlowRemovedReason,
-): void {
+): Steps {
+  const { rules } = host.tables;
+  let n = 0;
   for (const rule of found) {
-    host.tables.remove(change, rule);
-    host.removed(rule, reason);
+    if (n > 0 && n % deleteSlice === 0) yield;
+    n++;
+    if (rules.tableId(rule) === internalTable) throw new OfpError('OFPBRC_EPERM');
+    host.tables.remove(change, rule, reason);
   }
 }
 
@@ -195,18 +239,25 @@ export function addInternalFlow(
   priority: number,
   actions: readonly Action[],
 ): number {
-  return host.tables.change((change) => {
-    const old = host.tables.findExact(tableId, match, priority);
-    return replaceOrInsert(host, change, old, true, {
-      tableId,
-      match,
-      priority,
-      cookie: 0n,
-      idleTimeoutSec: 0,
-      hardTimeoutSec: 0,
-      importance: 0,
-      flags: 0,
-      actions,
-    });
-  }, host.publish);
+  const { tables } = host;
+  return tables.change((change) => {
+    const words = encodeOfpacts(actions);
+    tables.loadMatch(match);
+    const rule = tables.create(
+      {
+        tableId,
+        priority,
+        cookie: 0n,
+        idleTimeoutSec: 0,
+        hardTimeoutSec: 0,
+        importance: 0,
+        flags: 0,
+        words,
+        nWords: words.length,
+      },
+      host.nowMs(),
+    );
+    replaceOrInsert(host, change, tables.findSame(rule, change.version), true, rule);
+    return rule;
+  }, host);
 }

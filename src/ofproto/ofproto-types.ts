@@ -149,6 +149,8 @@ export interface OfprotoDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly connections: OfConnFactory;
+  /** other_config:bundle-idle-timeout; default 10 s. */
+  readonly bundleIdleTimeoutMs?: number;
   /** Something waits for `run`: call it soon. */
   wake(): void;
   /** Rules changed and a new version of the tables is published: have megaflows revalidated. */

@@ -11,7 +11,8 @@ import { versionsFromNames } from './connection/hello.ts';
 import { dumpRule } from './dump-flows.ts';
 import { FlowLife } from './flow-life.ts';
 import type { FlowModHost } from './flow-mod.ts';
-import { addInternalFlow, deleteFlows } from './flow-mod.ts';
+import { addInternalFlow } from './flow-mod.ts';
+import { FlowModReader } from './flow-mod-reader.ts';
 import { flowRemovedMessage } from './flow-removed.ts';
 import { FlowTables, tableCount } from './flow-tables.ts';
 import type { HiddenRules } from './hidden-rules.ts';
@@ -63,6 +64,7 @@ export class Ofproto implements SwitchState {
   readonly connmgr: Connmgr;
   readonly life: FlowLife;
   readonly flowModHost: FlowModHost;
+  readonly flowModReader: FlowModReader;
   description: SwitchDescription = defaultDescription;
   fragHandling: FragHandling = 'normal';
   #datapathId: DatapathId;
@@ -80,6 +82,7 @@ export class Ofproto implements SwitchState {
     this.portTable = new PortTable(name);
     this.life = new FlowLife(deps.core, this.flowTables.rules, deps.clock.nowMs());
     this.flowModHost = this.#makeFlowModHost();
+    this.flowModReader = new FlowModReader(deps.core, this.flowTables);
     this.connmgr = new Connmgr(this.#makeConnmgrHost());
     this.connmgr.setAllowedVersions(supportedVersions);
     this.#hidden = addHiddenRules(this.flowModHost);
@@ -113,9 +116,7 @@ export class Ofproto implements SwitchState {
     return {
       name: this.name,
       deps: this.deps,
-      handleRequest: (conn, request) => {
-        handleRequest(this, conn, request);
-      },
+      handleRequest: (conn, request) => handleRequest(this, conn, request),
       flushFlows: () => {
         this.flushFlows();
       },
@@ -137,10 +138,12 @@ export class Ofproto implements SwitchState {
   }
 
   #removeRule(tableId: number, priority: number): void {
-    this.flowTables.change((change) => {
-      const rule = this.flowTables.findExact(tableId, new Match(), priority);
-      if (rule !== 0) deleteFlows(this.flowModHost, change, [rule], 'delete');
-    }, this.flowModHost.publish);
+    const { flowTables } = this;
+    flowTables.change((change) => {
+      flowTables.loadMatch(new Match());
+      const rule = flowTables.findLoaded(tableId, priority, change.version);
+      if (rule !== 0) flowTables.remove(change, rule, 'delete');
+    }, this.flowModHost);
   }
 
   // -- configuration ------------------------------------------------------------------------
@@ -258,11 +261,12 @@ export class Ofproto implements SwitchState {
     return work;
   }
   #expire(nowMs: number): void {
+    if (this.flowTables.gate.isBusy) return;
     this.flowTables.change((change) => {
       this.life.run(nowMs, (rule, reason) => {
-        deleteFlows(this.flowModHost, change, [rule], reason);
+        this.flowTables.remove(change, rule, reason);
       });
-    }, this.flowModHost.publish);
+    }, this.flowModHost);
   }
   /** Serves a connection accepted elsewhere (`service`: ptcp:/mgmt; `snoop`: a snooper). */
   acceptConnection(transport: OfConnTransport, kind: 'service' | 'snoop'): void {
@@ -281,9 +285,9 @@ export class Ofproto implements SwitchState {
     const { flowTables } = this;
     flowTables.change((change) => {
       for (let id = 0; id < tableCount - 1; id++) {
-        for (const rule of [...flowTables.all(id)]) flowTables.remove(change, rule);
+        for (const rule of flowTables.all(id)) flowTables.remove(change, rule);
       }
-    }, this.flowModHost.publish);
+    }, this.flowModHost);
     this.connmgr.flushed();
   }
   destroy(): void {

@@ -3,7 +3,7 @@ import { readKey } from '../arena/keys.ts';
 import { RuleLayout } from '../classifier/generated/rule.ts';
 import { Match } from '../flow/match.ts';
 import type { Action } from '../openflow/actions.ts';
-import type { FlowModFlags } from '../openflow/messages.ts';
+import type { FlowModFlags, FlowRemovedReason } from '../openflow/messages.ts';
 import { decodeOfpacts } from './ofpact-words.ts';
 
 /**
@@ -20,6 +20,16 @@ export const ruleFlags = {
   NO_BYT_COUNTS: 1 << 4,
   EMERG: 1 << 5,
 } as const;
+
+/** Numbers of reasons in the rule's slot are one more than the index. */
+const removedReasons: readonly FlowRemovedReason[] = [
+  'idle',
+  'hard',
+  'delete',
+  'group_delete',
+  'meter_delete',
+  'eviction',
+];
 
 /** Rules above this are the switch's own and hidden from controllers. */
 export const maxVisiblePriority = 0xffff;
@@ -104,6 +114,14 @@ export class RuleView {
   }
   bytes(rule: number): bigint {
     return this.#core.dv.getBigUint64(rule + RuleLayout.bytes, true);
+  }
+  /** Why the rule is being removed; null when it is not, or is replaced. */
+  removedReason(rule: number): FlowRemovedReason | null {
+    return removedReasons[this.#core.dv.getUint8(rule + RuleLayout.removedReason) - 1] ?? null;
+  }
+  setRemovedReason(rule: number, reason: FlowRemovedReason | null): void {
+    const number = reason === null ? 0 : removedReasons.indexOf(reason) + 1;
+    this.#core.dv.setUint8(rule + RuleLayout.removedReason, number);
   }
   /** Not yet taken out of its table. */
   isInserted(rule: number): boolean {

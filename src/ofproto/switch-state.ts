@@ -2,6 +2,7 @@ import type { DatapathId } from '../util/brand.ts';
 import type { Connmgr } from './connection/connmgr.ts';
 import type { FlowLife } from './flow-life.ts';
 import type { FlowModHost } from './flow-mod.ts';
+import type { FlowModReader } from './flow-mod-reader.ts';
 import type { FlowTables } from './flow-tables.ts';
 import type { OfprotoDependencies } from './ofproto-types.ts';
 import type { PortTable } from './port-table.ts';
@@ -27,6 +28,7 @@ export interface SwitchState {
   readonly connmgr: Connmgr;
   readonly life: FlowLife;
   readonly flowModHost: FlowModHost;
+  readonly flowModReader: FlowModReader;
   readonly description: SwitchDescription;
   fragHandling: FragHandling;
 }

@@ -2,6 +2,7 @@
 import { OfpError } from '../util/errors.ts';
 import type { ByteReader } from './byte-io.ts';
 import type { CodecContext } from './codec.ts';
+import { pullBundleAddMessage, pullBundleControl } from './bundle-messages.ts';
 import { decodeErrorBody } from './errors.ts';
 import {
   pullAggregateReply,
@@ -221,6 +222,10 @@ export const decoders: Partial<Record<RawName, Decoder>> = {
   NXT_SET_ASYNC_CONFIG2: (r, c) => pullAsyncProperties(r, 'set_async_config', c.asyncMasks),
   NXT_SET_ASYNC_CONFIG: (r, c) => pullAsync(r, 'set_async_config', c.version),
   OFPT13_METER_MOD: meterMod,
+  OFPT14_BUNDLE_CONTROL: pullBundleControl,
+  ONFT13_BUNDLE_CONTROL: pullBundleControl,
+  OFPT14_BUNDLE_ADD_MESSAGE: pullBundleAddMessage,
+  ONFT13_BUNDLE_ADD_MESSAGE: pullBundleAddMessage,
 
   OFPST_DESC_REQUEST: plain('desc_request'),
   OFPST_DESC_REPLY: (r) => pullDesc(r),

@@ -1,4 +1,5 @@
 /** Which raw message each abstract one becomes in a version, and its body. */
+import { putBundleAddMessage, putBundleControl } from './bundle-messages.ts';
 import { ByteWriter } from './byte-io.ts';
 import type { CodecContext } from './codec.ts';
 import {
@@ -310,6 +311,14 @@ export function encodeBody(m: Exclude<OfpMessage, ErrorMessage>, xid: number, c:
       return one(pick(v, [4, 'OFPT13_METER_MOD']), (w) =>
         w.u16(m.command).u16(0).u32(m.meterId).bytes(m.body),
       );
+    case 'bundle_control':
+      return one(pick(v, [4, 'ONFT13_BUNDLE_CONTROL'], [5, 'OFPT14_BUNDLE_CONTROL']), (w) => {
+        putBundleControl(w, m);
+      });
+    case 'bundle_add_message':
+      return one(pick(v, [4, 'ONFT13_BUNDLE_ADD_MESSAGE'], [5, 'OFPT14_BUNDLE_ADD_MESSAGE']), (w) => {
+        putBundleAddMessage(w, m);
+      });
     case 'group_stats_reply':
       return one(pick(v, [2, 'OFPST11_GROUP_REPLY'], [4, 'OFPST13_GROUP_REPLY']));
     case 'group_desc_reply':

@@ -12,10 +12,12 @@ import { noPorts } from '../flow/port-map.ts';
 import { OfpError, WireError } from '../util/errors.ts';
 import { decodeMessage } from './codec.ts';
 import type { DecodedMessage } from './codec.ts';
+import { checkBundled } from './bundle-messages.ts';
 import { decodeErrorBody } from './errors.ts';
 import { DEFAULT_PRIORITY, formatDuration, formatFlowMatch, formatFlowStats } from './flow-text.ts';
 import { formatActions } from './format-actions.ts';
 import { decodeHeader, messageLength } from './header.ts';
+import { BundleControlType, BundleFlag } from './messages.ts';
 import type {
   FlowMod,
   FlowModCommand,
@@ -281,9 +283,32 @@ function formatBody(
       return formatGroupFeatures(m);
     case 'meter_features_reply':
       return formatMeterFeatures(m);
+    case 'bundle_control': {
+      const type = bundleTypes[m.controlType] ?? '';
+      return `\n bundle_id=${cHex(m.bundleId)} type=${type} flags=${formatBundleFlags(m.flags)}\n`;
+    }
+    case 'bundle_add_message': {
+      const head = `\n bundle_id=${cHex(m.bundleId)} flags=${formatBundleFlags(m.flags)}\n`;
+      return head + formatMessage(checkBundled(m.message, d.version, d.xid), { ports, verbosity });
+    }
     default:
       return '\n';
   }
+}
+
+/** By OFPBCT_* number. */
+const bundleTypes = Object.keys(BundleControlType);
+
+/** C's "%#x". */
+const cHex = (n: number): string => (n === 0 ? '0' : `0x${n.toString(16)}`);
+
+function formatBundleFlags(flags: number): string {
+  const names: string[] = [];
+  if ((flags & BundleFlag.ATOMIC) !== 0) names.push('atomic');
+  if ((flags & BundleFlag.ORDERED) !== 0) names.push('ordered');
+  const unknown = flags & ~(BundleFlag.ATOMIC | BundleFlag.ORDERED);
+  if (unknown !== 0) names.push(cHex(unknown));
+  return names.length === 0 ? '0' : names.join(' ');
 }
 
 function formatErrorBody(bytes: Uint8Array, version: number, options: PrintOptions): string {

@@ -21,6 +21,8 @@ import { shownPort } from './port-text.ts';
 import { hashString, hmapOrder } from '../util/hmap-order.ts';
 
 const log = vlog('bridge');
+const dpifLog = vlog('dpif');
+const ofprotoLog = vlog('ofproto');
 
 /** An interface of the configuration and what became of it. */
 export interface BridgeInterface {
@@ -139,6 +141,7 @@ export class Bridge {
       else await this.#applyOptions(known);
     }
     await this.#openInterfaces(opening);
+    this.#applyPortConfig();
     this.#applyLocalMac();
     this.#applyDevices();
     this.#applyOpenFlow();
@@ -383,6 +386,20 @@ export class Bridge {
     }
   }
 
+  #applyPortConfig(): void {
+    for (const { config, dpPort, ofport } of this.#interfaces.values()) {
+      if (dpPort === null || ofport === null) continue;
+      try {
+        this.datapath.setPortConfig(dpPort.odpPort, config.otherConfig);
+      } catch (error) {
+        const why = messageOf(error);
+        dpifLog.warn(`${this.datapath.type}@${this.datapath.name}: port_set_config failed (${why})`);
+        const port = `${shownPort(ofport)} (${config.name})`;
+        ofprotoLog.warn(`${this.name}: datapath configuration on port ${port} failed (${why})`);
+      }
+    }
+  }
+
   #applyDevices(): void {
     for (const { config, netdev } of this.#interfaces.values()) {
       if (netdev === null) continue;
@@ -492,6 +509,7 @@ function desiredInterfaces(config: BridgeConfig): Map<string, { port: PortConfig
       ofport: undefined,
       mac: '',
       mtuRequest: undefined,
+      otherConfig: new Map(),
     };
     const port: PortConfig = {
       uuid: '',

@@ -14,6 +14,7 @@ import type { ConfigStore } from './config/store.ts';
 import type { DummyMode } from './dummy-mode.ts';
 import { SocketConnections } from './openflow-connections.ts';
 import { Switchd } from './switchd.ts';
+import { parseDummyNuma, readCpuTopology } from '../sys/numa.ts';
 import { OVS_VERSION, versionText } from '../util/version.ts';
 
 const log = vlog('vswitchd');
@@ -28,6 +29,8 @@ export interface StartOptions {
   readonly arenaMb: number;
   /** Control socket; null = PROGRAM.PID.ctl in the run directory. */
   readonly unixctlPath: string | null;
+  /** --dummy-numa: nodes of cores that need not exist; null = those of this machine. */
+  readonly dummyNuma: string | null;
   readonly openStore: (wake: () => void) => ConfigStore;
   /** Fixed for repeatable runs, null = random. */
   readonly seed: number | null;
@@ -91,6 +94,7 @@ export class Daemon {
       store,
       connections: new SocketConnections(options.rundir),
       rundir: options.rundir,
+      topology: options.dummyNuma === null ? readCpuTopology() : parseDummyNuma(options.dummyNuma),
       dummyOverride: options.dummy === 'override',
       dummyEnabled: options.dummy !== 'off',
       wake: () => this.wake(),

@@ -44,6 +44,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let dummy: DummyMode = 'off';
   let arenaMb = 2048;
   let systemEnabled = true;
+  let dummyNuma: string | null = null;
   let wantsMemoryLock = false;
   let parsed: ReturnType<typeof parseDaemonOptions>;
   try {
@@ -53,6 +54,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       { name: 'enable-dummy', arg: 'optional' },
       { name: 'disable-system' },
       { name: 'disable-system-route' },
+      { name: 'dummy-numa', arg: 'required' },
       { name: 'arena-mb', arg: 'required' },
       { name: 'help', short: 'h' },
       { name: 'version', short: 'V' },
@@ -62,6 +64,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       else if (name === 'enable-dummy') dummy = parseDummyMode(value);
       else if (name === 'mlockall') wantsMemoryLock = true;
       else if (name === 'disable-system') systemEnabled = false;
+      else if (name === 'dummy-numa') dummyNuma = value;
       else if (name === 'arena-mb') arenaMb = Number(value);
       else if (name === 'help') {
         process.stdout.write(usage());
@@ -93,6 +96,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       rundir,
       dummy,
       systemEnabled,
+      dummyNuma,
       arenaMb,
       unixctlPath: unixctl,
       openStore: (wake) => OvsdbStore.connect(remote, wake),

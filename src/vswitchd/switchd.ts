@@ -1,16 +1,18 @@
 import { ARENA_ROOT } from '../arena/arena.layout.ts';
 import type { ArenaClock } from '../arena/clock.ts';
-import { setArenaRootVlanLimit } from '../arena/generated/arena-root.ts';
+import { ArenaRootLayout, setArenaRootVlanLimit } from '../arena/generated/arena-root.ts';
 import type { Core } from '../arena/core.ts';
 import { UserspaceDatapath } from '../datapath/providers/userspace/userspace-datapath.ts';
 import { openPortIo } from '../netdev/registry.ts';
 import type { OfConnFactory, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
 import { portStatsFrom } from '../ofproto/port-stats.ts';
+import { UdpifLayout } from '../ofproto/generated/udpif.ts';
 import { publishSnapshot, SnapshotReader } from '../ofproto/snapshot.ts';
 import { Translator } from '../ofproto/translate/translator.ts';
 import { decodePacketIn } from '../ofproto/upcall/packet-in-event.ts';
 import { Udpif, udpifDefaults } from '../ofproto/upcall/udpif.ts';
 import { Upcaller } from '../ofproto/upcall/upcaller.ts';
+import type { CpuTopology } from '../sys/numa.ts';
 import { vlog } from '../util/log.ts';
 import type { Random } from '../util/random.ts';
 import { Bridge } from './bridge.ts';
@@ -36,6 +38,7 @@ export interface SwitchdOptions {
   /** `settled`: listeners listen; the configuration counts as applied only then. */
   readonly connections: OfConnFactory & { settled?(): Promise<void> };
   readonly rundir: string;
+  readonly topology: CpuTopology;
   /** --enable-dummy=override: bridges of every type use the dummy datapath. */
   readonly dummyOverride: boolean;
   readonly dummyEnabled: boolean;
@@ -84,7 +87,15 @@ export class Switchd {
     this.clock = clock;
     this.threads = new ThreadManager(core, core.module, (_thread, kind, bytes) => this.#onEvent(kind, bytes));
     this.udpif = Udpif.create(core, udpifDefaults);
-    this.pmds = new PmdPool(core, this.threads, this.udpif, openPortIo);
+    this.pmds = new PmdPool(
+      core,
+      this.threads,
+      this.udpif,
+      openPortIo,
+      options.topology,
+      clock,
+      options.wake,
+    );
     this.revalidators = new RevalidatorPool(this.threads, this.udpif);
     this.translator = new Translator(core);
     this.snapshots = new SnapshotReader(core);
@@ -112,6 +123,7 @@ export class Switchd {
   run(): number {
     const nowMs = this.clock.nowMs();
     let worked = this.pmds.main.step(nowMs);
+    this.pmds.run(nowMs);
     let devicesChanged = false;
     for (const bridge of this.bridges.values()) {
       if (bridge.runDevices(nowMs)) devicesChanged = true;
@@ -193,13 +205,14 @@ export class Switchd {
     });
     this.revalidators.configure(number('n-handler-threads', 0), number('n-revalidator-threads', 0));
     this.pmds.setEmcInsertInvProb(number('emc-insert-inv-prob', 100));
+    this.pmds.setSmc(config.otherConfig.get('smc-enable') === 'true');
     // 0 is "no limit": keys have two slots.
     setArenaRootVlanLimit(this.core.dv, ARENA_ROOT, number('vlan-limit', 1) === 1 ? 1 : 2);
-    this.pmds.setCpuMask(config.otherConfig.get('pmd-cpu-mask') ?? '');
+    this.pmds.configure(config.otherConfig);
   }
 
   async #reconcileBridges(wanted: readonly BridgeConfig[]): Promise<void> {
-    await this.pmds.restart();
+    await this.pmds.settle();
     const byName = new Map(wanted.map((b) => [b.name, b]));
     const ending: Bridge[] = [];
     for (const [name, bridge] of this.bridges) {
@@ -218,6 +231,7 @@ export class Switchd {
       const bridge = this.bridges.get(want.name) ?? this.#createBridge(want);
       await bridge?.applyConfig();
     }
+    await this.pmds.settle();
     if (this.bridges.size > 0) this.revalidators.start();
   }
 
@@ -255,13 +269,17 @@ export class Switchd {
 
   #ofprotoDependencies(name: string): OfprotoDependencies {
     const { core, clock, random, connections, wake } = this.#options;
+    const seconds = (): number => Number(this.#config?.otherConfig.get('bundle-idle-timeout') ?? 10);
     return {
+      get bundleIdleTimeoutMs() {
+        return seconds() >= 1 ? seconds() * 1000 : 1000;
+      },
       core,
       clock,
       random,
       connections,
       wake,
-      tablesChanged: () => this.udpif.revalidate(),
+      tablesChanged: () => this.#tablesChanged(),
       configChanged: () => {
         this.#isSnapshotStale = true;
         wake();
@@ -295,6 +313,15 @@ export class Switchd {
     if (config === null) return;
     const updates: RowUpdate[] = statusUpdates(config, this.bridges, this.#options.dummyEnabled);
     if (!(await this.#options.store.write(updates))) this.#isStatusStale = true;
+  }
+
+  /**
+   * Flow_mods come by the thousand a second: a wake-up that no round has answered yet is not repeated, since
+   * a leader that knows of a change sleeps no longer than the least time between rounds.
+   */
+  #tablesChanged(): void {
+    const before = Atomics.add(this.core.u32, (ARENA_ROOT + ArenaRootLayout.revalSeq) >>> 2, 1);
+    if (before === this.udpif.get(UdpifLayout.roundRevalSeq)) this.udpif.wake();
   }
 
   #onEvent(kind: number, bytes: Uint8Array): void {

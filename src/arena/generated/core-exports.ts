@@ -54,6 +54,7 @@ export interface CoreExports {
   clsCreate(): number;
   clsDestroy(cls: number): void;
   clsFindExact(cls: number, flow: number, mask: number, priority: number, version: number): number;
+  clsFindSame(cls: number, pattern: number, version: number): number;
   clsFirst(cls: number): number;
   clsInsert(cls: number, rule: number, version: number): number;
   clsNext(cls: number, rule: number): number;
@@ -63,6 +64,9 @@ export interface CoreExports {
   clsSetPrefixes(cls: number, field0: number, field1: number, field2: number): number;
   clsSubtableCount(cls: number): number;
   ruleOverlaps(cls: number, flow: number, mask: number, priority: number, version: number): number;
+  clsSelect(cls: number, flow: number, mask: number, query: number, out: number, max: number, hold: boolean): number;
+  rulesSum(list: number, n: number, sum: number): void;
+  rulesUnref(list: number, n: number): void;
   clsLookup(cls: number, version: number, flow: number, wc: number): number;
   extract(packet: number, key: number): number;
   extractMany(batch: number, n: number, keys: number): number;
@@ -80,14 +84,15 @@ export interface CoreExports {
   megaflowSetActions(mf: number, actions: number, length: number): number;
   megaflowTryRef(mf: number): number;
   megaflowUnref(mf: number): void;
-  pmdCreate(id: number): number;
-  pmdDestroy(pmd: number): void;
   pmdExecute(pmd: number, packet: number, actions: number, length: number): void;
   pmdPoll(pmd: number, source: number, nowMs: number): number;
   pmdProcess(pmd: number, batch: number, n: number, nowMs: number): number;
-  pmdRank(pmd: number): void;
-  pmdReset(pmd: number): void;
   pmdRetry(pmd: number, packet: number): number;
+  pmdReset(pmd: number): void;
+  pmdSetSmc(pmd: number, enable: boolean): number;
+  pmdCreate(id: number): number;
+  pmdDestroy(pmd: number): void;
+  pmdRank(pmd: number): void;
   pmdSetEmcInsertInvProb(pmd: number, inverse: number): void;
   pmdStatsClear(pmd: number): void;
   memoryReceive(source: number, batch: number): number;

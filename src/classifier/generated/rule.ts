@@ -2,7 +2,7 @@
 
 /** Offsets of rule (megaflow; OVS cls_match and rule). */
 export const RuleLayout = {
-  size: 160,
+  size: 128,
   /** Classifier it is in, 0 = none. */
   classifier: 0,
   /** Subtable it is in. */
@@ -59,8 +59,6 @@ export const RuleLayout = {
   removedReason: 122,
   /** Grows when the actions are changed. */
   generation: 124,
-  /** Owner's (src/ofproto): links and stamps. */
-  user: 128,
 } as const;
 
 export function ruleClassifier(v: DataView, p: number): number {

@@ -69,12 +69,15 @@ function readFlows(path: string, command: FlowModCommand | 'any', ports: PortMap
 
 async function sendFlows(s: Session, name: string, flows: readonly ParsedFlow[]): Promise<void> {
   const usable = flows.reduce((bits, f) => bits & f.usable, P_ANY);
-  if (s.options.bundle) throw new UsageError('--bundle is not supported by this ovs-ofctl yet');
   const vconn = await s.openForFlowMod(name, usable);
   try {
     for (const { flow } of flows) {
       warnIfNormalized(flow);
-      await s.transactNoReply(vconn, flow);
+      if (!s.options.bundle) await s.transactNoReply(vconn, flow);
+    }
+    if (s.options.bundle) {
+      const mods = flows.map((f) => f.flow);
+      await s.transactBundle(vconn, mods);
     }
   } catch (e) {
     if (!(e instanceof SystemError)) throw e;
@@ -315,16 +318,18 @@ export async function replaceFlows(s: Session, args: readonly string[]): Promise
       const wanted = vconn.flowFormat === 'nxm' ? 1 << 3 : 1 << 1;
       if ((wanted & P_TID) !== 0) await s.trySetProtocol(vconn, wanted);
     }
+    const mods: FlowMod[] = [];
     for (const p of set.values()) {
-      if (p.versions[1] && !p.versions[0])
-        await s.transactNoReply(vconn, pairToFlowMod(p, 1, 'delete_strict'));
+      if (p.versions[1] && !p.versions[0]) mods.push(pairToFlowMod(p, 1, 'delete_strict'));
     }
     for (const p of set.values()) {
       const [wanted, present] = p.versions;
       if (!wanted) continue;
       const isSame = present !== undefined && versionText(present) === versionText(wanted);
-      if (!isSame || s.options.readd) await s.transactNoReply(vconn, pairToFlowMod(p, 0, 'add'));
+      if (!isSame || s.options.readd) mods.push(pairToFlowMod(p, 0, 'add'));
     }
+    if (s.options.bundle) await s.transactBundle(vconn, mods);
+    else for (const mod of mods) await s.transactNoReply(vconn, mod);
   });
 }
 

@@ -206,7 +206,11 @@ export function parseOptions(argv: readonly string[]): {
         break;
     }
   }
-  if (bundle) versions &= ~((1 << 1) | (1 << 2) | (1 << 3));
+  if (bundle) {
+    // Of the versions that have bundles, 1.4 unless told otherwise.
+    versions &= ~((1 << 1) | (1 << 2) | (1 << 3));
+    if (versions === 0) versions = 1 << 5;
+  }
   const allowed = protocols & protocolsOfVersions(versions);
   if (allowed === 0 && special === null) {
     throw new UsageError(

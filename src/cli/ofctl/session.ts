@@ -3,6 +3,8 @@
  */
 import { decodeMessage } from '../../openflow/codec.ts';
 import type { OfpMessage, PhyPort } from '../../openflow/messages.ts';
+import { decodeErrorBody } from '../../openflow/errors.ts';
+import { decodeHeader } from '../../openflow/header.ts';
 import { formatMessage } from '../../openflow/print-message.ts';
 import {
   P_OF10_NXM_ANY,
@@ -99,6 +101,19 @@ export class Session {
     const { verbosity } = this.options;
     this.output.err(formatMessage(error, { verbosity: verbosity + 2 }));
     throw new ExitError(1);
+  }
+
+  /** Has the switch do all of `messages` or none; prints what is wrong and ends. @throws UsageError */
+  async transactBundle(vconn: Vconn, messages: readonly OfpMessage[]): Promise<void> {
+    const failures = await vconn.transactBundle(messages);
+    if (failures.length === 0) return;
+    for (const { error, request } of failures) {
+      const header = decodeHeader(error);
+      const name = decodeErrorBody(header.version, header.body.rest()).error;
+      const text = formatMessage(request, { verbosity: this.options.verbosity + 1 });
+      this.output.err(`Error ${name} for: ${text}`);
+    }
+    throw new UsageError(`talking to ${vconn.name} (${strerror('EPROTO')})`);
   }
 
   /** All ports of a switch. */

@@ -9,6 +9,7 @@ import { decodeMessage, encodeMessage, encodeOne } from '../../openflow/codec.ts
 import type { CodecContext } from '../../openflow/codec.ts';
 import { encodeHelloFailure } from '../../openflow/errors.ts';
 import { messageLength } from '../../openflow/header.ts';
+import { BundleControlType, BundleFlag } from '../../openflow/messages.ts';
 import type { OfpMessage } from '../../openflow/messages.ts';
 import { OfpError, SystemError, UsageError } from '../../util/errors.ts';
 import { connectStream } from '../../stream/byte-stream.ts';
@@ -19,6 +20,12 @@ import { ovsRundir } from '../../sys/dirs.ts';
 import { vlog } from '../../util/log.ts';
 
 const log = vlog('vconn');
+
+/** An error message, and the message of ours that it is about. */
+export interface BundleFailure {
+  readonly error: Uint8Array;
+  readonly request: Uint8Array;
+}
 
 let $nextXid = 1;
 
@@ -156,6 +163,51 @@ export class Vconn {
       if (got === barrier) return error;
       if (got === xid) error ??= bytes;
       else this.answerEcho(bytes);
+    }
+  }
+
+  /**
+   * Has the switch do all of `messages` or none: an atomic, ordered bundle.
+   *
+   * @returns What went wrong: each error message with the message that it is about; empty when all is done.
+   */
+  async transactBundle(messages: readonly OfpMessage[]): Promise<BundleFailure[]> {
+    const bundle = { bundleId: 0, flags: BundleFlag.ATOMIC | BundleFlag.ORDERED };
+    const sent = new Map<number, Uint8Array>();
+    const failures: BundleFailure[] = [];
+    const encoded = messages.map((m) => [nextXid(), m] as const);
+    const control = async (controlType: number): Promise<void> => {
+      const xid = nextXid();
+      const bytes = encodeOne({ type: 'bundle_control', ...bundle, controlType }, xid, this.context);
+      sent.set(xid, bytes);
+      this.#stream.send(bytes);
+      await this.#collect(xid, sent, failures);
+    };
+    await control(BundleControlType.OPEN_REQUEST);
+    if (failures.length > 0) return failures;
+    for (const [xid, m] of encoded) {
+      const message = encodeOne(m, xid, this.context);
+      sent.set(xid, message);
+      this.send({ type: 'bundle_add_message', ...bundle, message }, xid);
+    }
+    await this.#collect(this.send({ type: 'barrier_request' }), sent, failures);
+    if (failures.length === 0) await control(BundleControlType.COMMIT_REQUEST);
+    return failures;
+  }
+
+  /** Waits for the answer to `xid`, noting errors about what was sent. */
+  async #collect(
+    xid: number,
+    sent: ReadonlyMap<number, Uint8Array>,
+    failures: BundleFailure[],
+  ): Promise<void> {
+    for (;;) {
+      const bytes = await this.receive();
+      const got = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4);
+      const request = sent.get(got);
+      if (bytes[1] === 1 && request !== undefined) failures.push({ error: bytes, request });
+      else if (got !== xid) this.answerEcho(bytes);
+      if (got === xid) return;
     }
   }
 

@@ -11,6 +11,8 @@ export const DpclsPortLayout = {
   next: 8,
   /** How often list was replaced. */
   changes: 12,
+  /** Subtables whose mask has more than in_port, recirc_id, packet_type, dl_type, nw_frag and the outer tag. */
+  complexMasks: 20,
   /** Its dpcls-chain, 0 = none; the pmd's thread only. */
   chain: 16,
 } as const;
@@ -41,6 +43,13 @@ export function dpclsPortChanges(v: DataView, p: number): number {
 }
 export function setDpclsPortChanges(v: DataView, p: number, value: number): void {
   v.setUint32(p + 12, value, true);
+}
+
+export function dpclsPortComplexMasks(v: DataView, p: number): number {
+  return v.getUint32(p + 20, true);
+}
+export function setDpclsPortComplexMasks(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 20, value, true);
 }
 
 export function dpclsPortChain(v: DataView, p: number): number {

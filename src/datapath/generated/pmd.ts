@@ -2,7 +2,7 @@
 
 /** Offsets of pmd (megaflow; counters of dpif-netdev/pmd-stats-show). */
 export const PmdLayout = {
-  size: 640,
+  size: 704,
   /** Writer lock: megaflows, subtables, directory. */
   lock: 0,
   /** Core id, 0x7fffffff for the main thread (NON_PMD_CORE_ID). */
@@ -105,6 +105,10 @@ export const PmdLayout = {
   txBatches: 264,
   /** Bytes received. */
   rxBytes: 272,
+  /** simple match hits */
+  simpleHits: 280,
+  /** The signature match cache (assembly/smc.ts), 0 = off. */
+  smc: 288,
   /** datapath_drop_rx_invalid_packet */
   dropRxInvalidPacket: 320,
   /** datapath_drop_upcall_error (counted by the thread) */
@@ -139,6 +143,24 @@ export const PmdLayout = {
   dropAction: 440,
   /** f64[16]: packets that met a drop action, by xlate error (drop_action_*). */
   dropXlate: 448,
+  /** Time of iterations that received nothing, blocking not included. */
+  idleNs: 576,
+  /** Time of iterations that received packets. */
+  busyNs: 584,
+  /** Time blocked, up to the last wake-up. */
+  sleepNs: 592,
+  /** Iterations that received nothing. */
+  idleIterations: 600,
+  /** Iterations that received packets. */
+  busyIterations: 608,
+  /** Iterations that blocked. */
+  sleepIterations: 616,
+  /** Time of upcalls, while perf is set. */
+  upcallNs: 624,
+  /** When the thread began to block, 0 = it does not. */
+  blockedAtMs: 632,
+  /** Its pmd-perf while other_config:pmd-perf-metrics, else 0. Main sets it. */
+  perf: 640,
 } as const;
 
 export function pmdLock(v: DataView, p: number): number {
@@ -498,6 +520,20 @@ export function setPmdRxBytes(v: DataView, p: number, value: number): void {
   v.setFloat64(p + 272, value, true);
 }
 
+export function pmdSimpleHits(v: DataView, p: number): number {
+  return v.getFloat64(p + 280, true);
+}
+export function setPmdSimpleHits(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 280, value, true);
+}
+
+export function pmdSmc(v: DataView, p: number): number {
+  return v.getUint32(p + 288, true);
+}
+export function setPmdSmc(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 288, value, true);
+}
+
 export function pmdDropRxInvalidPacket(v: DataView, p: number): number {
   return v.getFloat64(p + 320, true);
 }
@@ -608,4 +644,67 @@ export function pmdDropAction(v: DataView, p: number): number {
 }
 export function setPmdDropAction(v: DataView, p: number, value: number): void {
   v.setFloat64(p + 440, value, true);
+}
+
+export function pmdIdleNs(v: DataView, p: number): number {
+  return v.getFloat64(p + 576, true);
+}
+export function setPmdIdleNs(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 576, value, true);
+}
+
+export function pmdBusyNs(v: DataView, p: number): number {
+  return v.getFloat64(p + 584, true);
+}
+export function setPmdBusyNs(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 584, value, true);
+}
+
+export function pmdSleepNs(v: DataView, p: number): number {
+  return v.getFloat64(p + 592, true);
+}
+export function setPmdSleepNs(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 592, value, true);
+}
+
+export function pmdIdleIterations(v: DataView, p: number): number {
+  return v.getFloat64(p + 600, true);
+}
+export function setPmdIdleIterations(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 600, value, true);
+}
+
+export function pmdBusyIterations(v: DataView, p: number): number {
+  return v.getFloat64(p + 608, true);
+}
+export function setPmdBusyIterations(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 608, value, true);
+}
+
+export function pmdSleepIterations(v: DataView, p: number): number {
+  return v.getFloat64(p + 616, true);
+}
+export function setPmdSleepIterations(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 616, value, true);
+}
+
+export function pmdUpcallNs(v: DataView, p: number): number {
+  return v.getFloat64(p + 624, true);
+}
+export function setPmdUpcallNs(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 624, value, true);
+}
+
+export function pmdBlockedAtMs(v: DataView, p: number): number {
+  return v.getFloat64(p + 632, true);
+}
+export function setPmdBlockedAtMs(v: DataView, p: number, value: number): void {
+  v.setFloat64(p + 632, value, true);
+}
+
+export function pmdPerf(v: DataView, p: number): number {
+  return v.getUint32(p + 640, true);
+}
+export function setPmdPerf(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 640, value, true);
 }

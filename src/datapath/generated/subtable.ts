@@ -2,7 +2,7 @@
 
 /** Offsets of subtable (megaflow; OVS 'struct dpcls_subtable'). */
 export const SubtableLayout = {
-  size: 96,
+  size: 112,
   /** Hash table: u32 slot mask, u32 used, 8 bytes unused; u64 slots (megaflow << 32 | hash); the filter. */
   table: 0,
   /** The megaflow, if there is one only and that is known. */
@@ -31,8 +31,8 @@ export const SubtableLayout = {
   quarters: 60,
   /** For each 48 bytes: u32 offset in the key; at 16 the mask; at 32 the constants. */
   quarterList: 64,
-  /** 1: of the first quarter the mask has only recirc_id and in_port. */
-  plain: 68,
+  /** 1: counted in complexMasks of its port. */
+  complex: 68,
 } as const;
 
 export function subtableTable(v: DataView, p: number): number {
@@ -127,9 +127,9 @@ export function setSubtableQuarterList(v: DataView, p: number, value: number): v
   v.setUint32(p + 64, value, true);
 }
 
-export function subtablePlain(v: DataView, p: number): number {
+export function subtableComplex(v: DataView, p: number): number {
   return v.getUint32(p + 68, true);
 }
-export function setSubtablePlain(v: DataView, p: number, value: number): void {
+export function setSubtableComplex(v: DataView, p: number, value: number): void {
   v.setUint32(p + 68, value, true);
 }

@@ -10,6 +10,7 @@ import {
   setXskMap,
 } from '../../sys/bpf.ts';
 import { systemError } from '../../sys/errno.ts';
+import { deviceNode } from '../../sys/numa.ts';
 import { libc } from '../../sys/libc.ts';
 import { xdpStatistics } from '../../sys/xdp.ts';
 import type { XdpStatistics } from '../../sys/xdp.ts';
@@ -139,6 +140,7 @@ const counts: readonly Count[] = [
  */
 class AfxdpNetdev extends KernelNetdev {
   readonly #link: Link;
+  readonly #numaId: number;
   #wanted: AfxdpConfig;
   /** What is open now; null before the first attach. */
   #current: AfxdpConfig | null = null;
@@ -153,6 +155,7 @@ class AfxdpNetdev extends KernelNetdev {
     const config = parseOptions(name, options);
     super(name, 'afxdp', link);
     this.#link = link;
+    this.#numaId = deviceNode(name);
     this.#wanted = config;
   }
   override setOptions(options: ReadonlyMap<string, string>): void {
@@ -172,8 +175,8 @@ class AfxdpNetdev extends KernelNetdev {
   attach(odpPort: number): PortAttachment {
     refuseLoopback(this.name, this.isLoopback);
     if (this.#current === null) this.#open();
-    const common = { name: this.name, odpPort, polledByMain: false };
-    if (this.#packet !== null) return { ...this.#packet.attachment, ...common, rxQueues: 1 };
+    const common = { name: this.name, odpPort, polledByMain: false, numaId: this.#numaId };
+    if (this.#packet !== null) return { ...this.#packet.attachment, ...common };
     const sockets = this.#xdp?.sockets ?? [];
     return {
       kind: 'xsk',
@@ -208,7 +211,7 @@ class AfxdpNetdev extends KernelNetdev {
     }
     this.#problem = `AF_XDP cannot be used (${reason}), packet sockets are used instead`;
     log.warn(`${this.name}: ${this.#problem}.`);
-    this.#packet = new PacketSockets(this.ifindex, this.mtu, this.state);
+    this.#packet = new PacketSockets({ ...this.#link, mtu: this.mtu }, 1, this.state);
     this.#current = config;
   }
   #closeSockets(): void {

@@ -11,6 +11,7 @@ import type { FrameStream } from './dummy-stream.ts';
 const log = vlog('netdev_dummy');
 /** Frames that wait for the switch before more are dropped, as in OVS. */
 const queueMax = 100;
+const maxQueues = 1024;
 const frameMinBytes = 14;
 
 /** Where OVS's numbering is when the first port comes: its datapath and its probes took the ones before. */
@@ -35,7 +36,12 @@ export function dummyNetdevs(): ReadonlyMap<string, DummyNetdev> {
  * make (see internal.ts).
  */
 export class DummyNetdev extends NetdevBase {
-  readonly #ring: RingPort;
+  readonly #polledByMain: boolean;
+  #ring: RingPort;
+  #counted = emptyCounts();
+  #rxQueues = 1;
+  #numaId = 0;
+  #wanted = { rxQueues: 1, numaId: 0 };
   #ifindex = 0;
   #stream: FrameStream | null = null;
   #streamKey = '';
@@ -46,9 +52,30 @@ export class DummyNetdev extends NetdevBase {
 
   constructor(name: string, type: string, polledByMain: boolean) {
     super(name, type, nextMac());
-    this.#ring = new RingPort(netdevEnvironment().core, { polledByMain, rxLimit: queueMax });
-    this.#ring.setMtu(this.mtu);
+    this.#polledByMain = polledByMain;
+    this.#ring = this.#openRing();
     $devices.set(name, this);
+  }
+  #openRing(): RingPort {
+    const ring = new RingPort(netdevEnvironment().core, {
+      polledByMain: this.#polledByMain,
+      rxLimit: queueMax,
+      rxQueues: this.#rxQueues,
+      numaId: this.#numaId,
+    });
+    ring.setMtu(this.mtu);
+    return ring;
+  }
+  get needsReconfigure(): boolean {
+    return this.#wanted.rxQueues !== this.#rxQueues || this.#wanted.numaId !== this.#numaId;
+  }
+  /** Frames that wait in the queues are lost, as in OVS. */
+  reconfigure(): void {
+    this.#rxQueues = this.#wanted.rxQueues;
+    this.#numaId = this.#wanted.numaId;
+    this.#counted = addCounts(this.#counted, this.#ring.counters);
+    this.#ring.destroy();
+    this.#ring = this.#openRing();
   }
   override get ifindex(): number {
     return this.#ifindex;
@@ -60,12 +87,28 @@ export class DummyNetdev extends NetdevBase {
   override setOptions(options: ReadonlyMap<string, string>): void {
     const ifindex = Number(options.get('ifindex') ?? '0');
     this.#ifindex = Number.isInteger(ifindex) ? ifindex : 0;
+    if (!this.#polledByMain) this.#setQueues(options);
     this.#setStream(options.get('stream') ?? null, options.get('pstream') ?? null);
     this.#setPcap(
       options.get('pcap') ?? null,
       options.get('rxq_pcap') ?? null,
       options.get('tx_pcap') ?? null,
     );
+  }
+
+  #setQueues(options: ReadonlyMap<string, string>): void {
+    const number = (key: string, fallback: number): number => {
+      const text = options.get(key) ?? '';
+      return /^-?\d+$/.test(text) ? Number(text) : fallback;
+    };
+    const rxQueues = Math.max(1, number('n_rxq', 1));
+    if (rxQueues > maxQueues && Math.min(rxQueues, maxQueues) !== this.#wanted.rxQueues) {
+      log.warn(
+        `The one or both of interface ${this.name} queues(rxq: ${rxQueues}, txq: 1) exceed ${maxQueues}. ` +
+          `Sets it ${maxQueues}.`,
+      );
+    }
+    this.#wanted = { rxQueues: Math.min(rxQueues, maxQueues), numaId: Math.max(0, number('numa_id', 0)) };
   }
 
   #setStream(active: string | null, passive: string | null): void {
@@ -125,13 +168,17 @@ export class DummyNetdev extends NetdevBase {
   /**
    * Lets the device receive a frame (copied). Frames shorter than an Ethernet header are ignored.
    *
-   * @param queueId Receive queue; there is only queue 0.
+   * @param queueId Receive queue, below `rxQueues`.
    * @returns False when the queue was full.
    */
   receive(frame: Uint8Array, queueId = 0): boolean {
-    if (queueId !== 0 || frame.length < frameMinBytes) return false;
+    if (frame.length < frameMinBytes) return false;
     this.#rxPcap?.write(frame, netdevEnvironment().clock.wallMs());
-    return this.#ring.send(frame);
+    return this.#ring.send(frame, queueId);
+  }
+  /** Receive queues in force. */
+  get rxQueues(): number {
+    return this.#rxQueues;
   }
 
   /** The address that the device answers ARP requests for (`netdev-dummy/ip4addr`). */
@@ -149,14 +196,16 @@ export class DummyNetdev extends NetdevBase {
   }
 
   override statistics(): Record<string, number> {
-    const c = this.#ring.counters;
+    const c = addCounts(this.#counted, this.#ring.counters);
+    const queues = c.rxQueues
+      .slice(0, this.#rxQueues)
+      .flatMap((q, i) => [[`rx_q${i}_bytes`, q.bytes] as const, [`rx_q${i}_packets`, q.packets] as const]);
     return {
       rx_bytes: c.rxBytes,
       rx_custom_packets_1: c.rxPackets,
       rx_custom_packets_2: c.rxPackets,
       rx_packets: c.rxPackets,
-      rx_q0_bytes: c.rxBytes,
-      rx_q0_packets: c.rxPackets,
+      ...Object.fromEntries(queues),
       tx_bytes: c.txBytes,
       tx_packets: c.txPackets,
       tx_q0_bytes: c.txBytes,
@@ -202,6 +251,25 @@ export class DummyNetdev extends NetdevBase {
   }
 }
 
+type Counts = Pick<RingPort['counters'], 'rxPackets' | 'rxBytes' | 'rxQueues' | 'txPackets' | 'txBytes'>;
+
+const emptyCounts = (): Counts => ({ rxPackets: 0, rxBytes: 0, rxQueues: [], txPackets: 0, txBytes: 0 });
+
+/** Counters go on when the queues are made anew. */
+function addCounts(a: Counts, b: Counts): Counts {
+  const queues = Math.max(a.rxQueues.length, b.rxQueues.length);
+  return {
+    rxPackets: a.rxPackets + b.rxPackets,
+    rxBytes: a.rxBytes + b.rxBytes,
+    rxQueues: Array.from({ length: queues }, (_, i) => ({
+      packets: (a.rxQueues[i]?.packets ?? 0) + (b.rxQueues[i]?.packets ?? 0),
+      bytes: (a.rxQueues[i]?.bytes ?? 0) + (b.rxQueues[i]?.bytes ?? 0),
+    })),
+    txPackets: a.txPackets + b.txPackets,
+    txBytes: a.txBytes + b.txBytes,
+  };
+}
+
 /** A provider of dummies under a type's name; `dummy-pmd` ones are polled by PMD threads. */
 export function dummyProvider(type: string): NetdevProvider {
   return {
@@ -209,6 +277,7 @@ export function dummyProvider(type: string): NetdevProvider {
     open(name, options): Netdev {
       const device = new DummyNetdev(name, type, type !== 'dummy-pmd');
       device.setOptions(options);
+      if (device.needsReconfigure) device.reconfigure();
       return device;
     },
   };

@@ -1,11 +1,13 @@
 import type { LinkStatistics } from '../../netlink/rtnetlink.ts';
 import { systemError } from '../../sys/errno.ts';
 import { vlog } from '../../util/log.ts';
-import { KernelNetdev, requireEthernet } from '../kernel-netdev.ts';
+import { deviceNode } from '../../sys/numa.ts';
+import { KernelNetdev, requireEthernet, requireLink } from '../kernel-netdev.ts';
 import { PacketSockets } from '../packet-socket.ts';
 import type { NetdevProvider, PortAttachment } from '../provider.ts';
 
 const log = vlog('dpif_netdev');
+const linuxLog = vlog('netdev_linux');
 const EINVAL = 22;
 
 /** Interface.statistics of a device that packet sockets serve. */
@@ -41,42 +43,86 @@ export function refuseLoopback(name: string, isLoopback: boolean): void {
   throw systemError(EINVAL, 'port_add');
 }
 
-/**
- * An existing device of the kernel.
- *
- * Frames come and go through packet sockets with a virtio header, so that unfinished checksums and
- * GSO frames pass as they are.
- */
-class SystemNetdev extends KernelNetdev {
-  readonly #sockets: PacketSockets;
+/** More than cores that could poll them; each costs 2 MiB. */
+const maxRxQueues = 64;
 
-  constructor(name: string) {
+/** options:n_rxq, at least 1. */
+function wantedRxQueues(name: string, options: ReadonlyMap<string, string>): number {
+  const text = options.get('n_rxq') ?? '';
+  const wanted = Math.max(1, /^-?\d+$/.test(text) ? Number(text) : 1);
+  if (wanted > maxRxQueues) linuxLog.warn(`${name}: Too big 'n_rxq' (${wanted} > ${maxRxQueues}).`);
+  return Math.min(wanted, maxRxQueues);
+}
+
+/** What Interface.error says. */
+function openError(name: string, error: unknown): unknown {
+  if (!(error instanceof Error && 'errno' in error)) return error;
+  return systemError(Number(error.errno), 'open', `could not open network device ${name}`);
+}
+
+/** An existing device of the kernel, moved by packet sockets; options:n_rxq receive, the kernel chooses by flow. */
+class SystemNetdev extends KernelNetdev {
+  #sockets: PacketSockets;
+  readonly #numaId: number;
+  #rxQueues: number;
+  /** Reconfiguring failed: nothing is open. */
+  #isClosed = false;
+  /** Of sockets that were closed. */
+  #past = { ringDrops: 0, dropped: 0, errors: 0 };
+
+  constructor(name: string, options: ReadonlyMap<string, string>) {
     const link = requireEthernet(name);
     super(name, 'system', link);
+    this.#numaId = deviceNode(name);
+    this.#rxQueues = wantedRxQueues(name, options);
     try {
-      this.#sockets = new PacketSockets(link.ifindex, link.mtu, this.state);
+      this.#sockets = new PacketSockets(link, this.#rxQueues, this.state);
     } catch (error) {
       super.close();
-      if (error instanceof Error && 'errno' in error) {
-        throw systemError(Number(error.errno), 'open', `could not open network device ${name}`);
-      }
-      throw error;
+      throw openError(name, error);
+    }
+  }
+  override setOptions(options: ReadonlyMap<string, string>): void {
+    this.#rxQueues = wantedRxQueues(this.name, options);
+  }
+  get needsReconfigure(): boolean {
+    return this.#rxQueues !== this.#sockets.queues;
+  }
+  /** Frames that wait in the sockets are lost, as in OVS when it reconfigures a device. */
+  reconfigure(): void {
+    const link = requireLink(this.name);
+    const { dropped, errors } = this.#sockets.txCounts;
+    const past = this.#past;
+    this.#past = {
+      ringDrops: past.ringDrops + this.#sockets.countDrops(),
+      dropped: past.dropped + dropped,
+      errors: past.errors + errors,
+    };
+    this.#sockets.close();
+    try {
+      this.#sockets = new PacketSockets(link, this.#rxQueues, this.state);
+    } catch (error) {
+      this.#isClosed = true;
+      throw openError(this.name, error);
     }
   }
   protected describe(stats: LinkStatistics, dropped: number, errors: number): Record<string, number> {
-    return packetStatistics(stats, this.#sockets, dropped, errors);
+    const past = this.#past;
+    const all = packetStatistics(stats, this.#sockets, dropped + past.dropped, errors + past.errors);
+    return { ...all, rx_dropped: (all['rx_dropped'] ?? 0) + past.ringDrops };
   }
   attach(odpPort: number): PortAttachment {
     refuseLoopback(this.name, this.isLoopback);
-    return { ...this.#sockets.attachment, name: this.name, odpPort, polledByMain: false, rxQueues: 1 };
+    const { name } = this;
+    return { ...this.#sockets.attachment, name, odpPort, polledByMain: false, numaId: this.#numaId };
   }
   override close(): void {
-    this.#sockets.close();
+    if (!this.#isClosed) this.#sockets.close();
     super.close();
   }
 }
 
 export const systemProvider: NetdevProvider = {
   type: 'system',
-  open: (name) => new SystemNetdev(name),
+  open: (name, options) => new SystemNetdev(name, options),
 };

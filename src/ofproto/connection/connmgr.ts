@@ -210,7 +210,7 @@ export class Connmgr {
     let work = 0;
     const handle: RequestHandler = (conn, request) => {
       this.#failOpen?.maybeRecover();
-      this.#host.handleRequest(conn, request);
+      return this.#host.handleRequest(conn, request);
     };
     for (const service of this.#services) service.run(nowMs);
     this.#loose?.run(nowMs);

@@ -1,8 +1,8 @@
 /**
  * Cuts a byte stream into OpenFlow messages by the length in their headers.
  *
- * A message is handed out whole, in memory of its own. At most 64 KiB of an unfinished message are
- * kept, since the length field has 16 bits.
+ * A message is handed out whole, as a view of a copy that it shares with its neighbours. At most 64 KiB of an
+ * unfinished message are kept, since the length field has 16 bits.
  */
 export class MessageFramer {
   #held: Uint8Array = new Uint8Array(0);
@@ -11,7 +11,7 @@ export class MessageFramer {
   /**
    * Takes a piece of the stream.
    *
-   * @param emit Gets each complete message; it owns the array.
+   * @param emit Gets each complete message; its bytes do not change any more.
    * @returns False when the stream lost its framing (a length below 8): the caller disconnects.
    */
   push(bytes: Uint8Array, emit: (message: Uint8Array) => void): boolean {
@@ -33,11 +33,14 @@ export class MessageFramer {
         }
       }
     }
+    // One copy for all messages of the piece: a flow_mod is smaller than what an array of its own costs.
+    const own = bytes.slice(at);
+    const base = at;
     while (bytes.length - at >= 4) {
       const total = headerLength(bytes, at);
       if (total < 8) return false;
       if (bytes.length - at < total) break;
-      emit(bytes.slice(at, at + total));
+      emit(own.subarray(at - base, at - base + total));
       at += total;
     }
     if (at < bytes.length) {

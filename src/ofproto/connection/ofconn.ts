@@ -6,8 +6,10 @@ import { encodeErrorReply } from '../../openflow/errors.ts';
 import type { ControllerRole, PacketInFormat } from '../../openflow/messages.ts';
 import type { AsyncKind, AsyncMasks } from './async-config.ts';
 import { defaultAsyncMasks, noAsyncMasks } from './async-config.ts';
+import { Bundles } from './bundles.ts';
 import { FlowModReport } from './flow-mod-report.ts';
 import { OutCounter } from './rconn.ts';
+import type { RequestJob, RequestOutcome } from './request-job.ts';
 import type { Rconn } from './rconn.ts';
 
 /**
@@ -22,7 +24,7 @@ import type { Rconn } from './rconn.ts';
 export type OfConnType = 'primary' | 'service';
 
 /** Handles one request. @throws OfpError to answer with an error message. */
-export type RequestHandler = (conn: OfConn, request: Uint8Array) => void;
+export type RequestHandler = (conn: OfConn, request: Uint8Array) => RequestOutcome;
 
 const log = vlog('connmgr');
 const sentError = counter('ofconn_sent_error');
@@ -32,12 +34,16 @@ const overflowLimit = rateLimit(60, 5);
 
 const maxReplies = 100;
 const maxAsync = 100;
-const batch = 50;
+/** Requests handled in one turn; a slice of a long one counts for many. */
+const batch = 256;
+const sliceWeight = 64;
 const defaultMissSendLen = 128;
 
 export interface OfConnOptions {
   readonly enableAsyncMessages: boolean;
   readonly band: 'in-band' | 'out-of-band';
+  /** How long a bundle may stand idle. */
+  readonly bundleIdleTimeoutMs: number;
 }
 
 export class OfConn {
@@ -96,11 +102,17 @@ export class OfConn {
     return ((this.role === 'slave' ? slave : master) & (1 << reason)) !== 0;
   }
 
+  /** A request that is being worked off, and its message. */
+  #job: RequestJob | null = null;
+  #jobRequest: Uint8Array = new Uint8Array(0);
+
+  readonly bundles = new Bundles();
+
   /** Notes a flow_mod for the log. */
   readonly flowMods = new FlowModReport();
 
   get wakeAtMs(): number {
-    return Math.min(this.rconn.wakeAtMs, this.flowMods.dueMs);
+    return Math.min(this.rconn.wakeAtMs, this.flowMods.dueMs, this.bundles.expireAtMs);
   }
 
   #reportFlowMods(nowMs: number): void {
@@ -108,28 +120,57 @@ export class OfConn {
     if (line !== null) log.info(`${this.name}: ${line}`);
   }
 
-  /** Requests handled; 0 when there was nothing to do. */
+  /** Work done, 0 when there was nothing to do. */
   run(nowMs: number, handle: RequestHandler): number {
     this.rconn.run(nowMs);
     if (this.rconn.connectionSeq !== this.#seq) this.#reset();
     if (nowMs >= this.flowMods.dueMs) this.#reportFlowMods(nowMs);
-    let n = 0;
-    while (n < batch && this.#replies.packets < maxReplies) {
-      const request = this.rconn.receive();
-      if (request === null) break;
-      n++;
-      this.#handleOne(request, handle);
+    this.bundles.expire(nowMs, this.#options.bundleIdleTimeoutMs, (bundle) => {
+      this.sendError('OFPBFC_TIMEOUT', bundle.opener);
+    });
+    let work = 0;
+    while (work < batch && this.#replies.packets < maxReplies) {
+      if (this.#job !== null) {
+        work += sliceWeight;
+        this.#continue(this.#job);
+        continue;
+      }
+      const request = this.rconn.peek();
+      if (request === null || !this.#handleOne(request, handle)) break;
+      work++;
     }
-    return n;
+    return work;
   }
 
-  #handleOne(request: Uint8Array, handle: RequestHandler): void {
+  /** @returns False when the request has to wait. */
+  #handleOne(request: Uint8Array, handle: RequestHandler): boolean {
     try {
-      handle(this, request);
+      const outcome = handle(this, request);
+      if (outcome === 'later') return false;
+      if (outcome !== 'done') {
+        this.#job = outcome;
+        this.#jobRequest = request;
+      }
     } catch (e) {
-      if (e instanceof OfpError) this.sendError(e.code, request);
-      else this.#giveUp(e, request);
+      this.#failed(e, request);
     }
+    this.rconn.receive();
+    return true;
+  }
+
+  #continue(job: RequestJob): void {
+    let isDone = true;
+    try {
+      isDone = job.step();
+    } catch (e) {
+      this.#failed(e, this.#jobRequest);
+    }
+    if (isDone) this.#job = null;
+  }
+
+  #failed(e: unknown, request: Uint8Array): void {
+    if (e instanceof OfpError) this.sendError(e.code, request);
+    else this.#giveUp(e, request);
   }
 
   /** A fault of our own ends this connection, not the switch. */
@@ -175,11 +216,20 @@ export class OfConn {
   /** The connection is over for good. */
   destroy(): void {
     this.#reportFlowMods(this.#clock.nowMs());
+    this.#dropRequests();
     this.rconn.destroy();
+  }
+
+  #dropRequests(): void {
+    const job = this.#job;
+    this.#job = null;
+    job?.abandon();
+    this.bundles.clear();
   }
 
   #reset(): void {
     this.#reportFlowMods(this.#clock.nowMs());
+    this.#dropRequests();
     this.#seq = this.rconn.connectionSeq;
     this.role = 'equal';
     this.flowFormat = 'openflow10';

@@ -74,6 +74,8 @@ export class Rconn {
   /** First message of #in not yet taken. */
   #inNext = 0;
   #inBytes = 0;
+  /** The next message has been looked at. */
+  #isPeeked = false;
   #inPaused = false;
   #out: OutMessage[] = [];
   #helloDone = false;
@@ -213,6 +215,27 @@ export class Rconn {
     return this.send(bytes, counter);
   }
 
+  /** The next request, which stays the next one until `receive` takes it; or null. */
+  peek(): Uint8Array | null {
+    const message = this.#in[this.#inNext];
+    if (message === undefined) return null;
+    if (!this.#isPeeked) this.#noteAdmission(message);
+    this.#isPeeked = true;
+    return message;
+  }
+
+  #noteAdmission(message: Uint8Array): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (
+      this.#probablyAdmitted ||
+      isAdmittedMessage(message) ||
+      nowMs - (this.#lastConnectedMs ?? nowMs) >= 30_000
+    ) {
+      this.#probablyAdmitted = true;
+      this.#lastAdmittedMs = nowMs;
+    }
+  }
+
   /** Takes the next request, or null. Echo requests are included. */
   receive(): Uint8Array | null {
     const message = this.#in[this.#inNext];
@@ -226,15 +249,8 @@ export class Rconn {
       this.#inPaused = false;
       this.#transport?.setReading?.(true);
     }
-    const nowMs = this.#options.clock.nowMs();
-    if (
-      this.#probablyAdmitted ||
-      isAdmittedMessage(message) ||
-      nowMs - (this.#lastConnectedMs ?? nowMs) >= 30_000
-    ) {
-      this.#probablyAdmitted = true;
-      this.#lastAdmittedMs = nowMs;
-    }
+    if (!this.#isPeeked) this.#noteAdmission(message);
+    this.#isPeeked = false;
     for (const monitor of this.monitors) if (monitor.isConnected) monitor.send(message.slice());
     return message;
   }
@@ -434,6 +450,7 @@ export class Rconn {
     this.#in = [];
     this.#inNext = 0;
     this.#inBytes = 0;
+    this.#isPeeked = false;
     this.#inPaused = false;
   }
 

@@ -1,7 +1,7 @@
 import { OvsError } from '../../util/errors.ts';
 import { vlog } from '../../util/log.ts';
 import type { ControllerConfig, OfConnTransport, OfListener, OfprotoDependencies } from '../ofproto-types.ts';
-import type { OfConnType } from './ofconn.ts';
+import type { OfConnOptions, OfConnType } from './ofconn.ts';
 import { OfConn } from './ofconn.ts';
 import { Rconn } from './rconn.ts';
 import type { RconnOptions } from './rconn.ts';
@@ -12,6 +12,7 @@ import type { RconnOptions } from './rconn.ts';
  * connections that it is given.
  */
 const log = vlog('connmgr');
+const defaultBundleIdleTimeoutMs = 10_000;
 
 export function isPassiveTarget(target: string): boolean {
   return /^(ptcp|punix|pssl):/.test(target);
@@ -109,8 +110,12 @@ export class Service {
     }
   }
 
-  #connOptions(): { enableAsyncMessages: boolean; band: 'in-band' | 'out-of-band' } {
-    return { enableAsyncMessages: this.#config.enableAsyncMessages ?? true, band: this.band };
+  #connOptions(): OfConnOptions {
+    return {
+      enableAsyncMessages: this.#config.enableAsyncMessages ?? true,
+      band: this.band,
+      bundleIdleTimeoutMs: this.#context.deps.bundleIdleTimeoutMs ?? defaultBundleIdleTimeoutMs,
+    };
   }
 
   #rconnOptions(): RconnOptions {

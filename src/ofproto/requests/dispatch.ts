@@ -5,8 +5,10 @@ import { decodeRequest, encodeReply } from '../codec.ts';
 import type { OfConn } from '../connection/ofconn.ts';
 import type { SwitchState } from '../switch-state.ts';
 import { handleGetAsync, handleRole, handleSetAsync, handleSetConfig } from './controller-state.ts';
-import { handleFlowMod } from './flow-mod.ts';
-import { replyAggregate, replyFlowStats } from './flow-stats.ts';
+import type { RequestOutcome } from '../connection/request-job.ts';
+import { handleBundleAdd, handleBundleControl, handlePlainBundleAdd } from './bundle.ts';
+import { handleFlowMod, handlePlainFlowMod } from './flow-mod.ts';
+import { DumpJob, replyAggregate } from './flow-stats.ts';
 import { handlePacketOut } from './packet-out.ts';
 import { handlePortMod } from './port-mod.ts';
 import {
@@ -25,14 +27,35 @@ import {
 import { handleTableMod } from './table-mod.ts';
 
 /**
- * Answers one OpenFlow request.
+ * Answers one OpenFlow request, at once or by a job that goes on over several turns.
+ *
+ * While a long change of the tables is under way only echoes are answered: all else might look at them.
  *
  * @throws OfpError with the code of the error message to send. Silence is right only where OpenFlow says
  *   so: flow_mod and the like, and replies to our own probes.
  */
-export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array): void {
-  if (isUnfinished(bytes)) return;
+export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array): RequestOutcome {
+  if (sw.flowTables.gate.isBusy && bytes[1] !== typeEchoRequest && bytes[1] !== typeEchoReply) return 'later';
+  if (isUnfinished(bytes)) return 'done';
+  if (handlePlainFlowMod(sw, conn, bytes) || handlePlainBundleAdd(sw, conn, bytes)) return 'done';
   const request = decodeRequest(conn, bytes);
+  const { message } = request;
+  switch (message.type) {
+    case 'flow_mod':
+      refuseSlave(conn);
+      return handleFlowMod(sw, conn, message, request.version);
+    case 'bundle_control':
+      refuseSlave(conn);
+      return handleBundleControl(sw, conn, request, message, bytes);
+    case 'flow_stats_request':
+      return new DumpJob(sw, conn, request, message);
+    default:
+      handleShort(sw, conn, request, bytes);
+      return 'done';
+  }
+}
+
+function handleShort(sw: SwitchState, conn: OfConn, request: DecodedMessage, bytes: Uint8Array): void {
   const { message } = request;
   const reply = (answer: OfpMessage): void => {
     for (const part of encodeReply(conn, request, answer)) conn.sendReply(part);
@@ -55,10 +78,9 @@ export function handleRequest(sw: SwitchState, conn: OfConn, bytes: Uint8Array):
     case 'set_config':
       handleSetConfig(sw, conn, message);
       return;
-    case 'flow_mod':
+    case 'bundle_add_message':
       refuseSlave(conn);
-      conn.flowMods.count(message.command, sw.deps.clock.nowMs());
-      handleFlowMod(sw, message, request.version);
+      handleBundleAdd(sw, conn, message, request, bytes);
       return;
     case 'packet_out':
       refuseSlave(conn);
@@ -109,9 +131,6 @@ function answerMultipart(
   switch (message.type) {
     case 'desc_request':
       reply(replyDesc(sw));
-      return;
-    case 'flow_stats_request':
-      for (const part of replyFlowStats(sw, message)) reply(part);
       return;
     case 'aggregate_stats_request':
       reply(replyAggregate(sw, message));
@@ -167,6 +186,8 @@ function isUnfinished(bytes: Uint8Array): boolean {
   return isRequest && bytes.length >= 12 && ((bytes[11] ?? 0) & 1) !== 0;
 }
 
+const typeEchoRequest = 2;
+const typeEchoReply = 3;
 const allMeters = 0xffff_ffff;
 
 /** There are no meters: one that is asked for by number is unknown. */

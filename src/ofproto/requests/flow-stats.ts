@@ -1,65 +1,93 @@
-import type {
-  AggregateStatsReply,
-  FlowStats,
-  FlowStatsReply,
-  FlowStatsRequest,
-} from '../../openflow/messages.ts';
+import type { AggregateStatsReply, FlowStatsRequest } from '../../openflow/messages.ts';
+import { encodeMultipart } from '../../openflow/header.ts';
+import type { DecodedMessage } from '../codec.ts';
+import { contextOf } from '../codec.ts';
+import type { OfConn } from '../connection/ofconn.ts';
+import type { RequestJob } from '../connection/request-job.ts';
 import { checkTableId, looseRules } from '../flow-mod.ts';
-import { elapsedMs, flagsFromBits } from '../rule-view.ts';
+import { FlowStatsWriter } from '../flow-stats-writer.ts';
+import type { RuleList } from '../rule-list.ts';
 import type { SwitchState } from '../switch-state.ts';
 
-/** Flows turned into objects at a time, so that a million rules do not become a million objects at once. */
-const chunk = 500;
+/** OFPSF_REPLY_MORE, at the same place in all versions. */
+const flagsAt = 10;
+const replyMore = 1;
 
-/** Flow and aggregate statistics: hidden rules are left out. The parts make up one reply. */
-export function* replyFlowStats(sw: SwitchState, request: FlowStatsRequest): Generator<FlowStatsReply> {
-  checkTableId(request.tableId);
-  const nowMs = sw.deps.clock.nowMs();
-  sw.life.settle(nowMs);
-  const rules = looseRules(sw.flowTables, request);
-  for (let from = 0; ; from += chunk) {
-    const flows = rules.slice(from, from + chunk).map((rule) => flowStats(sw, rule, nowMs));
-    const more = from + chunk < rules.length;
-    yield { type: 'flow_stats_reply', flows, more };
-    if (!more) return;
+/**
+ * Answers a flow_stats_request: one message of up to 64 KiB a step, so that a million rules are never all in
+ * memory as replies. The rules are those of the moment the request was taken, as in OVS; hidden ones are
+ * left out.
+ */
+export class DumpJob implements RequestJob {
+  readonly #conn: OfConn;
+  readonly #rules: RuleList;
+  readonly #writer: FlowStatsWriter;
+  /** Message under construction, with its headers in front. */
+  readonly #bytes = new Uint8Array(0x1_0000);
+  readonly #headerLength: number;
+  #next = 0;
+
+  /** @throws OfpError */
+  constructor(sw: SwitchState, conn: OfConn, request: DecodedMessage, criteria: FlowStatsRequest) {
+    checkTableId(criteria.tableId);
+    const nowMs = sw.deps.clock.nowMs();
+    sw.life.settle(nowMs);
+    this.#conn = conn;
+    const isNx = request.raw.name === 'NXST_FLOW_REQUEST';
+    const version = request.version;
+    const raw = isNx
+      ? 'NXST_FLOW_REPLY'
+      : version === 1
+        ? 'OFPST10_FLOW_REPLY'
+        : version <= 3
+          ? 'OFPST11_FLOW_REPLY'
+          : 'OFPST13_FLOW_REPLY';
+    const [empty = new Uint8Array(0)] = encodeMultipart(raw, version, request.xid, []);
+    this.#bytes.set(empty);
+    this.#headerLength = empty.length;
+    const context = { ...contextOf(conn, version), flowFormat: isNx ? 'nxm' : 'openflow10' } as const;
+    this.#writer = new FlowStatsWriter(sw.deps.core, sw.flowTables.rules, sw.flowTables, context, nowMs);
+    this.#rules = looseRules(sw.flowTables, criteria, true);
   }
-}
 
-function flowStats(sw: SwitchState, rule: number, nowMs: number): FlowStats {
-  const { rules } = sw.flowTables;
-  return {
-    match: rules.match(rule),
-    priority: rules.priority(rule),
-    cookie: rules.cookie(rule),
-    tableId: rules.tableId(rule),
-    durationMs: elapsedMs(rules.createdMs(rule), nowMs),
-    idleTimeoutSec: rules.idleTimeoutSec(rule),
-    hardTimeoutSec: rules.hardTimeoutSec(rule),
-    idleAgeSec: ageSec(rules.usedMs(rule), nowMs),
-    hardAgeSec: ageSec(rules.modifiedMs(rule), nowMs),
-    packetCount: rules.packets(rule),
-    byteCount: rules.bytes(rule),
-    flags: flagsFromBits(rules.flags(rule)),
-    importance: rules.importance(rule),
-    actions: rules.actions(rule),
-  };
-}
+  step(): boolean {
+    this.#writer.newStep();
+    let at = this.#headerLength;
+    while (this.#next < this.#rules.length) {
+      const written = this.#writer.write(this.#rules.at(this.#next), this.#bytes, at);
+      if (written < 0) {
+        if (at === this.#headerLength) {
+          // An entry that fits into no message cannot be told.
+          this.#next++;
+          continue;
+        }
+        break;
+      }
+      at += written;
+      this.#next++;
+    }
+    const isLast = this.#next >= this.#rules.length;
+    const message = this.#bytes.slice(0, at);
+    message[2] = at >>> 8;
+    message[3] = at;
+    message[flagsAt + 1] = isLast ? 0 : replyMore;
+    this.#conn.sendReply(message);
+    this.#rules.releaseTo(this.#next);
+    if (isLast) this.#rules.free();
+    return isLast;
+  }
 
-function ageSec(sinceMs: number, nowMs: number): number {
-  return Math.floor(elapsedMs(sinceMs, nowMs) / 1000);
+  abandon(): void {
+    this.#rules.free();
+  }
 }
 
 export function replyAggregate(sw: SwitchState, request: FlowStatsRequest): AggregateStatsReply {
   checkTableId(request.tableId);
   sw.life.settle(sw.deps.clock.nowMs());
-  const { rules } = sw.flowTables;
-  let packetCount = 0n;
-  let byteCount = 0n;
-  let flowCount = 0;
-  for (const rule of looseRules(sw.flowTables, request)) {
-    packetCount += rules.packets(rule);
-    byteCount += rules.bytes(rule);
-    flowCount++;
-  }
-  return { type: 'aggregate_stats_reply', packetCount, byteCount, flowCount };
+  const rules = looseRules(sw.flowTables, request);
+  const sum = rules.sum();
+  const flowCount = rules.length;
+  rules.free();
+  return { type: 'aggregate_stats_reply', ...sum, flowCount };
 }

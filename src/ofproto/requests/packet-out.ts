@@ -7,10 +7,21 @@ import { encodeOfpacts } from '../ofpact-words.ts';
 import type { SwitchState } from '../switch-state.ts';
 import { checkActionsAgainstSwitch } from './check-actions.ts';
 
-export function handlePacketOut(sw: SwitchState, request: PacketOut): void {
+/** Checks what a packet_out says by itself. @throws OfpError */
+export function checkPacketOutForm(request: PacketOut): void {
   if (request.bufferId !== OFP_NO_BUFFER) throw new OfpError('OFPBRC_BUFFER_UNKNOWN');
   checkInPort(request.metadata.flow);
+}
+
+/** Checks a packet_out, also against what exists in the switch. @throws OfpError */
+export function checkPacketOut(request: PacketOut): void {
+  checkPacketOutForm(request);
   checkActionsAgainstSwitch(request.actions);
+}
+
+/** Sends a packet out. @throws OfpError */
+export function handlePacketOut(sw: SwitchState, request: PacketOut): void {
+  checkPacketOut(request);
   const words = encodeOfpacts(request.actions);
   if (words.length === 0) return;
   const { core } = sw.deps;

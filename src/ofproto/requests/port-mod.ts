@@ -2,6 +2,7 @@ import type { PortModMessage } from '../../openflow/messages.ts';
 import { PortConfig } from '../../openflow/messages.ts';
 import { OfpError } from '../../util/errors.ts';
 import type { OfConn } from '../connection/ofconn.ts';
+import type { OfPort } from '../port-table.ts';
 import type { SwitchState } from '../switch-state.ts';
 
 /** Configuration bits that a controller may change here. */
@@ -14,10 +15,16 @@ const changeable =
   PortConfig.NO_FWD |
   PortConfig.NO_PACKET_IN;
 
-export function handlePortMod(sw: SwitchState, conn: OfConn, request: PortModMessage): void {
+/** The port that a port_mod is about. @throws OfpError OFPPMFC_* */
+export function findPortToChange(sw: SwitchState, request: PortModMessage): OfPort {
   const port = sw.portTable.get(request.port);
   if (port === undefined) throw new OfpError('OFPPMFC_BAD_PORT');
   if (!request.hwAddr.every((byte, i) => byte === port.mac[i])) throw new OfpError('OFPPMFC_BAD_HW_ADDR');
+  return port;
+}
+
+export function handlePortMod(sw: SwitchState, conn: OfConn, request: PortModMessage): void {
+  const port = findPortToChange(sw, request);
   const toggled = (request.config ^ port.config) & request.mask & changeable;
   if (toggled === 0) return;
   port.config ^= toggled;

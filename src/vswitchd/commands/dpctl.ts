@@ -129,7 +129,8 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
     const total: DpStats = { hits: 0, missed: 0, lost: 0, flows: 0 };
     for (const view of switchd.pmds.views()) {
       const f = (at: number): number => dv.getFloat64(view.pmd + at, true);
-      total.hits += f(PmdLayout.emcHits) + f(PmdLayout.smcHits) + f(PmdLayout.megaflowHits);
+      total.hits +=
+        f(PmdLayout.simpleHits) + f(PmdLayout.emcHits) + f(PmdLayout.smcHits) + f(PmdLayout.megaflowHits);
       total.missed += f(PmdLayout.missOk);
       total.lost += f(PmdLayout.missFailed);
       total.flows += dumpPmd(view, datapath).length;

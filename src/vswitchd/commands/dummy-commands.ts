@@ -25,11 +25,13 @@ export function registerDummyCommands(commands: UnixctlCommands, daemon: Daemon)
     ([name = '', ...words]) => {
       const netdev = netdevOf(name, 'no such dummy netdev');
       const frames: Uint8Array[] = [];
+      let rxQueue = 0;
       for (let i = 0; i < words.length; i++) {
         const word = words[i] ?? '';
         if (word === '--qid') {
-          // Queue 0 is the only one. Like OVS, words that are no number mean 0.
-          if ((Number.parseInt(words[++i] ?? '', 10) || 0) !== 0) throw new UsageError('bad rx queue id.');
+          // Like OVS, words that are no number mean 0.
+          rxQueue = Number.parseInt(words[++i] ?? '', 10) || 0;
+          if (rxQueue < 0 || rxQueue >= netdev.rxQueues) throw new UsageError('bad rx queue id.');
           continue;
         }
         let length = 0;
@@ -40,7 +42,7 @@ export function registerDummyCommands(commands: UnixctlCommands, daemon: Daemon)
           i += 2;
         } else frames.push(frameOf(word, 0));
       }
-      for (const frame of frames) netdev.receive(frame);
+      for (const frame of frames) netdev.receive(frame, rxQueue);
       daemon.wake();
       return '';
     },

@@ -65,4 +65,5 @@ export interface InterfaceConfig {
   /** aa:bb:cc:dd:ee:ff or ''. */
   readonly mac: string;
   readonly mtuRequest: number | undefined;
+  readonly otherConfig: ReadonlyMap<string, string>;
 }

@@ -220,6 +220,7 @@ function interfaceConfig(row: IdlRow): InterfaceConfig {
     ofport: optional(row, 'ofport'),
     mac: row.str('mac'),
     mtuRequest: optional(row, 'mtu_request'),
+    otherConfig: row.strMap('other_config'),
   };
 }
 

@@ -1,219 +1,448 @@
 import type { Core } from '../../arena/core.ts';
-import { NON_PMD_CORE_ID } from '../../datapath/datapath.layout.ts';
+import { ChainKeeper } from '../../datapath/chain/chain-keeper.ts';
+import { NON_PMD_CORE_ID, PERF_HISTORY } from '../../datapath/datapath.layout.ts';
 import type { PortThreads } from '../../datapath/provider.ts';
 import { PmdLoop } from '../../datapath/providers/userspace/pmd-loop.ts';
 import type { OpenPortIo, PortAttachment } from '../../netdev/provider.ts';
 import type { Udpif } from '../../ofproto/upcall/udpif.ts';
-import { allowedCores } from '../../sys/threads.ts';
+import { tscHz, type CpuTopology } from '../../sys/numa.ts';
 import { SystemError } from '../../util/errors.ts';
+import type { Clock } from '../../util/clock.ts';
+import { hashOfpPort, hmapOrder } from '../../util/hmap-order.ts';
 import { vlog } from '../../util/log.ts';
+import { AutoBalance } from './auto-balance.ts';
+import { PerfLog } from './perf-log.ts';
+import { PmdMeter } from './pmd-meter.ts';
+import { loadIntervalMs } from './load-history.ts';
+import { PmdConfigReader, type PmdConfig } from './pmd-config.ts';
+import { PmdThread, type PmdSettings } from './pmd-thread.ts';
+import { parseRxqAffinity, RxPort, type RxQueue } from './rx-port.ts';
+import { assignRxQueues, type AssignQueue, type Assignment } from './rxq-assign.ts';
 import type { ThreadManager, WorkerThread } from './thread-manager.ts';
 
 const log = vlog('dpif_netdev');
+/** Lines about an assignment that are logged each time. */
+const fullLogLines = 64;
 
-/** `WorkerInit.settings` of a PMD thread. */
-export interface PmdSettings {
-  readonly pmd: number;
-  readonly udpif: number;
-  readonly coreId: number;
-  readonly pin: boolean;
-}
-
-/** Arguments of a PMD's request `port-add`. */
-export interface PortAddArgs {
-  readonly attachment: PortAttachment;
-  readonly rxQueues: readonly number[];
-}
-
-/** A PMD as the commands see it. */
+/** A forwarding loop as the commands see it. */
 export interface PmdView {
-  /** Arena address. */
+  /** Arena address of its record. */
   readonly pmd: number;
   /** Core, or null for main. */
   readonly coreId: number | null;
-  readonly rxPorts: readonly string[];
+  /** Null for main. */
+  readonly thread: PmdThread | null;
+  readonly meter: PmdMeter;
 }
 
-interface PmdWorker {
-  readonly coreId: number;
-  pmd: number;
-  thread: WorkerThread;
-}
-
-interface Attached {
-  readonly attachment: PortAttachment;
-  /** The worker that receives from it; null: main does. */
-  owner: PmdWorker | null;
+/** A queue as assignRxQueues wants it. */
+interface Candidate extends AssignQueue {
+  readonly queue: RxQueue;
 }
 
 /**
- * Which thread moves which port's packets.
+ * Which thread moves which packets: PMD threads on the cores of pmd-cpu-mask, and the receive queues that
+ * each polls (rxq-assign.ts).
  *
- * Devices are given to PMD workers, round robin; workers are started with the first such port and
- * stopped with the last, so that a switch of dummy ports alone stays single-threaded and its tests
- * deterministic. Ring-fed dummy ports are polled by main's own loop, as OVS's main thread polls
- * devices that are not for PMDs. Every loop can send on every port.
+ * Threads are started with the first port that needs them and stopped with the last, so that a switch of
+ * dummy ports alone stays single-threaded and its tests deterministic: main's own loop polls those, as
+ * OVS's main thread polls what is not for PMDs. Every loop can send on every port.
  *
- * A worker that died is replaced by one with fresh caches (a PMD record may have been torn in the
- * middle of a burst); its megaflows are swept by the revalidators, and its ports go to the new one.
+ * A change takes effect in two steps, so that a queue never has two pollers: first threads give up what goes
+ * elsewhere, then all poll what they shall. What does not change is not touched; packets wait in their queue
+ * meanwhile. Changes come one after the other (`#inOrder`).
+ *
+ * A worker that died is replaced by one with fresh caches (a PMD record may have been torn in the middle of
+ * a burst) and with the same queues; the dead record's megaflows are swept by the revalidators.
  *
  * Threads: main only.
  */
 export class PmdPool implements PortThreads {
   readonly main: PmdLoop;
+  readonly topology: CpuTopology;
   readonly #core: Core;
   readonly #threads: ThreadManager;
   readonly #udpif: Udpif;
-  readonly #attached = new Map<number, Attached>();
-  #workers: PmdWorker[] = [];
-  #wantedCores: readonly number[] = [];
-  #pin = false;
-  #next = 0;
+  readonly #ports = new Map<number, RxPort>();
+  readonly #reader = new PmdConfigReader();
+  readonly #balance = new AutoBalance();
+  readonly #perfLog = new PerfLog();
+  readonly #meter: PmdMeter;
+  readonly #chains: ChainKeeper;
+  readonly #clock: Clock;
+  readonly #wake: () => void;
+  #config: PmdConfig;
+  #pmds: PmdThread[] = [];
   #emcInsertInvProb = 100;
+  #isSmcOn = false;
+  #tail: Promise<unknown> = Promise.resolve();
+  /** Ports that wait for their turn, and the turn. */
+  readonly #attaching: RxPort[] = [];
+  #attached: Promise<ReadonlyMap<RxPort, Error>> | null = null;
+  #isStale = false;
+  #foldAtMs = 0;
+  /** What the log said of queues at the last assignment. */
+  #logged: ReadonlySet<string> = new Set();
 
-  constructor(core: Core, threads: ThreadManager, udpif: Udpif, openPortIo: OpenPortIo) {
+  /** @param wake Has main call `run` soon. */
+  constructor(
+    core: Core,
+    threads: ThreadManager,
+    udpif: Udpif,
+    openPortIo: OpenPortIo,
+    topology: CpuTopology,
+    clock: Clock,
+    wake: () => void,
+  ) {
     this.#core = core;
     this.#threads = threads;
     this.#udpif = udpif;
-    this.main = new PmdLoop(core, this.#createPmd(NON_PMD_CORE_ID), openPortIo);
-    this.setCpuMask('');
+    this.topology = topology;
+    this.#clock = clock;
+    this.#wake = wake;
+    this.main = new PmdLoop(core, this.#createRecord(NON_PMD_CORE_ID), openPortIo);
+    this.#config = this.#reader.defaults();
+    this.#meter = new PmdMeter(core, this.main.pmd, clock);
+    this.#chains = new ChainKeeper(core, () => this.#pmds);
   }
 
-  /** other_config:pmd-cpu-mask, hexadecimal; '' = one PMD on the last core this process may use. */
-  setCpuMask(mask: string): void {
-    const allowed = allowedCores();
-    const bits = mask === '' ? 0n : BigInt(`0x${mask.replace(/^0x/i, '')}`);
-    const cores = allowed.filter((c) => (bits >> BigInt(c)) & 1n);
-    this.#pin = cores.length > 0;
-    this.#wantedCores = cores.length > 0 ? cores : allowed.slice(-1);
+  /** Settings of other_config; what they change of threads and queues takes effect with `settle`. */
+  configure(otherConfig: ReadonlyMap<string, string>): void {
+    const before = this.#config;
+    const config = this.#reader.read(otherConfig);
+    this.#config = config;
+    const moved =
+      config.mode !== before.mode ||
+      config.isolate !== before.isolate ||
+      config.cores?.join() !== before.cores?.join();
+    if (moved) this.#isStale = true;
+    for (const thread of this.#pmds) thread.collectPerf(config.perfMetrics, this.#perfLog);
+  }
+
+  get config(): PmdConfig {
+    return this.#config;
+  }
+
+  /** dpif-netdev/pmd-perf-log-set. @returns False if a word is wrong. */
+  setPerfLog(args: readonly string[]): boolean {
+    if (!this.#perfLog.set(args, PERF_HISTORY - 2)) return false;
+    for (const { perf } of this.#pmds) if (perf !== 0) this.#perfLog.applyTo(this.#core, perf);
+    return true;
   }
 
   setEmcInsertInvProb(prob: number): void {
+    if (prob === this.#emcInsertInvProb) return;
     this.#emcInsertInvProb = prob;
+    const chance = prob === 0 ? 'zero' : `1/${prob} (~${(100 / prob).toFixed(2)}%)`;
+    log.info(`EMC insertion probability changed to ${chance}`);
     for (const view of this.views()) this.#core.x.pmdSetEmcInsertInvProb(view.pmd, prob);
   }
 
-  /** Main's loop first, then the workers by core. */
+  /** other_config:smc-enable. */
+  setSmc(isOn: boolean): void {
+    if (isOn === this.#isSmcOn) return;
+    this.#isSmcOn = isOn;
+    log.info(`SMC cache is ${isOn ? 'enabled' : 'disabled'}`);
+    for (const view of this.views()) this.#applySmc(view.pmd);
+  }
+
+  #applySmc(pmd: number): void {
+    if (this.#core.x.pmdSetSmc(pmd, this.#isSmcOn) === 0) log.warn('arena is full: no room for an SMC cache');
+  }
+
+  /** Main's loop first, then the threads by core. */
   views(): PmdView[] {
-    const names = (owner: PmdWorker | null): string[] =>
-      [...this.#attached.values()].filter((a) => a.owner === owner).map((a) => a.attachment.name);
     return [
-      { pmd: this.main.pmd, coreId: null, rxPorts: names(null) },
-      ...this.#workers.map((w) => ({ pmd: w.pmd, coreId: w.coreId, rxPorts: names(w) })),
+      { pmd: this.main.pmd, coreId: null, thread: null, meter: this.#meter },
+      ...this.#pmds.map((thread) => ({
+        pmd: thread.pmd,
+        coreId: thread.coreId,
+        thread,
+        meter: thread.meter,
+      })),
     ];
   }
 
-  async attach(attachment: PortAttachment): Promise<void> {
-    const entry: Attached = { attachment, owner: null };
-    if (!attachment.polledByMain) entry.owner = await this.#pickWorker();
-    this.#attached.set(attachment.odpPort, entry);
-    try {
-      this.main.addPort(attachment, entry.owner === null ? allQueues(attachment) : []);
-      await Promise.all(this.#workers.map((w) => addTo(w, entry)));
-    } catch (error) {
-      await this.detach(attachment.odpPort);
-      throw error;
-    }
+  /** Queues that the thread polls, by name of the port and number. */
+  queuesOf(thread: PmdThread): RxQueue[] {
+    return [...this.#ports.values()]
+      .flatMap((port) => port.queues.filter((q) => q.coreId === thread.coreId))
+      .sort((a, b) => {
+        const [x, y] = [a.port.attachment.name, b.port.attachment.name];
+        return x === y ? a.rxQueue - b.rxQueue : x < y ? -1 : 1;
+      });
   }
 
-  async detach(odpPort: number): Promise<void> {
-    if (!this.#attached.delete(odpPort)) return;
-    this.main.delPort(odpPort);
-    await Promise.all(this.#workers.map((w) => w.thread.request('port-del', odpPort).catch(() => undefined)));
-    if (![...this.#attached.values()].some((a) => a.owner !== null)) await this.#stopWorkers();
+  /** Ports that are attached at once are handed out at once. */
+  async attach(attachment: PortAttachment, affinity = ''): Promise<void> {
+    const port = new RxPort(this.#core, attachment);
+    port.affinity = parseRxqAffinity(affinity);
+    this.#attaching.push(port);
+    this.#attached ??= this.#inOrder(() => {
+      const ports = this.#attaching.splice(0);
+      this.#attached = null;
+      return this.#attachAll(ports);
+    });
+    const error = (await this.#attached).get(port);
+    if (error !== undefined) throw error;
   }
 
-  /** Applies a changed core mask: stops all workers and starts the wanted ones with all ports. */
-  async restart(): Promise<void> {
-    const same =
-      this.#workers.length === this.#wantedCores.length &&
-      this.#workers.every((w, i) => w.coreId === this.#wantedCores[i]);
-    if (same || this.#workers.length === 0) return;
-    await this.#stopWorkers();
-    for (const entry of this.#attached.values()) {
-      if (entry.attachment.polledByMain) continue;
-      entry.owner = await this.#pickWorker();
+  /** @returns The ports that failed; they are gone again. */
+  async #attachAll(ports: readonly RxPort[]): Promise<Map<RxPort, Error>> {
+    const failed = new Map<RxPort, Error>();
+    const opened: RxPort[] = [];
+    for (const port of ports) {
+      this.#ports.set(port.odpPort, port);
+      try {
+        const mine = port.attachment.polledByMain ? port.queues.map((q) => q.rxQueue) : [];
+        this.main.addPort(port.attachment, mine);
+        opened.push(port);
+      } catch (error) {
+        failed.set(port, error instanceof Error ? error : new Error(String(error)));
+      }
     }
-    await Promise.all(this.#workers.flatMap((w) => [...this.#attached.values()].map((e) => addTo(w, e))));
+    for (const [port, error] of await this.#assign(new Set(opened))) failed.set(port, error);
+    await Promise.all([...failed.keys()].map((port) => this.#remove(port)));
+    return failed;
+  }
+
+  detach(odpPort: number): Promise<void> {
+    return this.#inOrder(async () => {
+      const port = this.#ports.get(odpPort);
+      if (port !== undefined) await this.#remove(port);
+    });
+  }
+
+  setAffinity(odpPort: number, text: string): void {
+    const affinity = parseRxqAffinity(text);
+    const port = this.#ports.get(odpPort);
+    if (port === undefined || port.attachment.polledByMain) return;
+    if (JSON.stringify([...affinity]) === JSON.stringify([...port.affinity])) return;
+    port.affinity = affinity;
+    this.#isStale = true;
+    this.#wake();
+  }
+
+  /** dpif-netdev/pmd-rxq-rebalance: hands the queues out anew by their present load. */
+  rebalance(): void {
+    this.#isStale = true;
+    this.#wake();
+  }
+
+  /** Resolves when all that was changed has taken effect. */
+  settle(): Promise<void> {
+    return this.#inOrder(async () => {
+      if (this.#isStale) await this.#assign(noPorts);
+    });
+  }
+
+  /** From main's loop: ends intervals of load, balances when it is time. */
+  run(nowMs: number): void {
+    if (this.#isStale) this.settle().catch((error: unknown) => log.err(messageOf(error)));
+    this.#chains.run(nowMs);
+    if (nowMs < this.#foldAtMs) return;
+    const isFirst = this.#foldAtMs === 0;
+    this.#foldAtMs = nowMs + loadIntervalMs;
+    if (isFirst) return;
+    for (const port of this.#ports.values()) port.fold();
+    for (const thread of this.#pmds) {
+      thread.fold(nowMs);
+      const isOverloaded = 100 * thread.load(1) >= this.#config.loadThreshold;
+      thread.overloaded = isOverloaded ? thread.overloaded + 1 : 0;
+    }
+    const current = new Map(this.#candidates().map((c) => [c, c.queue.coreId ?? -1]));
+    const state = { config: this.#config, threads: this.#pmds, current, plan: () => this.#plan() };
+    if (this.#balance.isDue(nowMs, state)) this.rebalance();
   }
 
   async close(): Promise<void> {
-    await this.#stopWorkers();
+    await this.#inOrder(async () => {
+      await this.#stopThreads(this.#pmds);
+      this.#pmds = [];
+    });
     this.main.close();
   }
 
-  async #pickWorker(): Promise<PmdWorker> {
-    if (this.#workers.length === 0) await this.#startWorkers();
-    const worker = this.#workers[this.#next++ % this.#workers.length];
-    if (worker === undefined) throw new SystemError('EAGAIN', 11, 'pmd', 'no core for a PMD thread');
-    return worker;
+  #inOrder<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#tail.then(change);
+    this.#tail = done.catch(() => undefined);
+    return done;
   }
 
-  async #startWorkers(): Promise<void> {
-    this.#workers = this.#wantedCores.map((coreId) => {
-      const worker = { coreId, pmd: this.#createPmd(coreId) } as PmdWorker;
-      worker.thread = this.#startThread(worker);
-      return worker;
+  async #remove(port: RxPort): Promise<void> {
+    this.#ports.delete(port.odpPort);
+    this.main.delPort(port.odpPort);
+    await Promise.all(this.#pmds.map((thread) => thread.forget(port)));
+    port.free();
+    if (!this.#needsThreads) await this.#assign(noPorts);
+    else {
+      // Many ports may go at once: the others are handed out anew when they are gone.
+      this.#isStale = true;
+      this.#wake();
+    }
+  }
+
+  get #needsThreads(): boolean {
+    return [...this.#ports.values()].some((port) => !port.attachment.polledByMain);
+  }
+
+  #wantedCores(): number[] {
+    const { nodeOf } = this.topology;
+    if (!this.#needsThreads) return [];
+    if (this.#config.cores !== null) return this.#config.cores.filter((core) => nodeOf.has(core));
+    const first = new Map<number, number>();
+    for (const [core, node] of nodeOf) if (!first.has(node)) first.set(node, core);
+    return [...first.values()];
+  }
+
+  #candidates(): Candidate[] {
+    // OVS's own port 0 is in its table too, and decides over the order with the others.
+    const walked = hmapOrder([null, ...this.#ports.values()], (port) => hashOfpPort(port?.odpPort ?? 0));
+    return walked.flatMap((port) => {
+      if (port === null || port.attachment.polledByMain) return [];
+      return port.queues.map((queue) => ({
+        queue,
+        portName: port.attachment.name,
+        odpPort: port.odpPort,
+        rxQueue: queue.rxQueue,
+        numaId: port.attachment.numaId ?? 0,
+        cycles: (queue.history.sum() * tscHz()) / 1e9,
+        pinnedCore: port.affinity.get(queue.rxQueue) ?? null,
+      }));
     });
-    await Promise.all(this.#workers.flatMap((w) => [...this.#attached.values()].map((e) => addTo(w, e))));
   }
 
-  async #stopWorkers(): Promise<void> {
-    const workers = this.#workers;
-    this.#workers = [];
-    await Promise.all(workers.map((w) => w.thread.stop()));
-    for (const w of workers) this.#retirePmd(w.pmd);
+  #plan(): Assignment<Candidate> {
+    return assignRxQueues(this.#pmds, this.#candidates(), this.#config);
   }
 
-  #createPmd(id: number): number {
+  /**
+   * Makes threads and queues what they shall be.
+   *
+   * @param added Ports that must not fail.
+   * @returns Those of them that did.
+   */
+  async #assign(added: ReadonlySet<RxPort>): Promise<Map<RxPort, Error>> {
+    this.#isStale = false;
+    const gone = this.#createThreads();
+    const plan = this.#plan();
+    this.#log(plan);
+    for (const thread of this.#pmds) thread.isolated = plan.isolated.has(thread.coreId);
+    for (const port of this.#ports.values()) for (const queue of port.queues) queue.coreId = null;
+    for (const [candidate, coreId] of plan.coreOf) candidate.queue.coreId = coreId;
+    const ports = [...this.#ports.values()];
+    const wanted = (thread: PmdThread, port: RxPort): number[] =>
+      port.queues.filter((q) => q.coreId === thread.coreId).map((q) => q.rxQueue);
+
+    const released = this.#pmds.flatMap((thread) =>
+      ports.map((port) => {
+        const keep = wanted(thread, port);
+        return thread.tell(
+          port,
+          (thread.told(port) ?? []).filter((q) => keep.includes(q)),
+        );
+      }),
+    );
+    await Promise.all([this.#stopThreads(gone), ...released]);
+    const failed = new Map<RxPort, Error>();
+    await Promise.all(
+      this.#pmds.flatMap((thread) =>
+        ports.map(async (port) => {
+          const error = await thread.tell(port, wanted(thread, port));
+          if (error === null) return;
+          if (added.has(port)) failed.set(port, error);
+          else log.err(`${port.attachment.name}: not taken over: ${error.message}`);
+        }),
+      ),
+    );
+    return failed;
+  }
+
+  /** As OVS, which repeats all at each change; with many queues only what is said anew of one. */
+  #log(plan: Assignment<Candidate>): void {
+    const isLong = plan.lines.length > fullLogLines;
+    const said = new Set<string>();
+    for (const { queue, level, text } of plan.lines) {
+      said.add(text);
+      if (isLong && (queue === null || this.#logged.has(text))) continue;
+      if (level === 'warn') log.warn(text);
+      else log.info(text);
+    }
+    this.#logged = said;
+  }
+
+  /** Starts threads for cores that have none. @returns Those whose cores are not wanted any more. */
+  #createThreads(): PmdThread[] {
+    const cores = this.#wantedCores();
+    const gone = this.#pmds.filter((thread) => !cores.includes(thread.coreId));
+    const missing = cores.filter((core) => !this.#pmds.some((thread) => thread.coreId === core));
+    if (gone.length + missing.length === 0) return gone;
+    for (const { numaId, coreId } of gone) {
+      log.info(`PMD thread on numa_id: ${numaId}, core id: ${coreId.toString().padStart(2)} destroyed.`);
+    }
+    const made = missing.map((coreId) => {
+      const thread = new PmdThread(
+        this.#core,
+        coreId,
+        this.topology.nodeOf.get(coreId) ?? 0,
+        this.#clock.nowMs(),
+      );
+      this.#startThread(thread);
+      return thread;
+    });
+    this.#pmds = [...this.#pmds.filter((thread) => !gone.includes(thread)), ...made];
+    this.#pmds.sort((a, b) => a.coreId - b.coreId);
+    for (const node of new Set(this.#pmds.map((thread) => thread.numaId))) {
+      const count = this.#pmds.filter((thread) => thread.numaId === node).length;
+      log.info(`There are ${count} pmd threads on numa node ${node}`);
+    }
+    return gone;
+  }
+
+  async #stopThreads(threads: readonly PmdThread[]): Promise<void> {
+    await Promise.all(threads.map((thread) => thread.thread.stop()));
+    for (const thread of threads) {
+      // Its megaflows' last statistics are credited before the record goes.
+      this.#udpif.retirePmd(thread.pmd);
+      thread.free();
+    }
+  }
+
+  #createRecord(id: number): number {
     const pmd = this.#core.x.pmdCreate(id) >>> 0;
     if (pmd === 0) throw new SystemError('ENOMEM', 12, 'pmd_create', 'arena is full: no room for a PMD');
     this.#core.x.pmdSetEmcInsertInvProb(pmd, this.#emcInsertInvProb);
+    this.#applySmc(pmd);
     this.#udpif.addPmd(pmd);
     return pmd;
   }
 
-  /** Its megaflows' last statistics are credited before the record goes. */
-  #retirePmd(pmd: number): void {
-    this.#udpif.retirePmd(pmd);
-  }
-
-  #startThread(worker: PmdWorker): WorkerThread {
-    const name = `pmd-c${String(worker.coreId).padStart(2, '0')}/id:${this.#threads.nextId()}`;
+  #startThread(pmd: PmdThread): void {
+    const record = this.#createRecord(pmd.coreId);
     const settings: PmdSettings = {
-      pmd: worker.pmd,
+      pmd: record,
       udpif: this.#udpif.address,
-      coreId: worker.coreId,
-      pin: this.#pin,
+      coreId: pmd.coreId,
+      pin: this.#config.cores !== null && !this.topology.isDummy,
     };
-    log.info(`PMD thread on numa_id: 0, core id: ${String(worker.coreId).padStart(2)} created.`);
-    return this.#threads.start('pmd', name, settings, () => this.#revive(worker));
+    const name = `pmd-c${String(pmd.coreId).padStart(2, '0')}/id:${this.#threads.nextId()}`;
+    pmd.renew(
+      record,
+      this.#threads.start('pmd', name, settings, (dead) => this.#revive(pmd, dead)),
+      new PmdMeter(this.#core, record, this.#clock),
+    );
+    pmd.collectPerf(this.#config.perfMetrics, this.#perfLog);
+    log.info(`PMD thread on numa_id: ${pmd.numaId}, core id: ${pmd.coreId.toString().padStart(2)} created.`);
   }
 
-  #revive(worker: PmdWorker): void {
-    if (!this.#workers.includes(worker)) return;
-    const dead = worker.pmd;
-    worker.pmd = this.#createPmd(worker.coreId);
-    worker.thread = this.#startThread(worker);
-    this.#retirePmd(dead);
-    for (const entry of this.#attached.values()) {
-      addTo(worker, entry).catch((error: unknown) =>
-        log.err(
-          `${entry.attachment.name}: not taken over: ${error instanceof Error ? error.message : String(error)}`,
-        ),
-      );
-    }
+  #revive(pmd: PmdThread, dead: WorkerThread): void {
+    if (!this.#pmds.includes(pmd) || pmd.thread !== dead) return;
+    const old = pmd.pmd;
+    this.#startThread(pmd);
+    this.#udpif.retirePmd(old);
+    this.#inOrder(() => this.#assign(noPorts)).catch((error: unknown) => log.err(messageOf(error)));
   }
 }
 
-async function addTo(worker: PmdWorker, entry: Attached): Promise<void> {
-  const args: PortAddArgs = {
-    attachment: entry.attachment,
-    rxQueues: entry.owner === worker ? allQueues(entry.attachment) : [],
-  };
-  await worker.thread.request('port-add', args);
-}
-
-function allQueues(attachment: PortAttachment): number[] {
-  return Array.from({ length: attachment.rxQueues }, (_, queue) => queue);
-}
+const noPorts: ReadonlySet<RxPort> = new Set();
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -58,6 +58,7 @@ export async function up(options: UpOptions): Promise<number> {
     unixctlPath: join(dirs.rundir, `ovsdb-server.${process.pid}.ctl`),
   });
   const daemon = await Daemon.start({
+    dummyNuma: null,
     program,
     rundir: dirs.rundir,
     dummy: 'off',

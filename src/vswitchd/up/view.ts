@@ -40,7 +40,10 @@ export class LiveView {
     for (const { pmd } of pmds.views()) {
       reading.rx += core.dv.getFloat64(pmd + PmdLayout.rxPackets, true);
       reading.emc += core.dv.getFloat64(pmd + PmdLayout.emcHits, true);
-      reading.megaflow += core.dv.getFloat64(pmd + PmdLayout.megaflowHits, true);
+      reading.megaflow +=
+        core.dv.getFloat64(pmd + PmdLayout.simpleHits, true) +
+        core.dv.getFloat64(pmd + PmdLayout.smcHits, true) +
+        core.dv.getFloat64(pmd + PmdLayout.megaflowHits, true);
       reading.missed += core.dv.getFloat64(pmd + PmdLayout.missOk, true);
     }
     return reading;

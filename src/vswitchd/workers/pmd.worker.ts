@@ -1,3 +1,5 @@
+import { InstalledChains, type CompiledChain } from '../../datapath/chain/chain.ts';
+import { PmdTimer } from '../../datapath/providers/userspace/pmd-timer.ts';
 import { PmdLoop } from '../../datapath/providers/userspace/pmd-loop.ts';
 import { openPortIo } from '../../netdev/registry.ts';
 import { Upcaller } from '../../ofproto/upcall/upcaller.ts';
@@ -7,7 +9,7 @@ import { pinThread } from '../../sys/threads.ts';
 import { vlog } from '../../util/log.ts';
 import { hostWorker } from '../threads/worker-host.ts';
 import { packetInEvents } from '../threads/packet-in-events.ts';
-import type { PmdSettings, PortAddArgs } from '../threads/pmd-pool.ts';
+import type { PmdSettings, PortAddArgs } from '../threads/pmd-thread.ts';
 
 const log = vlog('dpif_netdev');
 
@@ -22,7 +24,8 @@ hostWorker((context) => {
       log.warn(error instanceof Error ? error.message : String(error));
     }
   }
-  const loop = new PmdLoop(core, settings.pmd, openPortIo);
+  const timer = new PmdTimer(core, clock, settings.pmd);
+  const loop = new PmdLoop(core, settings.pmd, openPortIo, timer);
   const upcaller = new Upcaller({
     core,
     pmd: settings.pmd,
@@ -31,6 +34,7 @@ hostWorker((context) => {
     events: packetInEvents(context),
   });
   loop.setUpcalls(upcaller);
+  const chains = new InstalledChains(core, settings.pmd);
   const polls = new PollSet();
   return {
     wakeAtMs: Infinity,
@@ -38,19 +42,22 @@ hostWorker((context) => {
     request(method, args) {
       switch (method) {
         case 'port-add': {
-          const { attachment, rxQueues } = args as PortAddArgs;
-          loop.addPort(attachment, rxQueues);
+          const { attachment, rxQueues, rxqs } = args as PortAddArgs;
+          loop.addPort(attachment, rxQueues, rxqs);
           return null;
         }
         case 'port-del':
           loop.delPort(args as number);
           return null;
+        case 'chain':
+          return chains.install(args as CompiledChain);
         default:
           throw new Error(`unknown request ${method}`);
       }
     },
     block(timeoutMs) {
       if (loop.pending()) return;
+      timer.blocks(clock.nowMs());
       polls.clear();
       polls.add(init.eventFd);
       for (const io of loop.rxPorts) for (const fd of io.pollFds) polls.add(fd);
@@ -58,6 +65,7 @@ hostWorker((context) => {
       drainEventFd(init.eventFd);
     },
     close: () => {
+      timer.close(clock.nowMs());
       loop.close();
       upcaller.close();
     },

@@ -4,6 +4,7 @@ import { SystemError } from '../../../util/errors.ts';
 import { vlog } from '../../../util/log.ts';
 import { PMD_BURST } from '../../datapath.layout.ts';
 import { PmdLayout } from '../../generated/pmd.ts';
+import type { PmdTimer } from './pmd-timer.ts';
 import { TxPortLayout } from '../../generated/tx-port.ts';
 
 const log = vlog('dpif_netdev');
@@ -33,13 +34,18 @@ export class PmdLoop {
   readonly #batch: number;
   /** Open sides of each port by receive queue; null = to send only, while none of its queues is polled here. */
   readonly #ports = new Map<number, Map<number | null, PortIo>>();
+  readonly #timer: PmdTimer | null;
+  /** `rxq` records of polled queues. */
+  readonly #rxqs = new WeakMap<PortIo, number>();
   /** The one of each port that sends. */
   readonly #tx = new Map<number, PortIo>();
   #rx: PortIo[] = [];
   #upcalls: UpcallRunner = { run: () => 0 };
 
-  constructor(core: Core, pmd: number, openPortIo: OpenPortIo) {
+  /** @param timer Absent: the loop's time is not measured (main's). */
+  constructor(core: Core, pmd: number, openPortIo: OpenPortIo, timer: PmdTimer | null = null) {
     this.#core = core;
+    this.#timer = timer;
     this.pmd = pmd;
     this.#openPortIo = openPortIo;
     this.#batch = core.x.alloc(4 * PMD_BURST) >>> 0;
@@ -54,9 +60,10 @@ export class PmdLoop {
    * Opens this thread's side of a port to send on it and to poll the given receive queues, none or more.
    * A port that is open already keeps the queues that stay as they are, and gets or loses the others.
    *
+   * @param rxqs Arena addresses of the queues' `rxq` records, for the timer.
    * @throws what the provider says when a queue cannot be opened; the port is closed then.
    */
-  addPort(attachment: PortAttachment, rxQueues: readonly number[]): void {
+  addPort(attachment: PortAttachment, rxQueues: readonly number[], rxqs: readonly number[] = []): void {
     const { odpPort } = attachment;
     const wanted: (number | null)[] = rxQueues.length > 0 ? [...rxQueues] : [null];
     const ios = new Map<number | null, PortIo>();
@@ -75,8 +82,13 @@ export class PmdLoop {
     }
     const isNew = !this.#ports.has(odpPort);
     this.#ports.set(odpPort, ios);
+    rxQueues.forEach((queue, i) => {
+      const io = ios.get(queue);
+      if (io !== undefined) this.#rxqs.set(io, rxqs[i] ?? 0);
+    });
     if (isNew) this.#listPort(odpPort, ios);
     else this.#listQueues();
+    this.#timeQueues();
   }
 
   delPort(odpPort: number): void {
@@ -88,6 +100,11 @@ export class PmdLoop {
     this.#tx.delete(odpPort);
     const closed = new Set(ios.values());
     this.#rx = this.#rx.filter((io) => !closed.has(io));
+    this.#timeQueues();
+  }
+
+  #timeQueues(): void {
+    this.#timer?.setQueues(this.#rx.map((io) => this.#rxqs.get(io) ?? 0));
   }
 
   #listQueues(): void {
@@ -111,24 +128,38 @@ export class PmdLoop {
     return this.#rx;
   }
 
-  /** Polls every port once. @returns Packets received. */
+  /** Polls every queue once. @returns Packets received. */
   step(nowMs: number): number {
-    const x = this.#core.x;
+    const timer = this.#timer;
+    const rx = this.#rx;
+    const isSampled = timer !== null && timer.begin(nowMs);
     let received = 0;
-    for (const io of this.#rx) {
-      if (io.source) {
-        const polled = x.pmdPoll(this.pmd, io.source, nowMs);
-        received += polled & pollCount;
-        if (polled > pollCount) this.finishBurst(nowMs);
-        continue;
-      }
-      const n = io.receive(this.#batch);
+    let batches = 0;
+    for (let i = 0; i < rx.length; i++) {
+      if (isSampled) timer.mark();
+      const n = this.#poll(rx[i] as PortIo, nowMs);
       if (n <= 0) continue;
       received += n;
-      x.pmdProcess(this.pmd, this.#batch, n, nowMs);
-      this.finishBurst(nowMs);
+      batches++;
+      if (isSampled) timer.measured(i);
     }
+    timer?.end(received, batches);
     return received;
+  }
+
+  /** One burst of a queue, all the way. @returns Packets received. */
+  #poll(io: PortIo, nowMs: number): number {
+    const x = this.#core.x;
+    if (io.source) {
+      const polled = x.pmdPoll(this.pmd, io.source, nowMs);
+      if (polled > pollCount) this.finishBurst(nowMs);
+      return polled & pollCount;
+    }
+    const n = io.receive(this.#batch);
+    if (n <= 0) return 0;
+    x.pmdProcess(this.pmd, this.#batch, n, nowMs);
+    this.finishBurst(nowMs);
+    return n;
   }
 
   /**
@@ -143,7 +174,9 @@ export class PmdLoop {
       dv.getUint32(pmd + PmdLayout.upcallCount, true) !== 0
     ) {
       try {
-        this.#upcalls.run(nowMs);
+        const beganMs = this.#timer?.upcallsBegin() ?? 0;
+        const handled = this.#upcalls.run(nowMs);
+        this.#timer?.upcallsDone(beganMs, handled);
       } catch (error) {
         // The packets of this burst are lost, not the thread.
         log.err(`upcall failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -20,6 +20,8 @@ export class UserspaceDatapath implements Datapath {
   readonly name: string;
   readonly #threads: PortThreads;
   readonly #ports = new Map<number, DatapathPort>();
+  /** pmd-rxq-affinity in force, kept when a port is reconfigured. */
+  readonly #affinity = new Map<number, string>();
   readonly #others: readonly UserspaceDatapath[];
 
   /**
@@ -61,6 +63,7 @@ export class UserspaceDatapath implements Datapath {
   }
 
   async delPort(odpPort: number): Promise<void> {
+    this.#affinity.delete(odpPort);
     if (this.#ports.delete(odpPort)) await this.#threads.detach(odpPort);
   }
 
@@ -72,13 +75,19 @@ export class UserspaceDatapath implements Datapath {
       port.netdev.reconfigure?.();
       const attachment = port.netdev.attach(odpPort);
       const renewed: DatapathPort = { ...port, attachment };
-      await this.#threads.attach(attachment);
+      await this.#threads.attach(attachment, this.#affinity.get(odpPort));
       this.#ports.set(odpPort, renewed);
       return renewed;
     } catch (error) {
       this.#ports.delete(odpPort);
       throw error;
     }
+  }
+
+  setPortConfig(odpPort: number, otherConfig: ReadonlyMap<string, string>): void {
+    const affinity = otherConfig.get('pmd-rxq-affinity') ?? '';
+    this.#threads.setAffinity(odpPort, affinity);
+    this.#affinity.set(odpPort, affinity);
   }
 
   async close(): Promise<void> {
