@@ -32,7 +32,7 @@ function setBe16(p: usize, value: u32): void {
 }
 
 /** Ones' complement sum of bytes as they lie in memory (little-endian words), not folded. */
-function sumBytes(p: usize, n: u32): u64 {
+export function sumBytes(p: usize, n: u32): u64 {
   let sum: u64 = 0;
   const end8 = p + (n & ~7);
   while (p < end8) {
@@ -53,7 +53,7 @@ function sumBytes(p: usize, n: u32): u64 {
 }
 
 /** Folds to 16 bits in memory order: store the result as it is. */
-function foldSum(sum: u64): u32 {
+export function foldSum(sum: u64): u32 {
   sum = (sum & 0xffff_ffff) + (sum >> 32);
   sum = (sum & 0xffff_ffff) + (sum >> 32);
   let s = <u32>((sum & 0xffff) + ((sum >> 16) & 0xffff));

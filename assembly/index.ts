@@ -84,3 +84,10 @@ export {
 export {
   bytesEqual, headersEqual, xcacheCredit, xcacheDrop, xcacheKeep, xlateFinish, xlateStart, zeroBytes,
 } from './translate';
+export {
+  umemCreate, umemDestroy, umemLost, umemOwned, umemReclaim, umemSweep,
+} from './xsk-frames';
+export {
+  xskIoCreate, xskIoDestroy, xskReceive, xskReceiveStalled, xskReleaseBurst, xskRun, xskTransmit, xskUnsent,
+} from './port-xsk';
+export { finishPseudoChecksum } from './checksum-finish';

@@ -10,7 +10,7 @@ import { ThreadBlock } from './generated/thread-block';
 // @ts-ignore: decorator
 @inline const THREAD_FREE: u32 = 0;
 // @ts-ignore: decorator
-@inline const THREAD_LIVE: u32 = 1;
+@inline export const THREAD_LIVE: u32 = 1;
 // @ts-ignore: decorator
 @inline export const THREAD_DEAD: u32 = 2;
 

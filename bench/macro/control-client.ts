@@ -89,7 +89,7 @@ export function flowStatsRequest(): Buffer {
 /** An OpenFlow connection that sends prepared bytes and waits for the reply to a barrier. */
 export class ControlClient {
   readonly #socket: Socket;
-  #held = Buffer.alloc(0);
+  #held: Buffer = Buffer.alloc(0);
   #onReply: ((type: number, body: Buffer) => void) | null = null;
   /** Bytes received. */
   received = 0;

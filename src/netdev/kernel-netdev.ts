@@ -129,3 +129,10 @@ export function requireLink(name: string): Link {
   if (link === null) throw systemError(ENODEV, 'open', `could not open network device ${name}`);
   return link;
 }
+
+/** The same for a device that carries Ethernet frames. @throws SystemError, the same for one that does not */
+export function requireEthernet(name: string): Link {
+  const link = requireLink(name);
+  if (link.isEthernet || link.mac.length === 6) return link;
+  throw systemError(ENODEV, 'open', `could not open network device ${name}`);
+}

@@ -1,6 +1,7 @@
 import type { LayoutSpec } from '../util/layout.ts';
 import { memoryPortLayouts } from './memory-port.layout.ts';
 import { portLayouts } from './port.layout.ts';
+import { xskLayouts } from './xsk.layout.ts';
 
 /**
  * A packet in flight: where its bytes are and what the port said of it.
@@ -58,4 +59,9 @@ export const packetLayout = {
 export const PACKET_FLAG_NEEDS_CSUM = 1;
 export const PACKET_FLAG_CSUM_VALID = 2;
 
-export const netdevLayouts: readonly LayoutSpec[] = [packetLayout, ...portLayouts, ...memoryPortLayouts];
+export const netdevLayouts: readonly LayoutSpec[] = [
+  packetLayout,
+  ...portLayouts,
+  ...memoryPortLayouts,
+  ...xskLayouts,
+];

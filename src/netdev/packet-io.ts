@@ -5,7 +5,9 @@ import { errno, libc } from '../sys/libc.ts';
 import { memoryAddress } from '../sys/memory.ts';
 import { PortIoLayout } from './generated/port-io.ts';
 import { PortStateLayout } from './generated/port-state.ts';
+import { xskFd } from './generated/xsk.ts';
 import { listed, type PortAttachment, type PortIo } from './provider.ts';
+import { kickXsk } from './xsk-io.ts';
 
 /**
  * Threads' sides of ports of the kernel: packet sockets ("packet") and taps ("tap").
@@ -83,9 +85,12 @@ abstract class KernelPortIo implements PortIo {
   }
   abstract receive(batch: number): number;
   transmit(list: number, count: number): void {
+    this.sendMessages(list, 0, count);
+  }
+  protected sendMessages(list: number, first: number, count: number): void {
     const { x, dv } = this.core;
     const mtu = dv.getUint32(this.state + PortStateLayout.mtu, true);
-    for (let from = 0; from < count;) {
+    for (let from = first; from < count;) {
       const n = x.portPacketPrepare(this.io, list, from, count, mtu);
       from += dv.getUint32(this.io + PortIoLayout.txNext, true);
       const errors = dv.getUint32(this.io + PortIoLayout.txErrors, true);
@@ -112,7 +117,8 @@ abstract class KernelPortIo implements PortIo {
 
 /**
  * A packet socket: ordinary frames come through a ring that the kernel shares with us, longer ones
- * (GSO) by recvmmsg; all go by sendmmsg, in bursts of 32.
+ * (GSO) by recvmmsg. They go by sendmmsg, in bursts of 32; those without offloads, and short ones, by the
+ * transmit ring of an AF_XDP socket, which costs the kernel less. Both send before they return, so order is kept.
  */
 class PacketPortIo extends KernelPortIo {
   readonly #rxFd: number;
@@ -124,6 +130,9 @@ class PacketPortIo extends KernelPortIo {
   readonly #rxMessages: number;
   readonly #txMessages: number;
   readonly #hasRing: boolean;
+  /** The thread's side of the AF_XDP socket, 0 = none. */
+  readonly #xskIo: number;
+  readonly #xskFd: number;
   /** GSO bursts yet to go through the queueing socket, after the direct one refused one. */
   #plainLeft = 0;
 
@@ -138,6 +147,24 @@ class PacketPortIo extends KernelPortIo {
     this.#rxMessages = rx ? this.base + this.word(PortIoLayout.rxMessages) : 0;
     this.#txMessages = this.base + this.word(PortIoLayout.txMessages);
     this.#hasRing = rx && core.dv.getUint32(this.#rxState + PortStateLayout.rxRing, true) !== 0;
+    const xsk = Number(attachment['xsk']);
+    this.#xskIo = xsk === 0 ? 0 : core.x.xskIoCreate(xsk, this.odpPort, false) >>> 0;
+    this.#xskFd = xsk === 0 ? -1 : xskFd(core.dv, xsk);
+  }
+  override transmit(list: number, count: number): void {
+    const { x } = this.core;
+    if (this.#xskIo === 0) {
+      this.sendMessages(list, 0, count);
+      return;
+    }
+    for (let from = 0; from < count;) {
+      const run = x.xskRun(list, from, count);
+      if (run < 0) this.sendMessages(list, from, from - run);
+      else if (x.xskTransmit(this.#xskIo, list + 4 * from, run) !== 0) {
+        kickXsk(this.core, this.#xskIo, this.#xskFd);
+      }
+      from += Math.abs(run);
+    }
   }
   receive(batch: number): number {
     let want = burst;
@@ -158,6 +185,10 @@ class PacketPortIo extends KernelPortIo {
   override pending(): boolean {
     libc.getsockopt(this.#rxFd, SOL_SOCKET, SO_ERROR, $error, $errorLength);
     return false;
+  }
+  override close(): void {
+    if (this.#xskIo !== 0) this.core.x.xskIoDestroy(this.#xskIo);
+    super.close();
   }
   protected sendPrepared(n: number): void {
     const gso = this.word(PortIoLayout.txGso);

@@ -49,6 +49,10 @@ export interface Netdev {
   statistics(): Record<string, number>;
   /** Interface.status (driver_name, ...). */
   status(): Record<string, string>;
+  /** Settings in force, as dpif/show tells them. Absent: none. */
+  config?(): ReadonlyMap<string, string>;
+  /** What keeps the port from working as it was asked to; it works nevertheless. Shown as Interface.error. */
+  readonly problem?: string | null;
   /** Applies changed Interface.options. @throws UsageError */
   setOptions(options: ReadonlyMap<string, string>): void;
   /** Grows whenever anything above changed. */

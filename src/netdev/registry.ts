@@ -5,6 +5,7 @@ import { vlog } from '../util/log.ts';
 import { SystemRandom } from '../util/random.ts';
 import { netdevEnvironment } from './environment.ts';
 import type { Netdev, NetdevProvider, OpenPortIo } from './provider.ts';
+import { afxdpProvider } from './providers/afxdp.ts';
 import { dummyProvider } from './providers/dummy.ts';
 import { labProvider } from './providers/lab.ts';
 import { memoryProviders, openMemoryPortIo } from './providers/memory.ts';
@@ -13,6 +14,7 @@ import { systemProvider } from './providers/system.ts';
 import { internalProvider, tapProvider } from './providers/tap.ts';
 import { openPacketPortIo, openTapPortIo } from './packet-io.ts';
 import { openRingPortIo } from './ring-port.ts';
+import { openXskPortIo } from './xsk-io.ts';
 
 /**
  * Which provider opens which Interface.type, and which code a thread runs for an attachment.
@@ -31,7 +33,7 @@ function randomMac(): Uint8Array {
 }
 
 const kernelProviders = new Map<string, NetdevProvider>(
-  [systemProvider, tapProvider, internalProvider].map((p) => [p.type, p] as const),
+  [systemProvider, afxdpProvider, tapProvider, internalProvider].map((p) => [p.type, p] as const),
 );
 const softProviders = new Map<string, NetdevProvider>(
   [labProvider(randomMac), patchProvider(randomMac), ...memoryProviders(randomMac)].map(
@@ -101,6 +103,7 @@ const portKinds = new Map<string, OpenPortIo>([
   ['packet', openPacketPortIo],
   ['tap', openTapPortIo],
   ['memory', openMemoryPortIo],
+  ['xsk', openXskPortIo],
 ]);
 
 /** Opens the calling thread's side of an attached port, or of one receive queue of it. */

@@ -11,6 +11,7 @@ export const MAP_POPULATE = 0x8000;
 const MLOCK_ONFAULT = 1;
 const SYS_mlock2 = process.arch === 'arm64' ? 284 : 325;
 export const MADV_DONTFORK = 10;
+export const MADV_DOFORK = 11;
 
 /** Address of byte 0 of a WebAssembly memory; the same in every thread, for it never grows. */
 export function memoryAddress(memory: { readonly buffer: ArrayBufferLike }): number {

@@ -12,6 +12,7 @@ import { libc } from './libc.ts';
 import { PollSet } from './poll.ts';
 import { readPidfile } from './pidfile.ts';
 import { allowedCores, gettid, pinThread } from './threads.ts';
+import { btfFunctionId } from './btf.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sys-test-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -148,5 +149,22 @@ describe('daemon', () => {
     expect(execFileSync(process.execPath, ['--import', import.meta.resolve('tsx'), file]).toString()).toBe(
       'pmd-c01/id:8-to\n',
     );
+  });
+});
+
+describe('BTF', () => {
+  it('finds a function of the running kernel, and not one that there is not', () => {
+    let btf: Uint8Array;
+    try {
+      btf = readFileSync('/sys/kernel/btf/vmlinux');
+    } catch {
+      return;
+    }
+    expect(btfFunctionId(btf, 'schedule')).toBeGreaterThan(0);
+    expect(btfFunctionId(btf, 'no_such_function_in_any_kernel')).toBe(0);
+  });
+  it('says no to anything else', () => {
+    expect(btfFunctionId(new Uint8Array(100), 'schedule')).toBe(0);
+    expect(btfFunctionId(new Uint8Array(0), 'schedule')).toBe(0);
   });
 });

@@ -311,7 +311,7 @@ export class Bridge {
       const requested = ofportRequest ?? (ofport !== undefined && ofport > 0 ? ofport : undefined);
       iface.ofport = this.ofproto.addPort(describe(netdev), requested);
       iface.describedSeq = netdev.changeSeq;
-      iface.error = null;
+      iface.error = netdev.problem ?? null;
       log.info(`bridge ${this.name}: added interface ${name} on port ${shownPort(iface.ofport)}`);
       return null;
     } catch (error) {
@@ -345,7 +345,7 @@ export class Bridge {
     const { netdev, dpPort } = iface;
     try {
       netdev?.setOptions(iface.config.options);
-      iface.error = null;
+      iface.error = netdev?.problem ?? null;
     } catch (error) {
       iface.error = messageOf(error);
       log.warn(`${iface.config.name}: could not set configuration (${iface.error})`);
@@ -353,6 +353,7 @@ export class Bridge {
     if (dpPort === null || netdev?.needsReconfigure !== true) return;
     try {
       iface.dpPort = await this.datapath.reconfigurePort(dpPort.odpPort);
+      iface.error = netdev.problem ?? null;
     } catch (error) {
       iface.dpPort = null;
       await this.#closeInterfaces([[iface, messageOf(error)]]);

@@ -134,4 +134,19 @@ export interface CoreExports {
   xlateFinish(input: number, flow: number, wc: number): void;
   xlateStart(input: number, flow: number, base: number, wc: number): void;
   zeroBytes(at: number, n: number): void;
+  umemCreate(block: number, base: number, frames: number, shift: number): number;
+  umemDestroy(umem: number): void;
+  umemLost(umem: number): number;
+  umemOwned(umem: number, id: number): number;
+  umemReclaim(umem: number): number;
+  umemSweep(umem: number, id: number): number;
+  xskIoCreate(xsk: number, inPort: number, receives: boolean): number;
+  xskIoDestroy(io: number): void;
+  xskReceive(io: number, batch: number): number;
+  xskReceiveStalled(io: number): number;
+  xskReleaseBurst(io: number): void;
+  xskRun(list: number, from: number, count: number): number;
+  xskTransmit(io: number, list: number, count: number): number;
+  xskUnsent(io: number): number;
+  finishPseudoChecksum(data: number, length: number): number;
 }

@@ -15,7 +15,8 @@ import type { Netdev } from '../provider.ts';
 import { closeNetdevs, openNetdev, openPortIo } from '../registry.ts';
 import { testNetdevProvider } from '../testing/contract.ts';
 import type { DeviceUnderTest } from '../testing/contract.ts';
-import { openRawSocket } from './system.ts';
+import { openRawSocket } from '../packet-socket.ts';
+import { xskUmems } from '../xsk-socket.ts';
 
 const prefix = `nd${process.pid % 100_000}`;
 const ip = (...args: string[]): string => execFileSync('ip', args, { stdio: 'pipe' }).toString();
@@ -85,6 +86,35 @@ testNetdevProvider({
     };
   },
 });
+
+for (const mode of ['native', 'generic']) {
+  testNetdevProvider({
+    name: `afxdp (veth, ${mode})`,
+    unavailable,
+    create: (core) => {
+      const [near, far] = [`${prefix}m`, `${prefix}n`];
+      ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far);
+      for (const name of [near, far]) ip('link', 'set', name, 'addrgenmode', 'none', 'up');
+      ip('link', 'set', far, 'mtu', '3000');
+      const netdev = openNetdev('afxdp', near, new Map([['xdp-mode', mode]]));
+      const end = farEnd(core, far);
+      return {
+        netdev,
+        inject: (frame) => {
+          end.inject(frame);
+        },
+        collect: () => end.collect(),
+        close: () => {
+          end.close();
+          expect(xskUmems().map((umem) => core.x.umemLost(umem))).toEqual([0]);
+          netdev.close();
+          expect(xskUmems()).toEqual([]);
+          ip('link', 'del', near);
+        },
+      };
+    },
+  });
+}
 
 testNetdevProvider({
   name: 'tap',

@@ -201,14 +201,18 @@ export function registerDpctlCommands(commands: UnixctlCommands, switchd: Switch
         text += `  ${bridge.name}:\n`;
         const rows = [...bridge.interfaces.values()].filter((i) => i.netdev !== null && i.ofport !== null);
         for (const i of rows.sort((a, b) => (a.config.name < b.config.name ? -1 : 1))) {
-          const options = [...i.config.options].sort().map(([k, v]) => `${k}=${v}`);
-          const detail = options.length > 0 && i.config.type === 'patch' ? `: ${options.join(', ')}` : '';
-          text += `    ${i.config.name} ${shownPort(i.ofport ?? 0)}/${i.dpPort?.odpPort ?? 'none'}: (${shownType(i.netdev?.type ?? '')}${detail})\n`;
+          const shown = i.config.type === 'patch' ? i.config.options : i.netdev?.config?.();
+          text += `    ${i.config.name} ${shownPort(i.ofport ?? 0)}/${i.dpPort?.odpPort ?? 'none'}: (${shownType(i.netdev?.type ?? '')}${shownConfig(shown)})\n`;
         }
       }
     }
     return text;
   });
+}
+
+function shownConfig(config: ReadonlyMap<string, string> | undefined): string {
+  const parts = [...(config ?? [])].sort().map(([key, value]) => `${key}=${value}`);
+  return parts.length > 0 ? `: ${parts.join(', ')}` : '';
 }
 
 /** OVS opens internal ports of userspace datapaths as taps and says so. */
@@ -221,7 +225,7 @@ function showDatapath(datapath: UserspaceDatapath, stats: DpStats, withPortStats
     `  flows: ${stats.flows}\n` +
     `  port 0: ${datapath.name} (${datapath.type === 'dummy' ? 'dummy-internal' : 'tap'})\n`;
   for (const { odpPort, netdev } of datapath.ports()) {
-    text += `  port ${odpPort}: ${netdev.name} (${shownType(netdev.type)})\n`;
+    text += `  port ${odpPort}: ${netdev.name} (${shownType(netdev.type)}${shownConfig(netdev.config?.())})\n`;
     if (!withPortStats) continue;
     const s = netdev.statistics();
     const n = (key: string): string => String(s[key] ?? '?');

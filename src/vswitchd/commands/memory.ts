@@ -1,5 +1,7 @@
 import { memoryStats } from '../../arena/memory-stats.ts';
+import { umemFrames } from '../../netdev/generated/umem.ts';
 import { PmdLayout } from '../../datapath/generated/pmd.ts';
+import { xskUmems } from '../../netdev/xsk-socket.ts';
 import type { Switchd } from '../switchd.ts';
 
 /** Numbers of memory/show: OVS's names, then the arena's. */
@@ -28,5 +30,12 @@ export function memoryUsage(switchd: Switchd): Record<string, number> {
   usage['arena refused'] = m.failedAllocs;
   usage['arena bad frees'] = m.badFrees;
   for (const c of m.classes) if (c.blocksInUse > 0) usage[`arena ${c.strideBytes}B`] = c.blocksInUse;
+  const umems = xskUmems();
+  if (umems.length > 0) {
+    const { x, dv } = switchd.core;
+    usage['xsk frames'] = umems.reduce((sum, umem) => sum + umemFrames(dv, umem), 0);
+    // Not 0 while packets move: what is just between two places.
+    usage['xsk frames lost'] = umems.reduce((sum, umem) => sum + x.umemLost(umem), 0);
+  }
   return usage;
 }
