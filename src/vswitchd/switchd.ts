@@ -1,12 +1,11 @@
 import { ARENA_ROOT } from '../arena/arena.layout.ts';
 import type { ArenaClock } from '../arena/clock.ts';
-import { ArenaRootLayout, setArenaRootVlanLimit } from '../arena/generated/arena-root.ts';
+import { setArenaRootVlanLimit } from '../arena/generated/arena-root.ts';
 import type { Core } from '../arena/core.ts';
 import { UserspaceDatapath } from '../datapath/providers/userspace/userspace-datapath.ts';
 import { openPortIo } from '../netdev/registry.ts';
 import type { OfConnFactory, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
 import { portStatsFrom } from '../ofproto/port-stats.ts';
-import { UdpifLayout } from '../ofproto/generated/udpif.ts';
 import { publishSnapshot, SnapshotReader } from '../ofproto/snapshot.ts';
 import { Translator } from '../ofproto/translate/translator.ts';
 import { decodePacketIn } from '../ofproto/upcall/packet-in-event.ts';
@@ -279,7 +278,7 @@ export class Switchd {
       random,
       connections,
       wake,
-      tablesChanged: () => this.#tablesChanged(),
+      tablesChanged: () => this.udpif.revalidate(),
       configChanged: () => {
         this.#isSnapshotStale = true;
         wake();
@@ -313,15 +312,6 @@ export class Switchd {
     if (config === null) return;
     const updates: RowUpdate[] = statusUpdates(config, this.bridges, this.#options.dummyEnabled);
     if (!(await this.#options.store.write(updates))) this.#isStatusStale = true;
-  }
-
-  /**
-   * Flow_mods come by the thousand a second: a wake-up that no round has answered yet is not repeated, since
-   * a leader that knows of a change sleeps no longer than the least time between rounds.
-   */
-  #tablesChanged(): void {
-    const before = Atomics.add(this.core.u32, (ARENA_ROOT + ArenaRootLayout.revalSeq) >>> 2, 1);
-    if (before === this.udpif.get(UdpifLayout.roundRevalSeq)) this.udpif.wake();
   }
 
   #onEvent(kind: number, bytes: Uint8Array): void {
