@@ -325,6 +325,11 @@ export function subtableCreate(pmd: usize, port: usize, mask: usize, present: u3
   return subtable;
 }
 
+/** Takes a subtable out of its port's list if it has no megaflow. Under pmd.lock. */
+export function subtableRemoveEmpty(pmd: usize, subtable: usize): void {
+  if (load<u32>(subtable, Subtable.count) == 0) subtableRemove(pmd, subtable);
+}
+
 /** Takes an empty subtable out of its port's list. Under pmd.lock. */
 function subtableRemove(pmd: usize, subtable: usize): void {
   const port: usize = load<u32>(subtable, Subtable.port);
@@ -405,5 +410,5 @@ export function subtableDelete(pmd: usize, subtable: usize, mf: usize, hash: u32
   }
   const count = load<u32>(subtable, Subtable.count) - 1;
   store<u32>(subtable, count, Subtable.count);
-  if (count == 0) subtableRemove(pmd, subtable);
+  subtableRemoveEmpty(pmd, subtable);
 }

@@ -51,7 +51,8 @@ export { extract, extractMany } from './extract';
 export { hash5tuple, keyPresent } from './hash';
 export {
   megaflowActions, megaflowActionsLength, megaflowDelete, megaflowExpand, megaflowFind, megaflowFindUfid,
-  megaflowFlush, megaflowInstall, megaflowLookup, megaflowSetActions, megaflowTryRef, megaflowUnref,
+  megaflowFlush, megaflowInstall, megaflowKey, megaflowLookup, megaflowReview, megaflowSetActions,
+  megaflowSkipIdle, megaflowTryRef, megaflowUnref,
 } from './megaflow';
 export { pmdExecute, pmdPoll, pmdProcess, pmdRetry } from './pass';
 export { pmdReset } from './burst';
@@ -80,7 +81,9 @@ export {
   macTableFlush,
   macTableFlushPort,
 } from './mac-table';
-export { bytesEqual, maskHasExtra, xlateStart, zeroBytes } from './translate';
+export {
+  bytesEqual, headersEqual, xcacheCredit, xcacheDrop, xcacheKeep, xlateFinish, xlateStart, zeroBytes,
+} from './translate';
 export {
   umemCreate, umemDestroy, umemLost, umemOwned, umemReclaim, umemSweep,
 } from './xsk-frames';

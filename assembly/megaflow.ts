@@ -12,6 +12,7 @@ import {
   subtableInsert,
   subtableOf,
   WORD,
+  subtableRemoveEmpty,
 } from './dpcls';
 import { DpclsPort } from './generated/dpcls-port';
 import { Key } from './generated/key';
@@ -133,7 +134,13 @@ function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u3
   const hash = subtableHash(subtable, key);
   const found = subtableFind(subtable, key, hash);
   if (found != 0) return found;
+  const mf = make(pmd, subtable, hash, key, actions, length, nowMs);
+  // A mask that came for nothing would stay in every lookup's way.
+  if (mf == 0) subtableRemoveEmpty(pmd, subtable);
+  return mf;
+}
 
+function make(pmd: usize, subtable: usize, hash: u32, key: usize, actions: usize, length: u32, nowMs: f64): usize {
   const blocks = load<u32>(subtable, Subtable.blocks);
   const keyBlocks = keyPresent(key);
   const mf = alloc(<u32>Megaflow.SIZE + ((blocks + <u32>popcnt(keyBlocks)) << 6));
@@ -147,8 +154,7 @@ function install(pmd: usize, key: usize, mask: usize, actions: usize, length: u3
   store<u32>(mf, hash, Megaflow.hash);
   store<u32>(mf, <u32>subtable, Megaflow.subtable);
   store<u32>(mf, <u32>pmd, Megaflow.pmd);
-  store<u32>(mf, inPort, Megaflow.inPort);
-  store<u32>(mf, be32(key + Key.recircId), Megaflow.recircId);
+  store<u32>(mf, be32(key + Key.inPort), Megaflow.inPort);
   store<u32>(mf, 1, Megaflow.refs);
   store<u32>(mf, UKEY_VISIBLE, Megaflow.state);
   store<f64>(mf, nowMs, Megaflow.createdMs);
@@ -271,19 +277,85 @@ export function megaflowLookup(pmd: usize, key: usize): usize {
 
 /** Writes the key that a megaflow was made for and its mask, 768 bytes each. */
 export function megaflowExpand(mf: usize, keyOut: usize, maskOut: usize): void {
+  megaflowKey(mf, keyOut);
   const subtable: usize = load<u32>(mf, Megaflow.subtable);
-  memory.fill(keyOut, 0, Key.SIZE);
   memory.fill(maskOut, 0, Key.SIZE);
   const blocks = <usize>load<u32>(subtable, Subtable.blocks);
   for (let i: usize = 0; i < blocks; i++) {
     const block = <usize>load<u8>(subtable + Subtable.blockAt + i) << 6;
     memory.copy(maskOut + block, subtable + Subtable.SIZE + (i << 6), 64);
   }
+}
+
+/** Writes the key that a megaflow was made for, 768 bytes. */
+export function megaflowKey(mf: usize, keyOut: usize): void {
+  memory.fill(keyOut, 0, Key.SIZE);
+  const blocks = <usize>load<u32>(<usize>load<u32>(mf, Megaflow.subtable), Subtable.blocks);
   let from = mf + Megaflow.SIZE + (blocks << 6);
   for (let left = load<u32>(mf, Megaflow.keyBlocks); left != 0; left &= left - 1) {
     memory.copy(keyOut + (<usize>ctz(left) << 6), from, 64);
     from += 64;
   }
+}
+
+// @ts-ignore: decorator
+@inline const UKEY_OPERATIONAL: u32 = 2;
+
+/**
+ * Goes over flow slots [from, to) of a pmd, at most 255 of them, as far as there is nothing to do: the flow is alive and
+ * translated for `revalSeq`, saw a packet after `oldestMs`, and none since its statistics were pushed. Such flows are
+ * marked as seen in round `dumpSeq`. Returns how many slots it went over, and from bit 8 on how many flows.
+ *
+ * Without the flows' locks: of what is read here only the state changes at the hand of others, and then whoever changed it
+ * has the flow. `dumpSeq` is written by the one thread that has the slot in this round.
+ */
+export function megaflowSkipIdle(pmd: usize, from: u32, to: u32, dumpSeq: u32, revalSeq: u32, oldestMs: f64): u32 {
+  const slots: usize = load<u32>(pmd, Pmd.flowSlots);
+  let count: u32 = 0;
+  let i = from;
+  for (; i < to; i++) {
+    const mf: usize = load<u32>(slots + (<usize>i << 2));
+    if (mf == 0) continue;
+    if (load<u32>(mf, Megaflow.state) != UKEY_OPERATIONAL || load<u32>(mf, Megaflow.revalSeq) != revalSeq) break;
+    if (load<f64>(mf, Megaflow.packets) != load<f64>(mf, Megaflow.pushedPackets)) break;
+    const usedMs = load<f64>(mf, Megaflow.usedMs);
+    if ((usedMs != 0 ? usedMs : load<f64>(mf, Megaflow.createdMs)) < oldestMs || load<u32>(mf, Megaflow.dead) != 0) break;
+    store<u32>(mf, dumpSeq, Megaflow.dumpSeq);
+    count++;
+  }
+  return (count << 8) | (i - from);
+}
+
+/** Whether a 768-byte mask has a bit that the megaflow's mask has not. */
+function isWider(mf: usize, wc: usize): bool {
+  const subtable: usize = load<u32>(mf, Megaflow.subtable);
+  const present = load<u32>(subtable, Subtable.present);
+  let mask = subtable + Subtable.SIZE;
+  for (let block: u32 = 0; block < 12; block++) {
+    const at = wc + (<usize>block << 6);
+    const a = v128.load(at);
+    const b = v128.load(at, 16);
+    const c = v128.load(at, 32);
+    const d = v128.load(at, 48);
+    if ((present >> block) & 1) {
+      const ab = v128.or(v128.andnot(a, v128.load(mask)), v128.andnot(b, v128.load(mask, 16)));
+      const cd = v128.or(v128.andnot(c, v128.load(mask, 32)), v128.andnot(d, v128.load(mask, 48)));
+      if (v128.any_true(v128.or(ab, cd))) return true;
+      mask += 64;
+    } else if (v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)))) return true;
+  }
+  return false;
+}
+
+/**
+ * What a new translation means for a megaflow whose address is good: 0 = it stays as it is, 1 = it has other
+ * actions, 2 = it must go, since the translation looked at bits that its mask has not.
+ */
+export function megaflowReview(mf: usize, wc: usize, actions: usize, length: u32): u32 {
+  if (isWider(mf, wc)) return 2;
+  const block: usize = load<u32>(mf, Megaflow.actions);
+  if (load<u32>(block) != length) return 1;
+  return memory.compare(block + ACTIONS_HEADER, actions, length) == 0 ? 0 : 1;
 }
 
 export function megaflowActions(mf: usize): usize {

@@ -3,8 +3,8 @@
 /** Offsets of megaflow (megaflow; OVS 'struct dp_netdev_flow' and 'struct udpif_key'). Use as `load<u32>(p, Megaflow.field)`. */
 export namespace Megaflow {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 256;
-  /** u32: Lock of the fields below. */
+  @inline export const SIZE: usize = 176;
+  /** u32: Lock of the fields up to keyBlocks. */
   // @ts-ignore: decorator
   @inline export const lock: usize = 0;
   /** u32: OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED. */
@@ -22,106 +22,88 @@ export namespace Megaflow {
   /** f64: usedMs already credited. */
   // @ts-ignore: decorator
   @inline export const pushedUsedMs: usize = 32;
-  /** u32: TCP flags already credited. */
-  // @ts-ignore: decorator
-  @inline export const pushedTcpFlags: usize = 40;
   /** u32: Round of the last revalidation. */
   // @ts-ignore: decorator
-  @inline export const dumpSeq: usize = 44;
+  @inline export const dumpSeq: usize = 40;
   /** u32: Tables generation of the last translation. */
   // @ts-ignore: decorator
-  @inline export const revalSeq: usize = 48;
+  @inline export const revalSeq: usize = 44;
   /** ptr: Side-effect list of the last translation, 0 = none. */
   // @ts-ignore: decorator
-  @inline export const xcache: usize = 52;
+  @inline export const xcache: usize = 48;
   /** u32: Bytes of xcache. */
   // @ts-ignore: decorator
-  @inline export const xcacheLength: usize = 56;
+  @inline export const xcacheLength: usize = 52;
   /** ptr: Recirculation ids held, for the upcall code. */
   // @ts-ignore: decorator
-  @inline export const recircRefs: usize = 60;
-  /** u32: SLOW_* bits of its translation. */
+  @inline export const recircRefs: usize = 56;
+  /** u32: TCP flags already credited. */
   // @ts-ignore: decorator
-  @inline export const slowReasons: usize = 64;
+  @inline export const pushedTcpFlags: usize = 60;
   /** u32: Thread that last changed state. */
   // @ts-ignore: decorator
-  @inline export const thread: usize = 68;
-  /** u32: For the upcall code. */
-  // @ts-ignore: decorator
-  @inline export const user0: usize = 72;
-  /** u32: For the upcall code. */
-  // @ts-ignore: decorator
-  @inline export const user1: usize = 76;
-  /** f64: For the upcall code. */
-  // @ts-ignore: decorator
-  @inline export const user2: usize = 80;
-  /** f64: For the upcall code. */
-  // @ts-ignore: decorator
-  @inline export const user3: usize = 88;
+  @inline export const thread: usize = 64;
   /** u32: Blocks of the key that it was made for; they follow those of the masked key. */
   // @ts-ignore: decorator
-  @inline export const keyBlocks: usize = 148;
-  /** u32: Hash of the masked key. */
-  // @ts-ignore: decorator
-  @inline export const hash: usize = 96;
-  /** ptr: Its subtable, which has the mask. */
-  // @ts-ignore: decorator
-  @inline export const subtable: usize = 100;
-  /** ptr: Its pmd. */
-  // @ts-ignore: decorator
-  @inline export const pmd: usize = 104;
+  @inline export const keyBlocks: usize = 68;
   /** u32: Index in pmd.flowSlots. */
   // @ts-ignore: decorator
-  @inline export const slot: usize = 108;
+  @inline export const slot: usize = 72;
   /** u32: Number of this megaflow in its pmd: address + generation name it for ever. */
   // @ts-ignore: decorator
-  @inline export const generation: usize = 112;
+  @inline export const generation: usize = 76;
   /** u32: Datapath port it belongs to. */
   // @ts-ignore: decorator
-  @inline export const inPort: usize = 116;
+  @inline export const inPort: usize = 80;
   /** u32: Unique id, first word. */
   // @ts-ignore: decorator
-  @inline export const ufid0: usize = 120;
+  @inline export const ufid0: usize = 84;
   /** u32: Unique id. */
   // @ts-ignore: decorator
-  @inline export const ufid1: usize = 124;
+  @inline export const ufid1: usize = 88;
   /** u32: Unique id. */
   // @ts-ignore: decorator
-  @inline export const ufid2: usize = 128;
+  @inline export const ufid2: usize = 92;
   /** u32: Unique id. */
   // @ts-ignore: decorator
-  @inline export const ufid3: usize = 132;
+  @inline export const ufid3: usize = 96;
   /** ptr: Next in the ufid bucket. */
   // @ts-ignore: decorator
-  @inline export const nextUfid: usize = 136;
-  /** u32: recirc_id of the key. */
-  // @ts-ignore: decorator
-  @inline export const recircId: usize = 140;
-  /** u32: Subtable and EMC entries that hold it; freed when none does. */
-  // @ts-ignore: decorator
-  @inline export const refs: usize = 144;
+  @inline export const nextUfid: usize = 100;
   /** f64: Packets. */
   // @ts-ignore: decorator
-  @inline export const packets: usize = 192;
+  @inline export const packets: usize = 112;
   /** f64: Bytes. */
   // @ts-ignore: decorator
-  @inline export const bytes: usize = 200;
+  @inline export const bytes: usize = 120;
   /** f64: Time of the last packet, 0 = never. */
   // @ts-ignore: decorator
-  @inline export const usedMs: usize = 208;
+  @inline export const usedMs: usize = 128;
   /** u32: TCP flags seen. */
   // @ts-ignore: decorator
-  @inline export const tcpFlags: usize = 216;
+  @inline export const tcpFlags: usize = 136;
   /** u32: Scratch: batch of the current burst. */
   // @ts-ignore: decorator
-  @inline export const batch: usize = 220;
+  @inline export const batch: usize = 140;
   /** ptr: Actions block: u32 length, three u32 unused, then the attributes at +16. */
   // @ts-ignore: decorator
-  @inline export const actions: usize = 224;
+  @inline export const actions: usize = 144;
   /** u32: Port + 1 if the actions are one output, 0 = run them; one 64-bit word with actions. */
   // @ts-ignore: decorator
-  @inline export const quick: usize = 228;
+  @inline export const quick: usize = 148;
   /** u32: 1 once deleted: cached references are void. */
   // @ts-ignore: decorator
-  @inline export const dead: usize = 232;
+  @inline export const dead: usize = 152;
+  /** u32: Subtable and EMC entries that hold it; freed when none does. */
+  // @ts-ignore: decorator
+  @inline export const refs: usize = 156;
+  /** ptr: Its subtable, which has the mask. */
+  // @ts-ignore: decorator
+  @inline export const subtable: usize = 160;
+  /** u32: Hash of the masked key. */
+  // @ts-ignore: decorator
+  @inline export const hash: usize = 164;
+  /** ptr: Its pmd. */
+  // @ts-ignore: decorator
+  @inline export const pmd: usize = 168;
 }

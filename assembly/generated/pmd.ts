@@ -118,12 +118,15 @@ export namespace Pmd {
   /** u32: Batches of the running pass. */
   // @ts-ignore: decorator
   @inline export const batchCount: usize = 172;
-  /** ptr: u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid. */
+  /** ptr: Segments of 1,024 buckets: megaflows by the low bits of ufid0, chained by nextUfid. */
   // @ts-ignore: decorator
   @inline export const buckets: usize = 156;
-  /** u32: A power of two. */
+  /** u32: Buckets in use: linear hashing, one more with a megaflow. */
   // @ts-ignore: decorator
   @inline export const bucketCount: usize = 160;
+  /** u32: Slots of flowSlots that were ever used. Read it before flowSlots. */
+  // @ts-ignore: decorator
+  @inline export const slotsUsed: usize = 120;
   /** f64: packets received */
   // @ts-ignore: decorator
   @inline export const rxPackets: usize = 192;

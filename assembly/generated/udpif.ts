@@ -76,6 +76,9 @@ export namespace Udpif {
   /** u32: Slots used in pmds. */
   // @ts-ignore: decorator
   @inline export const nPmds: usize = 92;
+  /** u32: 1 while the leader sleeps for longer than it would had it been asked: who asks wakes it, and takes the 1. */
+  // @ts-ignore: decorator
+  @inline export const idle: usize = 108;
   /** f64: Start of the last round. */
   // @ts-ignore: decorator
   @inline export const roundStartMs: usize = 96;

@@ -76,9 +76,14 @@ const pmdLayout = {
     buckets: {
       at: 156,
       type: 'ptr',
-      doc: 'u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid.',
+      doc: 'Segments of 1,024 buckets: megaflows by the low bits of ufid0, chained by nextUfid.',
     },
-    bucketCount: { at: 160, type: 'u32', doc: 'A power of two.' },
+    bucketCount: { at: 160, type: 'u32', doc: 'Buckets in use: linear hashing, one more with a megaflow.' },
+    slotsUsed: {
+      at: 120,
+      type: 'u32',
+      doc: 'Slots of flowSlots that were ever used. Read it before flowSlots.',
+    },
     // pmd-stats-show.
     rxPackets: { at: 192, type: 'f64', doc: 'packets received' },
     recirculations: { at: 200, type: 'f64', doc: 'packet recirculations' },
@@ -183,14 +188,18 @@ const txPortLayout = {
  * A megaflow, which is its own ukey (OVS keeps two records). The masked key follows, only the blocks
  * that the mask has, in rising order (the mask is the subtable's); then the key that it was made for,
  * which dumps print and revalidation translates, as in OVS.
+ *
+ * Blocks of the allocator start 16 bytes after a cache line, so the record's lines begin at 48, 112
+ * and 176: a dump of flows that nothing happened to reads the first part and the third, a packet the third and
+ * the masked key.
  */
 const megaflowLayout = {
   name: 'megaflow',
-  size: 256,
+  size: 176,
   source: "megaflow; OVS 'struct dp_netdev_flow' and 'struct udpif_key'",
   fields: {
     // The ukey: owned by the upcall and revalidator code (any thread, under `lock`).
-    lock: { at: 0, type: 'u32', doc: 'Lock of the fields below.' },
+    lock: { at: 0, type: 'u32', doc: 'Lock of the fields up to keyBlocks.' },
     state: {
       at: 4,
       type: 'u32',
@@ -200,58 +209,52 @@ const megaflowLayout = {
     pushedPackets: { at: 16, type: 'f64', doc: 'Packets already credited to rules.' },
     pushedBytes: { at: 24, type: 'f64', doc: 'Bytes already credited.' },
     pushedUsedMs: { at: 32, type: 'f64', doc: 'usedMs already credited.' },
-    pushedTcpFlags: { at: 40, type: 'u32', doc: 'TCP flags already credited.' },
-    dumpSeq: { at: 44, type: 'u32', doc: 'Round of the last revalidation.' },
-    revalSeq: { at: 48, type: 'u32', doc: 'Tables generation of the last translation.' },
-    xcache: { at: 52, type: 'ptr', doc: 'Side-effect list of the last translation, 0 = none.' },
-    xcacheLength: { at: 56, type: 'u32', doc: 'Bytes of xcache.' },
-    recircRefs: { at: 60, type: 'ptr', doc: 'Recirculation ids held, for the upcall code.' },
-    slowReasons: { at: 64, type: 'u32', doc: 'SLOW_* bits of its translation.' },
-    thread: { at: 68, type: 'u32', doc: 'Thread that last changed state.' },
-    user0: { at: 72, type: 'u32', doc: 'For the upcall code.' },
-    user1: { at: 76, type: 'u32', doc: 'For the upcall code.' },
-    user2: { at: 80, type: 'f64', doc: 'For the upcall code.' },
-    user3: { at: 88, type: 'f64', doc: 'For the upcall code.' },
+    dumpSeq: { at: 40, type: 'u32', doc: 'Round of the last revalidation.' },
+    revalSeq: { at: 44, type: 'u32', doc: 'Tables generation of the last translation.' },
+    xcache: { at: 48, type: 'ptr', doc: 'Side-effect list of the last translation, 0 = none.' },
+    xcacheLength: { at: 52, type: 'u32', doc: 'Bytes of xcache.' },
+    recircRefs: { at: 56, type: 'ptr', doc: 'Recirculation ids held, for the upcall code.' },
+    pushedTcpFlags: { at: 60, type: 'u32', doc: 'TCP flags already credited.' },
+    thread: { at: 64, type: 'u32', doc: 'Thread that last changed state.' },
+    // Set when made.
     keyBlocks: {
-      at: 148,
+      at: 68,
       type: 'u32',
       doc: 'Blocks of the key that it was made for; they follow those of the masked key.',
     },
-    // Set when made.
-    hash: { at: 96, type: 'u32', doc: 'Hash of the masked key.' },
-    subtable: { at: 100, type: 'ptr', doc: 'Its subtable, which has the mask.' },
-    pmd: { at: 104, type: 'ptr', doc: 'Its pmd.' },
-    slot: { at: 108, type: 'u32', doc: 'Index in pmd.flowSlots.' },
+    slot: { at: 72, type: 'u32', doc: 'Index in pmd.flowSlots.' },
     generation: {
-      at: 112,
+      at: 76,
       type: 'u32',
       doc: 'Number of this megaflow in its pmd: address + generation name it for ever.',
     },
-    inPort: { at: 116, type: 'u32', doc: 'Datapath port it belongs to.' },
-    ufid0: { at: 120, type: 'u32', doc: 'Unique id, first word.' },
-    ufid1: { at: 124, type: 'u32', doc: 'Unique id.' },
-    ufid2: { at: 128, type: 'u32', doc: 'Unique id.' },
-    ufid3: { at: 132, type: 'u32', doc: 'Unique id.' },
-    nextUfid: { at: 136, type: 'ptr', doc: 'Next in the ufid bucket.' },
-    recircId: { at: 140, type: 'u32', doc: 'recirc_id of the key.' },
-    refs: { at: 144, type: 'u32', doc: 'Subtable and EMC entries that hold it; freed when none does.' },
+    inPort: { at: 80, type: 'u32', doc: 'Datapath port it belongs to.' },
+    ufid0: { at: 84, type: 'u32', doc: 'Unique id, first word.' },
+    ufid1: { at: 88, type: 'u32', doc: 'Unique id.' },
+    ufid2: { at: 92, type: 'u32', doc: 'Unique id.' },
+    ufid3: { at: 96, type: 'u32', doc: 'Unique id.' },
+    nextUfid: { at: 100, type: 'ptr', doc: 'Next in the ufid bucket.' },
     // Touched by packets, next to the key: statistics have one writer, the pmd's thread; actions change under pmd.lock.
-    packets: { at: 192, type: 'f64', doc: 'Packets.' },
-    bytes: { at: 200, type: 'f64', doc: 'Bytes.' },
-    usedMs: { at: 208, type: 'f64', doc: 'Time of the last packet, 0 = never.' },
-    tcpFlags: { at: 216, type: 'u32', doc: 'TCP flags seen.' },
-    batch: { at: 220, type: 'u32', doc: 'Scratch: batch of the current burst.' },
+    packets: { at: 112, type: 'f64', doc: 'Packets.' },
+    bytes: { at: 120, type: 'f64', doc: 'Bytes.' },
+    usedMs: { at: 128, type: 'f64', doc: 'Time of the last packet, 0 = never.' },
+    tcpFlags: { at: 136, type: 'u32', doc: 'TCP flags seen.' },
+    batch: { at: 140, type: 'u32', doc: 'Scratch: batch of the current burst.' },
     actions: {
-      at: 224,
+      at: 144,
       type: 'ptr',
       doc: 'Actions block: u32 length, three u32 unused, then the attributes at +16.',
     },
     quick: {
-      at: 228,
+      at: 148,
       type: 'u32',
       doc: 'Port + 1 if the actions are one output, 0 = run them; one 64-bit word with actions.',
     },
-    dead: { at: 232, type: 'u32', doc: '1 once deleted: cached references are void.' },
+    dead: { at: 152, type: 'u32', doc: '1 once deleted: cached references are void.' },
+    refs: { at: 156, type: 'u32', doc: 'Subtable and EMC entries that hold it; freed when none does.' },
+    subtable: { at: 160, type: 'ptr', doc: 'Its subtable, which has the mask.' },
+    hash: { at: 164, type: 'u32', doc: 'Hash of the masked key.' },
+    pmd: { at: 168, type: 'ptr', doc: 'Its pmd.' },
   },
 } as const satisfies LayoutSpec;
 

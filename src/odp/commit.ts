@@ -60,7 +60,6 @@ export function commitOdpActions(
   writer: OdpActionWriter,
   useMasked = true,
 ): number {
-  if (unchanged(u8, flow, base)) return 0;
   commitPacketType(u8, flow, base, writer);
   commitEthernet(u8, flow, base, wc, writer, useMasked);
   // Popping MPLS first uncovers the IP header that later sets want to change.
@@ -87,28 +86,6 @@ export function commitTunnelAction(
   writer: OdpActionWriter,
 ): void {
   commitTunnel(u8, flow, base, writer);
-}
-
-/** Ranges of words in the key that the functions below compare: [from, to) in units of 4 bytes. */
-const watched: readonly number[] = [
-  K.dlDst >> 2, K.dpHash >> 2, K.skbPriority >> 2, (K.arpTha + 6) >> 2, K.mplsLse0 >> 2, (K.igmpGroupIp4 + 4) >> 2,
-]; // prettier-ignore
-
-/** A view of the memory last used, as words; used by `unchanged` only. */
-let $words = new Uint32Array(0);
-
-/** Most outputs follow no change of headers: told by comparing words. */
-function unchanged(u8: Uint8Array, flow: number, base: number): boolean {
-  if ((u8.byteOffset & 3) !== 0 || ((flow | base) & 3) !== 0) return false;
-  if ($words.buffer !== u8.buffer)
-    $words = new Uint32Array(u8.buffer, 0, Math.floor(u8.buffer.byteLength / 4)) as typeof $words;
-  const f = (u8.byteOffset + flow) >>> 2;
-  const b = (u8.byteOffset + base) >>> 2;
-  for (let i = 0; i < watched.length; i += 2) {
-    const end = watched[i + 1] ?? 0;
-    for (let w = watched[i] ?? 0; w < end; w++) if ($words[f + w] !== $words[b + w]) return false;
-  }
-  return true;
 }
 
 function get16(u8: Uint8Array, p: number): number {

@@ -45,6 +45,11 @@ export const udpifLayout = {
     dumpOffset: { at: 84, type: 'u32', doc: 'Flow slots of this round handed out (atomic).' },
     purging: { at: 88, type: 'u32', doc: '1: this round deletes every flow, written by the leader.' },
     nPmds: { at: 92, type: 'u32', doc: 'Slots used in pmds.' },
+    idle: {
+      at: 108,
+      type: 'u32',
+      doc: '1 while the leader sleeps for longer than it would had it been asked: who asks wakes it, and takes the 1.',
+    },
     roundStartMs: { at: 96, type: 'f64', doc: 'Start of the last round.' },
     roundRevalSeq: { at: 104, type: 'u32', doc: 'revalSeq that the round serves, written by the leader.' },
     ukeys: {

@@ -9,11 +9,14 @@ export interface CpuTopology {
   readonly isDummy: boolean;
 }
 
-/** The cores of this process and their nodes as sysfs tells; all on node 0 where it does not. */
+/**
+ * The machine's cores and their nodes as sysfs tells; where it does not, those of this process, on node 0.
+ * As in OVS a switch that was started on one core (taskset) may have PMD threads on others.
+ */
 export function readCpuTopology(): CpuTopology {
-  const found = new Map<number, number>();
-  for (const [node, core] of nodeCores()) found.set(core, node);
-  return { nodeOf: new Map(allowedCores().map((core) => [core, found.get(core) ?? 0])), isDummy: false };
+  const found = [...nodeCores()].map(([node, core]): [number, number] => [core, node]);
+  const cores = found.length > 0 ? found : allowedCores().map((core): [number, number] => [core, 0]);
+  return { nodeOf: new Map(cores.sort(([a], [b]) => a - b)), isDummy: false };
 }
 
 function* nodeCores(): Generator<readonly [node: number, core: number]> {

@@ -80,8 +80,11 @@ export interface CoreExports {
   megaflowFindUfid(pmd: number, u0: number, u1: number, u2: number, u3: number): number;
   megaflowFlush(pmd: number): number;
   megaflowInstall(pmd: number, key: number, mask: number, actions: number, length: number, nowMs: number): number;
+  megaflowKey(mf: number, keyOut: number): void;
   megaflowLookup(pmd: number, key: number): number;
+  megaflowReview(mf: number, wc: number, actions: number, length: number): number;
   megaflowSetActions(mf: number, actions: number, length: number): number;
+  megaflowSkipIdle(pmd: number, from: number, to: number, dumpSeq: number, revalSeq: number, oldestMs: number): number;
   megaflowTryRef(mf: number): number;
   megaflowUnref(mf: number): void;
   pmdExecute(pmd: number, packet: number, actions: number, length: number): void;
@@ -124,7 +127,11 @@ export interface CoreExports {
   macTableFlush(table: number): number;
   macTableFlushPort(table: number, ofport: number): number;
   bytesEqual(a: number, b: number, n: number): number;
-  maskHasExtra(wc: number, mask: number): number;
+  headersEqual(flow: number, base: number): number;
+  xcacheCredit(list: number, words: number, packets: number, bytes: number, usedMs: number): void;
+  xcacheDrop(list: number, words: number): void;
+  xcacheKeep(list: number, words: number): number;
+  xlateFinish(input: number, flow: number, wc: number): void;
   xlateStart(input: number, flow: number, base: number, wc: number): void;
   zeroBytes(at: number, n: number): void;
   umemCreate(block: number, base: number, frames: number, shift: number): number;

@@ -2,8 +2,8 @@
 
 /** Offsets of megaflow (megaflow; OVS 'struct dp_netdev_flow' and 'struct udpif_key'). */
 export const MegaflowLayout = {
-  size: 256,
-  /** Lock of the fields below. */
+  size: 176,
+  /** Lock of the fields up to keyBlocks. */
   lock: 0,
   /** OVS ukey state: 0 CREATED, 1 VISIBLE, 2 OPERATIONAL, 3 EVICTING, 4 EVICTED, 5 DELETED. */
   state: 4,
@@ -15,74 +15,62 @@ export const MegaflowLayout = {
   pushedBytes: 24,
   /** usedMs already credited. */
   pushedUsedMs: 32,
-  /** TCP flags already credited. */
-  pushedTcpFlags: 40,
   /** Round of the last revalidation. */
-  dumpSeq: 44,
+  dumpSeq: 40,
   /** Tables generation of the last translation. */
-  revalSeq: 48,
+  revalSeq: 44,
   /** Side-effect list of the last translation, 0 = none. */
-  xcache: 52,
+  xcache: 48,
   /** Bytes of xcache. */
-  xcacheLength: 56,
+  xcacheLength: 52,
   /** Recirculation ids held, for the upcall code. */
-  recircRefs: 60,
-  /** SLOW_* bits of its translation. */
-  slowReasons: 64,
+  recircRefs: 56,
+  /** TCP flags already credited. */
+  pushedTcpFlags: 60,
   /** Thread that last changed state. */
-  thread: 68,
-  /** For the upcall code. */
-  user0: 72,
-  /** For the upcall code. */
-  user1: 76,
-  /** For the upcall code. */
-  user2: 80,
-  /** For the upcall code. */
-  user3: 88,
+  thread: 64,
   /** Blocks of the key that it was made for; they follow those of the masked key. */
-  keyBlocks: 148,
-  /** Hash of the masked key. */
-  hash: 96,
-  /** Its subtable, which has the mask. */
-  subtable: 100,
-  /** Its pmd. */
-  pmd: 104,
+  keyBlocks: 68,
   /** Index in pmd.flowSlots. */
-  slot: 108,
+  slot: 72,
   /** Number of this megaflow in its pmd: address + generation name it for ever. */
-  generation: 112,
+  generation: 76,
   /** Datapath port it belongs to. */
-  inPort: 116,
+  inPort: 80,
   /** Unique id, first word. */
-  ufid0: 120,
+  ufid0: 84,
   /** Unique id. */
-  ufid1: 124,
+  ufid1: 88,
   /** Unique id. */
-  ufid2: 128,
+  ufid2: 92,
   /** Unique id. */
-  ufid3: 132,
+  ufid3: 96,
   /** Next in the ufid bucket. */
-  nextUfid: 136,
-  /** recirc_id of the key. */
-  recircId: 140,
-  /** Subtable and EMC entries that hold it; freed when none does. */
-  refs: 144,
+  nextUfid: 100,
   /** Packets. */
-  packets: 192,
+  packets: 112,
   /** Bytes. */
-  bytes: 200,
+  bytes: 120,
   /** Time of the last packet, 0 = never. */
-  usedMs: 208,
+  usedMs: 128,
   /** TCP flags seen. */
-  tcpFlags: 216,
+  tcpFlags: 136,
   /** Scratch: batch of the current burst. */
-  batch: 220,
+  batch: 140,
   /** Actions block: u32 length, three u32 unused, then the attributes at +16. */
-  actions: 224,
+  actions: 144,
   /** Port + 1 if the actions are one output, 0 = run them; one 64-bit word with actions. */
-  quick: 228,
+  quick: 148,
   /** 1 once deleted: cached references are void. */
-  dead: 232,
+  dead: 152,
+  /** Subtable and EMC entries that hold it; freed when none does. */
+  refs: 156,
+  /** Its subtable, which has the mask. */
+  subtable: 160,
+  /** Hash of the masked key. */
+  hash: 164,
+  /** Its pmd. */
+  pmd: 168,
 } as const;
 
 export function megaflowLock(v: DataView, p: number): number {
@@ -127,240 +115,198 @@ export function setMegaflowPushedUsedMs(v: DataView, p: number, value: number): 
   v.setFloat64(p + 32, value, true);
 }
 
-export function megaflowPushedTcpFlags(v: DataView, p: number): number {
+export function megaflowDumpSeq(v: DataView, p: number): number {
   return v.getUint32(p + 40, true);
 }
-export function setMegaflowPushedTcpFlags(v: DataView, p: number, value: number): void {
+export function setMegaflowDumpSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 40, value, true);
 }
 
-export function megaflowDumpSeq(v: DataView, p: number): number {
+export function megaflowRevalSeq(v: DataView, p: number): number {
   return v.getUint32(p + 44, true);
 }
-export function setMegaflowDumpSeq(v: DataView, p: number, value: number): void {
+export function setMegaflowRevalSeq(v: DataView, p: number, value: number): void {
   v.setUint32(p + 44, value, true);
 }
 
-export function megaflowRevalSeq(v: DataView, p: number): number {
+export function megaflowXcache(v: DataView, p: number): number {
   return v.getUint32(p + 48, true);
 }
-export function setMegaflowRevalSeq(v: DataView, p: number, value: number): void {
+export function setMegaflowXcache(v: DataView, p: number, value: number): void {
   v.setUint32(p + 48, value, true);
 }
 
-export function megaflowXcache(v: DataView, p: number): number {
+export function megaflowXcacheLength(v: DataView, p: number): number {
   return v.getUint32(p + 52, true);
 }
-export function setMegaflowXcache(v: DataView, p: number, value: number): void {
+export function setMegaflowXcacheLength(v: DataView, p: number, value: number): void {
   v.setUint32(p + 52, value, true);
 }
 
-export function megaflowXcacheLength(v: DataView, p: number): number {
+export function megaflowRecircRefs(v: DataView, p: number): number {
   return v.getUint32(p + 56, true);
 }
-export function setMegaflowXcacheLength(v: DataView, p: number, value: number): void {
+export function setMegaflowRecircRefs(v: DataView, p: number, value: number): void {
   v.setUint32(p + 56, value, true);
 }
 
-export function megaflowRecircRefs(v: DataView, p: number): number {
+export function megaflowPushedTcpFlags(v: DataView, p: number): number {
   return v.getUint32(p + 60, true);
 }
-export function setMegaflowRecircRefs(v: DataView, p: number, value: number): void {
+export function setMegaflowPushedTcpFlags(v: DataView, p: number, value: number): void {
   v.setUint32(p + 60, value, true);
 }
 
-export function megaflowSlowReasons(v: DataView, p: number): number {
+export function megaflowThread(v: DataView, p: number): number {
   return v.getUint32(p + 64, true);
 }
-export function setMegaflowSlowReasons(v: DataView, p: number, value: number): void {
+export function setMegaflowThread(v: DataView, p: number, value: number): void {
   v.setUint32(p + 64, value, true);
 }
 
-export function megaflowThread(v: DataView, p: number): number {
+export function megaflowKeyBlocks(v: DataView, p: number): number {
   return v.getUint32(p + 68, true);
 }
-export function setMegaflowThread(v: DataView, p: number, value: number): void {
+export function setMegaflowKeyBlocks(v: DataView, p: number, value: number): void {
   v.setUint32(p + 68, value, true);
 }
 
-export function megaflowUser0(v: DataView, p: number): number {
+export function megaflowSlot(v: DataView, p: number): number {
   return v.getUint32(p + 72, true);
 }
-export function setMegaflowUser0(v: DataView, p: number, value: number): void {
+export function setMegaflowSlot(v: DataView, p: number, value: number): void {
   v.setUint32(p + 72, value, true);
 }
 
-export function megaflowUser1(v: DataView, p: number): number {
+export function megaflowGeneration(v: DataView, p: number): number {
   return v.getUint32(p + 76, true);
 }
-export function setMegaflowUser1(v: DataView, p: number, value: number): void {
+export function setMegaflowGeneration(v: DataView, p: number, value: number): void {
   v.setUint32(p + 76, value, true);
 }
 
-export function megaflowUser2(v: DataView, p: number): number {
-  return v.getFloat64(p + 80, true);
-}
-export function setMegaflowUser2(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 80, value, true);
-}
-
-export function megaflowUser3(v: DataView, p: number): number {
-  return v.getFloat64(p + 88, true);
-}
-export function setMegaflowUser3(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 88, value, true);
-}
-
-export function megaflowKeyBlocks(v: DataView, p: number): number {
-  return v.getUint32(p + 148, true);
-}
-export function setMegaflowKeyBlocks(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 148, value, true);
-}
-
-export function megaflowHash(v: DataView, p: number): number {
-  return v.getUint32(p + 96, true);
-}
-export function setMegaflowHash(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 96, value, true);
-}
-
-export function megaflowSubtable(v: DataView, p: number): number {
-  return v.getUint32(p + 100, true);
-}
-export function setMegaflowSubtable(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 100, value, true);
-}
-
-export function megaflowPmd(v: DataView, p: number): number {
-  return v.getUint32(p + 104, true);
-}
-export function setMegaflowPmd(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 104, value, true);
-}
-
-export function megaflowSlot(v: DataView, p: number): number {
-  return v.getUint32(p + 108, true);
-}
-export function setMegaflowSlot(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 108, value, true);
-}
-
-export function megaflowGeneration(v: DataView, p: number): number {
-  return v.getUint32(p + 112, true);
-}
-export function setMegaflowGeneration(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 112, value, true);
-}
-
 export function megaflowInPort(v: DataView, p: number): number {
-  return v.getUint32(p + 116, true);
+  return v.getUint32(p + 80, true);
 }
 export function setMegaflowInPort(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 116, value, true);
+  v.setUint32(p + 80, value, true);
 }
 
 export function megaflowUfid0(v: DataView, p: number): number {
-  return v.getUint32(p + 120, true);
+  return v.getUint32(p + 84, true);
 }
 export function setMegaflowUfid0(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 120, value, true);
+  v.setUint32(p + 84, value, true);
 }
 
 export function megaflowUfid1(v: DataView, p: number): number {
-  return v.getUint32(p + 124, true);
+  return v.getUint32(p + 88, true);
 }
 export function setMegaflowUfid1(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 124, value, true);
+  v.setUint32(p + 88, value, true);
 }
 
 export function megaflowUfid2(v: DataView, p: number): number {
-  return v.getUint32(p + 128, true);
+  return v.getUint32(p + 92, true);
 }
 export function setMegaflowUfid2(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 128, value, true);
+  v.setUint32(p + 92, value, true);
 }
 
 export function megaflowUfid3(v: DataView, p: number): number {
-  return v.getUint32(p + 132, true);
+  return v.getUint32(p + 96, true);
 }
 export function setMegaflowUfid3(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 132, value, true);
+  v.setUint32(p + 96, value, true);
 }
 
 export function megaflowNextUfid(v: DataView, p: number): number {
-  return v.getUint32(p + 136, true);
+  return v.getUint32(p + 100, true);
 }
 export function setMegaflowNextUfid(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 136, value, true);
-}
-
-export function megaflowRecircId(v: DataView, p: number): number {
-  return v.getUint32(p + 140, true);
-}
-export function setMegaflowRecircId(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 140, value, true);
-}
-
-export function megaflowRefs(v: DataView, p: number): number {
-  return v.getUint32(p + 144, true);
-}
-export function setMegaflowRefs(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 144, value, true);
+  v.setUint32(p + 100, value, true);
 }
 
 export function megaflowPackets(v: DataView, p: number): number {
-  return v.getFloat64(p + 192, true);
+  return v.getFloat64(p + 112, true);
 }
 export function setMegaflowPackets(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 192, value, true);
+  v.setFloat64(p + 112, value, true);
 }
 
 export function megaflowBytes(v: DataView, p: number): number {
-  return v.getFloat64(p + 200, true);
+  return v.getFloat64(p + 120, true);
 }
 export function setMegaflowBytes(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 200, value, true);
+  v.setFloat64(p + 120, value, true);
 }
 
 export function megaflowUsedMs(v: DataView, p: number): number {
-  return v.getFloat64(p + 208, true);
+  return v.getFloat64(p + 128, true);
 }
 export function setMegaflowUsedMs(v: DataView, p: number, value: number): void {
-  v.setFloat64(p + 208, value, true);
+  v.setFloat64(p + 128, value, true);
 }
 
 export function megaflowTcpFlags(v: DataView, p: number): number {
-  return v.getUint32(p + 216, true);
+  return v.getUint32(p + 136, true);
 }
 export function setMegaflowTcpFlags(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 216, value, true);
+  v.setUint32(p + 136, value, true);
 }
 
 export function megaflowBatch(v: DataView, p: number): number {
-  return v.getUint32(p + 220, true);
+  return v.getUint32(p + 140, true);
 }
 export function setMegaflowBatch(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 220, value, true);
+  v.setUint32(p + 140, value, true);
 }
 
 export function megaflowActions(v: DataView, p: number): number {
-  return v.getUint32(p + 224, true);
+  return v.getUint32(p + 144, true);
 }
 export function setMegaflowActions(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 224, value, true);
+  v.setUint32(p + 144, value, true);
 }
 
 export function megaflowQuick(v: DataView, p: number): number {
-  return v.getUint32(p + 228, true);
+  return v.getUint32(p + 148, true);
 }
 export function setMegaflowQuick(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 228, value, true);
+  v.setUint32(p + 148, value, true);
 }
 
 export function megaflowDead(v: DataView, p: number): number {
-  return v.getUint32(p + 232, true);
+  return v.getUint32(p + 152, true);
 }
 export function setMegaflowDead(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 232, value, true);
+  v.setUint32(p + 152, value, true);
+}
+
+export function megaflowRefs(v: DataView, p: number): number {
+  return v.getUint32(p + 156, true);
+}
+export function setMegaflowRefs(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 156, value, true);
+}
+
+export function megaflowSubtable(v: DataView, p: number): number {
+  return v.getUint32(p + 160, true);
+}
+export function setMegaflowSubtable(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 160, value, true);
+}
+
+export function megaflowHash(v: DataView, p: number): number {
+  return v.getUint32(p + 164, true);
+}
+export function setMegaflowHash(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 164, value, true);
+}
+
+export function megaflowPmd(v: DataView, p: number): number {
+  return v.getUint32(p + 168, true);
+}
+export function setMegaflowPmd(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 168, value, true);
 }

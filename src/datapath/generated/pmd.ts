@@ -79,10 +79,12 @@ export const PmdLayout = {
   pending: 176,
   /** Batches of the running pass. */
   batchCount: 172,
-  /** u32[bucketCount]: megaflows by the low bits of ufid0, chained by nextUfid. */
+  /** Segments of 1,024 buckets: megaflows by the low bits of ufid0, chained by nextUfid. */
   buckets: 156,
-  /** A power of two. */
+  /** Buckets in use: linear hashing, one more with a megaflow. */
   bucketCount: 160,
+  /** Slots of flowSlots that were ever used. Read it before flowSlots. */
+  slotsUsed: 120,
   /** packets received */
   rxPackets: 192,
   /** packet recirculations */
@@ -441,6 +443,13 @@ export function pmdBucketCount(v: DataView, p: number): number {
 }
 export function setPmdBucketCount(v: DataView, p: number, value: number): void {
   v.setUint32(p + 160, value, true);
+}
+
+export function pmdSlotsUsed(v: DataView, p: number): number {
+  return v.getUint32(p + 120, true);
+}
+export function setPmdSlotsUsed(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 120, value, true);
 }
 
 export function pmdRxPackets(v: DataView, p: number): number {

@@ -51,6 +51,8 @@ export const UdpifLayout = {
   purging: 88,
   /** Slots used in pmds. */
   nPmds: 92,
+  /** 1 while the leader sleeps for longer than it would had it been asked: who asks wakes it, and takes the 1. */
+  idle: 108,
   /** Start of the last round. */
   roundStartMs: 96,
   /** revalSeq that the round serves, written by the leader. */
@@ -229,6 +231,13 @@ export function udpifNPmds(v: DataView, p: number): number {
 }
 export function setUdpifNPmds(v: DataView, p: number, value: number): void {
   v.setUint32(p + 92, value, true);
+}
+
+export function udpifIdle(v: DataView, p: number): number {
+  return v.getUint32(p + 108, true);
+}
+export function setUdpifIdle(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 108, value, true);
 }
 
 export function udpifRoundStartMs(v: DataView, p: number): number {

@@ -2,6 +2,7 @@ import { ofpactKinds } from '../ofpact-kinds.ts';
 import { OFPP_UNSET } from '../../openflow/ports.ts';
 import { KeyLayout as K } from '../../flow/generated/key.ts';
 import type { XlateContext } from './context.ts';
+import type { Layers } from './layers.ts';
 
 /**
  * The action set: actions written by write_actions and executed at the end of the pipeline, in an order
@@ -72,24 +73,25 @@ export function writeActions(ctx: XlateContext, at: number, words: number): void
       ctx.actionSetHasGroup = true;
     }
   }
-  ctx.actionSet.push(at, words);
+  ctx.actionSet.push(at);
+  ctx.actionSet.push(words);
 }
 
-/** The set as the list in which it is executed: positions (word addresses) of its actions. */
-export function actionSetOrder(ctx: XlateContext): number[] {
-  const { u32 } = ctx;
-  const last = new Array<number>(slots.length).fill(0);
-  const middle: number[] = [];
+/** Place of the last action of each slot, 0 = none: scratch of `actionSetOrder`. */
+const $last = new Uint32Array(slots.length);
+
+/** Writes the set as the list in which it is executed: positions (word addresses) of its actions. */
+export function actionSetOrder(ctx: XlateContext, order: Layers<number>): void {
+  const { u32, actionSet } = ctx;
+  $last.fill(0);
   let final = 0;
   let rank = 0;
-  for (let i = 0; i < ctx.actionSet.length; i += 2) {
-    const from = ctx.actionSet[i] ?? 0;
-    const to = from + (ctx.actionSet[i + 1] ?? 0);
-    for (let p = from; p < to; p += (u32[p] ?? 0x10000) >>> 16) {
+  for (let i = 0; i < actionSet.length; i += 2) {
+    const to = actionSet.at(i) + actionSet.at(i + 1);
+    for (let p = actionSet.at(i); p < to; p += (u32[p] ?? 0x10000) >>> 16) {
       const kind = (u32[p] ?? 0) & 0xffff;
       const slot = slots.indexOf(kind);
-      if (slot >= 0) last[slot] = p;
-      else if (isSetOrMove(kind)) middle.push(p);
+      if (slot >= 0) $last[slot] = p;
       const r = finalRank(kind);
       if (r > 0 && r >= rank) {
         rank = r;
@@ -97,6 +99,17 @@ export function actionSetOrder(ctx: XlateContext): number[] {
       }
     }
   }
-  if (final === 0) return [];
-  return [...last.filter((p) => p !== 0), ...middle, final];
+  if (final === 0) return;
+  for (let slot = 0; slot < slots.length; slot++) {
+    const p = $last[slot] ?? 0;
+    if (p !== 0) order.push(p);
+  }
+  for (let i = 0; i < actionSet.length; i += 2) {
+    const to = actionSet.at(i) + actionSet.at(i + 1);
+    for (let p = actionSet.at(i); p < to; p += (u32[p] ?? 0x10000) >>> 16) {
+      const kind = (u32[p] ?? 0) & 0xffff;
+      if (!slots.includes(kind) && isSetOrMove(kind)) order.push(p);
+    }
+  }
+  order.push(final);
 }

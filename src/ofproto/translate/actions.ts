@@ -1,6 +1,7 @@
 import { KeyLayout as K } from '../../flow/generated/key.ts';
 import { maskSubfield, readSubfield, readSubfield32, readSubfieldPart } from '../../flow/subfield.ts';
 import { OFPP_IN_PORT, OFPP_UNSET, ofp10ToOfp11Port } from '../../openflow/ports.ts';
+import type { Action } from '../../openflow/actions.ts';
 import type { TraceSink } from './types.ts';
 import { SlowPath } from '../../odp/attrs.ts';
 import { BugError } from '../../util/errors.ts';
@@ -9,6 +10,7 @@ import { decodeOfpacts, reasonNumbers } from '../ofpact-words.ts';
 import { actionSetOrder, writeActions } from './action-set.ts';
 import type { XlateContext } from './context.ts';
 import { fieldOf, moveField, reportSubfield, setField, subfieldOf, writeField } from './fields.ts';
+import { Layers } from './layers.ts';
 import { commitActions, controllerAction, outputAction, outputTrunc } from './output.ts';
 import { xcacheKinds } from './xcache.ts';
 import { xlateErrors } from './types.ts';
@@ -57,9 +59,13 @@ function doAction(ctx: XlateContext, p: number, kind: number, last: boolean): bo
     case k.output:
       outputAction(ctx, u32[p + 1] ?? 0, u32[p + 2] ?? 0, true, last, false);
       return true;
-    case k.resubmit:
-      resubmit(ctx, u32[p + 1] ?? 0, u32[p + 2] ?? 0, last);
+    case k.resubmit: {
+      // OFPP_IN_PORT as an argument of a call would be a heap number.
+      const inPort = u32[p + 1] === OFPP_IN_PORT ? ctx.inPort : (u32[p + 1] ?? 0);
+      const table = u32[p + 2] ?? 0;
+      ctx.pipeline.tableAction(ctx, inPort, table === 255 ? ctx.tableId : table, false, false, last, false);
       return true;
+    }
     case k.set_field: {
       const field = fieldOf(u32[p + 1] ?? 0);
       const size = u32[p + 3] ?? 0;
@@ -154,7 +160,7 @@ function doAction(ctx: XlateContext, p: number, kind: number, last: boolean): bo
       return true;
     case k.clear_actions:
       reportActionSet(ctx, 'was');
-      if (ctx.actionSet.length > 0) ctx.actionSet = [];
+      ctx.actionSet.clear();
       dv.setUint32(flow + K.actsetOutput, OFPP_UNSET);
       ctx.actionSetHasGroup = false;
       return true;
@@ -253,11 +259,6 @@ function popVlan(ctx: XlateContext): void {
   if (n > 0) dv.setUint32(flow + (n === 2 ? K.vlanTpid1 : K.vlanTpid0), 0);
 }
 
-function resubmit(ctx: XlateContext, port: number, table: number, last: boolean): void {
-  const inPort = port === OFPP_IN_PORT ? ctx.inPort : port;
-  ctx.pipeline.tableAction(ctx, inPort, table === 255 ? ctx.tableId : table, false, false, last, false);
-}
-
 function enqueue(ctx: XlateContext, port: number, queue: number, last: boolean): void {
   const { dv, flow } = ctx;
   ctx.maskBytes(K.skbPriority, 4);
@@ -304,7 +305,7 @@ const stackLimit = 65536;
 
 function stackPush(ctx: XlateContext, p: number): void {
   const sf = subfieldOf(ctx.u32[p + 1] ?? 0, ctx.u32[p + 2] ?? 0);
-  const value = new Uint8Array(Math.ceil(sf.nBits / 8));
+  const value = ctx.values.take((sf.nBits + 7) >>> 3);
   maskSubfield(ctx.u8, ctx.wc, sf);
   readSubfield(ctx.u8, ctx.flow, sf, value);
   ctx.stack.push(value);
@@ -358,11 +359,9 @@ function isIrreversible(kind: number): boolean {
 /** Executes a list on a copy of the packet: the flow, stack and action set are as before afterwards. */
 export function cloneActions(ctx: XlateContext, at: number, words: number, last: boolean): void {
   const { u32, flow, base } = ctx;
-  const oldStack = ctx.stack;
   const oldStackBytes = ctx.stackBytes;
-  const oldActionSet = ctx.actionSet;
-  ctx.stack = oldStack.slice();
-  ctx.actionSet = oldActionSet.slice();
+  const stackMark = ctx.stack.open(true);
+  const setMark = ctx.actionSet.open(true);
   let reversible = true;
   for (let p = at; p < at + words; p += (u32[p] ?? 0x10000) >>> 16) {
     if (isIrreversible((u32[p] ?? 0) & 0xffff)) reversible = false;
@@ -386,21 +385,29 @@ export function cloneActions(ctx: XlateContext, at: number, words: number, last:
     ctx.restoreKey(base, oldBase);
     ctx.restoreKey(flow, oldFlow);
   }
-  ctx.stack = oldStack;
+  ctx.stack.close(stackMark);
   ctx.stackBytes = oldStackBytes;
-  ctx.actionSet = oldActionSet;
+  ctx.actionSet.close(setMark);
 }
 
 /** Executes the action set, if there is something in it that goes somewhere. */
 export function executeActionSet(ctx: XlateContext): void {
   if (ctx.actionSet.length === 0) return;
-  const order = actionSetOrder(ctx);
-  ctx.actionSet = [];
-  if (order.length === 0) return;
+  const mark = $order.open(false);
+  actionSetOrder(ctx, $order);
+  ctx.actionSet.clear();
+  if ($order.length > 0) runActionSet(ctx, $order);
+  $order.close(mark);
+}
+
+/** Scratch of executeActionSet; sets within sets have layers of their own. */
+const $order = new Layers<number>();
+
+function runActionSet(ctx: XlateContext, order: Layers<number>): void {
   ctx.inActionSet = true;
   ctx.trace?.enter('table', '--. Executing action set:');
   for (let i = 0; i < order.length; i++) {
-    const p = order[i] ?? 0;
+    const p = order.at(i);
     if (!doActions(ctx, p, (ctx.u32[p] ?? 0) >>> 16, i === order.length - 1)) break;
   }
   ctx.trace?.leave();
@@ -409,7 +416,13 @@ export function executeActionSet(ctx: XlateContext): void {
 
 function reportActionSet(ctx: XlateContext, verb: string): void {
   if (ctx.trace === null) return;
-  const list = actionSetOrder(ctx).flatMap((p) => decodeOfpacts(ctx.u32, p, p + ((ctx.u32[p] ?? 0) >>> 16)));
+  const order = new Layers<number>();
+  actionSetOrder(ctx, order);
+  const list: Action[] = [];
+  for (let i = 0; i < order.length; i++) {
+    const p = order.at(i);
+    list.push(...decodeOfpacts(ctx.u32, p, p + ((ctx.u32[p] ?? 0) >>> 16)));
+  }
   const text = ctx.trace.formatActions(list, ctx.trace.ports(ctx.bridge));
   ctx.trace.report('detail', list.length > 0 ? `action set ${verb}: ${text}` : `action set ${verb} empty`);
 }

@@ -58,18 +58,27 @@ export function fieldOf(number: number): Field {
   return f;
 }
 
+/** A subfield with its place in a key, when that is whole bytes. */
+interface PlacedSubfield extends Subfield {
+  /** Offset of its first byte, -1 when it is not whole bytes or not stored as it is. */
+  readonly at: number;
+  /** Bytes there. */
+  readonly bytes: number;
+}
+
 /** Subfields that words have named so far, so that executing them makes no objects. */
-const subfields = new Map<number, Subfield>();
+const subfields = new Map<number, PlacedSubfield>();
 
 /** The subfield of two ofpact words. */
-export function subfieldOf(number: number, place: number): Subfield {
+export function subfieldOf(number: number, place: number): PlacedSubfield {
   const ofs = place & 0xffff;
   const nBits = place >>> 16;
   const key = number * 4194304 + ofs * 2048 + nBits;
   let sf = subfields.get(key);
   if (sf === undefined) {
     const field = fieldOf(number);
-    sf = ofs === 0 && nBits === field.bits ? wholeField(field) : { field, ofs, nBits };
+    const isWhole = isPlain[field.id] === true && ((ofs | nBits) & 7) === 0 && field.format !== 'ofp port';
+    sf = { field, ofs, nBits, at: isWhole ? field.end - ((ofs + nBits) >>> 3) : -1, bytes: nBits >>> 3 };
     subfields.set(key, sf);
   }
   return sf;
@@ -208,13 +217,35 @@ function widenInPort(ctx: XlateContext): void {
 }
 
 /** move: copies one subfield to another, if the packet has both. */
-export function moveField(ctx: XlateContext, src: Subfield, dst: Subfield): void {
+export function moveField(ctx: XlateContext, src: PlacedSubfield, dst: PlacedSubfield): void {
   if (!prereqsOk(ctx, dst.field.prereqs) || !prereqsOk(ctx, src.field.prereqs)) return;
   const { u8, flow, wc } = ctx;
+  const isApart = src.at - dst.at >= src.bytes || dst.at - src.at >= src.bytes;
+  if (src.at >= 0 && dst.at >= 0 && src.bytes === dst.bytes && isApart) {
+    moveBytes(ctx, src.at, dst.at, src.bytes);
+    afterVlanWrite(ctx, dst.field);
+    return;
+  }
   copySubfield(u8, flow, src, u8, flow, dst);
   maskSubfield(u8, wc, src);
   maskSubfield(u8, wc, dst);
   afterVlanWrite(ctx, dst.field);
+}
+
+/** Copies whole bytes of the flow to another place in it; the mask has both then. */
+function moveBytes(ctx: XlateContext, from: number, to: number, bytes: number): void {
+  const { dv, u8, flow, wc } = ctx;
+  if (bytes === 4) {
+    dv.setInt32(flow + to, dv.getInt32(flow + from));
+    dv.setInt32(wc + from, -1);
+    dv.setInt32(wc + to, -1);
+    return;
+  }
+  for (let i = 0; i < bytes; i++) {
+    u8[flow + to + i] = u8[flow + from + i] ?? 0;
+    u8[wc + from + i] = 0xff;
+    u8[wc + to + i] = 0xff;
+  }
 }
 
 /** Writes `value` (big-endian) into a subfield and marks it. */

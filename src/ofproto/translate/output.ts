@@ -40,6 +40,7 @@ function isStp(ctx: XlateContext, key: number): boolean {
 
 /** Writes the datapath actions that bring the datapath's packet to what `flow` is. */
 export function commitActions(ctx: XlateContext): void {
+  if (ctx.x.headersEqual(ctx.flow, ctx.base) !== 0) return;
   ctx.slow |= commitOdpActions(ctx.u8, ctx.flow, ctx.base, ctx.wc, ctx.odp);
 }
 
@@ -133,16 +134,14 @@ function patchOutput(ctx: XlateContext, from: XPort, to: XPort, isLast: boolean)
   const oldWc = ctx.saveKey(wc);
   const oldBridge = ctx.bridge;
   const oldVersion = ctx.version;
-  const oldStack = ctx.stack;
   const oldStackBytes = ctx.stackBytes;
-  const oldActionSet = ctx.actionSet;
   const oldHasGroup = ctx.actionSetHasGroup;
-  ctx.stack = [];
+  const stackMark = ctx.stack.open(false);
+  const setMark = ctx.actionSet.open(false);
   ctx.stackBytes = 0;
-  ctx.actionSet = [];
   dv.setUint32(flow + K.inPort, to.ofp);
-  u8.fill(0, flow + K.tunDst, flow + KEY_SIZE);
-  u8.fill(0, wc + K.tunDst, wc + K.regs);
+  ctx.x.zeroBytes(flow + K.tunDst, KEY_SIZE - K.tunDst);
+  ctx.x.zeroBytes(wc + K.tunDst, K.regs - K.tunDst);
   dv.setUint32(flow + K.actsetOutput, OFPP_UNSET);
   clearConntrack(ctx);
   ctx.bridge = to.bridge;
@@ -157,9 +156,9 @@ function patchOutput(ctx: XlateContext, from: XPort, to: XPort, isLast: boolean)
   ctx.restoreKey(flow, oldFlow);
   ctx.bridge = oldBridge;
   ctx.version = oldVersion;
-  ctx.stack = oldStack;
+  ctx.stack.close(stackMark);
   ctx.stackBytes = oldStackBytes;
-  ctx.actionSet = oldActionSet;
+  ctx.actionSet.close(setMark);
   ctx.actionSetHasGroup = oldHasGroup;
   ctx.exit = false;
   ctx.error = xlateErrors.OK;
@@ -178,9 +177,9 @@ const OFPP_UNSET = 0xfffffff7;
 
 /** A packet that changes bridges is untracked again. */
 function clearConntrack(ctx: XlateContext): void {
-  const { u8, flow } = ctx;
-  u8.fill(0, flow + K.ctState, flow + K.mplsLse0);
-  u8.fill(0, flow + K.ctIpv6Src, flow + K.nshFlags);
+  const { x, flow } = ctx;
+  x.zeroBytes(flow + K.ctState, K.mplsLse0 - K.ctState);
+  x.zeroBytes(flow + K.ctIpv6Src, K.nshFlags - K.ctIpv6Src);
 }
 
 // -- controller -------------------------------------------------------------------------------

@@ -1,10 +1,7 @@
 import type { Core } from '../../arena/core.ts';
-import { KEY_SIZE } from '../../flow/key.layout.ts';
 import { KeyLayout as K } from '../../flow/generated/key.ts';
-import { isZero } from '../../flow/numbers-text.ts';
 import { formatMatch } from '../../flow/match-format.ts';
 import { SlowPath } from '../../odp/attrs.ts';
-import { OFPP_UNSET } from '../../openflow/ports.ts';
 import { counter } from '../../util/counters.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
 import { portConfig, type TableMiss, type XBridge } from '../snapshot.ts';
@@ -29,9 +26,6 @@ const oversize = counter('xlate_actions_oversize');
 const unknownPortLimit = rateLimit(5, 5);
 
 const FRAG_ANY = 1;
-const FRAG_LATER = 2;
-const FRAG_MASK = 3;
-const CFI = 0x1000;
 /** Tables a packet can be looked up in; 254 is the switch's own. */
 const TABLES = 254;
 
@@ -78,19 +72,21 @@ export class Translator {
   translate(input: XlateInput): XlateResult {
     const ctx = this.#ctx;
     ctx.start(input);
-    ctx.dv.setUint32(ctx.flow + K.actsetOutput, OFPP_UNSET);
-    ctx.dv.setUint32(ctx.base + K.actsetOutput, OFPP_UNSET);
-    startWildcards(ctx);
     ctx.trace?.enter('bridge', `bridge("${input.bridge.name}")`);
     translatePacket(ctx);
     ctx.trace?.leave();
+    if (input.packets > 0 && ctx.xcacheWords > 0) {
+      ctx.x.xcacheCredit(ctx.xcacheAt, ctx.xcacheWords, input.packets, input.bytes, input.usedMs);
+    }
     translations.add();
     if (ctx.odp.overflowed || ctx.odp.length > MAX_ACTIONS) {
       oversize.add();
       ctx.slow |= SlowPath.action;
     }
     // OVS's trace shows the raw mask of a failed translation.
-    if (ctx.error === xlateErrors.OK || ctx.trace === null) finishWildcards(ctx);
+    if (ctx.error === xlateErrors.OK || ctx.trace === null) {
+      ctx.x.xlateFinish(input.flow, ctx.flow, ctx.wc);
+    }
     return this.#finish(ctx);
   }
 
@@ -119,45 +115,6 @@ export class Translator {
 
 /** A netlink attribute cannot be longer. */
 const MAX_ACTIONS = 65535 - 4;
-
-/** Fields that every translation depends on. */
-function startWildcards(ctx: XlateContext): void {
-  const { dv, u8, wc } = ctx;
-  dv.setUint32(wc + K.packetType, 0xffffffff);
-  dv.setUint32(wc + K.inPort, 0xffffffff);
-  dv.setUint16(wc + K.dlType, 0xffff);
-  if (ctx.isIpAny) u8[wc + K.nwFrag] = FRAG_MASK;
-  dv.setUint32(wc + K.recircId, 0xffffffff);
-}
-
-/** Takes out of the mask what a datapath flow cannot have, or need not. */
-function finishWildcards(ctx: XlateContext): void {
-  const { dv, u8, wc, x } = ctx;
-  const upcall = ctx.input.flow;
-  if (dv.getUint32(upcall + K.packetType) !== 0) u8.fill(0, wc + K.dlDst, wc + K.dlType);
-  const proto = u8[ctx.flow + K.nwProto];
-  if ((ctx.dlType === 0x0800 && proto === 1) || (ctx.dlType === 0x86dd && proto === 58)) {
-    u8[wc + K.tpSrc] = 0;
-    u8[wc + K.tpDst] = 0;
-  }
-  if (dv.getUint16(wc + K.vlanTci0) !== 0) ctx.mask16(K.vlanTci0, CFI);
-  if (dv.getUint16(wc + K.vlanTci1) !== 0) ctx.mask16(K.vlanTci1, CFI);
-  if (((u8[ctx.flow + K.nwFrag] ?? 0) & FRAG_LATER) !== 0) dv.setUint32(wc + K.tpSrc, 0);
-  // Registers and metadata are no packet fields; a packet of no tunnel has no tunnel fields to match.
-  const hasTunnel = dv.getUint32(upcall + K.tunDst) !== 0 || !isZero(u8, upcall + K.tunIpv6Dst, 16);
-  const from = hasTunnel ? K.regs : K.tunDst;
-  x.zeroBytes(wc + from, KEY_SIZE - from);
-  const dlType = dv.getUint16(upcall + K.dlType);
-  if (dlType !== 0x8847 && dlType !== 0x8848) {
-    for (let at: number = K.mplsLse0; at < K.igmpGroupIp4; at += 4) dv.setUint32(wc + at, 0);
-  }
-  if (!isVlan(dv.getUint16(upcall + K.vlanTpid0))) dv.setUint32(wc + K.vlanTpid0, 0);
-  if (!isVlan(dv.getUint16(upcall + K.vlanTpid1))) dv.setUint32(wc + K.vlanTpid1, 0);
-}
-
-function isVlan(tpid: number): boolean {
-  return tpid === 0x8100 || tpid === 0x88a8;
-}
 
 function translatePacket(ctx: XlateContext): void {
   const { dv, flow, input, bridge } = ctx;
@@ -198,7 +155,8 @@ function lookup(
   honorMiss: boolean,
 ): number {
   const { dv, u8, u32, flow, wc, bridge } = ctx;
-  const oldPorts = dv.getUint32(flow + K.tpSrc);
+  // Signed: V8 puts larger numbers on the heap.
+  const oldPorts = dv.getInt32(flow + K.tpSrc);
   const oldInPort = dv.getUint32(flow + K.inPort);
   const isFragment = ((u8[flow + K.nwFrag] ?? 0) & FRAG_ANY) !== 0;
   if (isFragment && bridge.config.fragHandling !== 'nx-match') {
@@ -225,7 +183,7 @@ function lookup(
     break;
   }
   dv.setUint32(flow + K.inPort, oldInPort);
-  dv.setUint32(flow + K.tpSrc, oldPorts);
+  dv.setInt32(flow + K.tpSrc, oldPorts);
   if (found !== 0) return found;
   return mayPacketIn ? missOf(bridge, miss, oldInPort) : NO_PACKET_IN;
 }
@@ -337,10 +295,14 @@ function runRule(ctx: XlateContext, rule: number, isLast: boolean): void {
 
 function credit(ctx: XlateContext, rule: number): void {
   if (rule === 0) return;
-  const { input } = ctx;
-  if (input.packets > 0) ctx.x.ruleCredit(rule, input.packets, input.bytes, input.usedMs);
   const at = ctx.xcacheEntry(xcacheKinds.rule, 1);
+  // Rules of the list are credited together at the end.
   if (at >= 0) ctx.u32[at] = rule;
+  else if (ctx.input.packets > 0) creditNow(ctx, rule);
+}
+
+function creditNow(ctx: XlateContext, rule: number): void {
+  ctx.x.ruleCredit(rule, ctx.input.packets, ctx.input.bytes, ctx.input.usedMs);
 }
 
 function tableAction(

@@ -12,7 +12,7 @@ import { CompiledSnapshot } from '../snapshot.ts';
 import { Translator } from '../translate/translator.ts';
 import { xlateErrors, type XlateInput } from '../translate/types.ts';
 import type { FlowStatsDelta } from '../translate/xcache-replay.ts';
-import { wildcardsForPacket } from '../../flow/flow-wildcards.ts';
+import { ExactMasks } from './exact-mask.ts';
 import type { Udpif } from './udpif.ts';
 import { composeSlowPath, maskVlanPresence } from './upcaller.ts';
 import {
@@ -37,6 +37,10 @@ const KEEP = 0;
 const MODIFY = 1;
 const DELETE = 2;
 
+/** What `megaflowReview` says. */
+const UNCHANGED = 0;
+const TOO_NARROW = 2;
+
 /**
  * What a revalidator does with each flow of a round: credits what it did, and keeps, changes or
  * deletes it.
@@ -50,11 +54,9 @@ export class FlowReview {
   readonly #core: Core;
   readonly #udpif: Udpif;
   readonly #translator: Translator;
+  readonly #exactMasks: ExactMasks;
   readonly #key: number;
-  readonly #mask: number;
-  readonly #flow: number;
   readonly #slowActions: number;
-  readonly #mac: number;
   readonly #input: XlateInput;
   readonly #delta: FlowStatsDelta = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
   #snapshot = new CompiledSnapshot({ bridges: [] });
@@ -70,14 +72,12 @@ export class FlowReview {
     this.#core = core;
     this.#udpif = options.udpif;
     this.#translator = options.translator ?? new Translator(core);
-    this.#key = allocOrThrow(core, 3 * KEY_SIZE + 16 + 256);
-    this.#mask = this.#key + KEY_SIZE;
-    this.#flow = this.#mask + KEY_SIZE;
-    this.#mac = this.#flow + KEY_SIZE;
-    this.#slowActions = this.#mac + 16;
+    this.#exactMasks = new ExactMasks(core);
+    this.#key = allocOrThrow(core, KEY_SIZE + 256);
+    this.#slowActions = this.#key + KEY_SIZE;
     this.#input = {
       bridge: null as unknown as XlateInput['bridge'],
-      flow: this.#flow,
+      flow: this.#key,
       packet: 0,
       packets: 0,
       bytes: 0,
@@ -120,7 +120,14 @@ export class FlowReview {
         }
       } else maxIdleMs = OVER_LIMIT_IDLE_MS;
     }
+    const oldestMs = nowMs - maxIdleMs;
     for (let i = from; i < to; i++) {
+      if (!killAll) {
+        const skipped = x.megaflowSkipIdle(pmd, i, to, this.#dumpSeq, this.#revalSeq, oldestMs);
+        i += skipped & 0xff;
+        this.kept += skipped >>> 8;
+        if (i >= to) break;
+      }
       // The array is replaced when it grows; old ones live until this thread is quiescent.
       const mf = dv.getUint32(dv.getUint32(pmd + P.flowSlots, true) + 4 * i, true);
       if (mf === 0) continue;
@@ -152,7 +159,7 @@ export class FlowReview {
   #evict(mf: number): void {
     if (!ukeyEvict(this.#core, mf)) return;
     // Statistics show at once; what is still on its way is credited in the next sweep.
-    ukeyPushStats(this.#core, this.#snapshot, mf, this.#delta, this.#mac);
+    ukeyPushStats(this.#core, this.#snapshot, mf, this.#delta);
     this.#evicted.push(mf);
   }
 
@@ -164,7 +171,7 @@ export class FlowReview {
 
   /** Finishes the flows that were evicted in the round before. */
   sweep(snapshot: CompiledSnapshot): void {
-    for (const mf of this.#evictedBefore) ukeyFinish(this.#core, snapshot, mf, this.#delta, this.#mac);
+    for (const mf of this.#evictedBefore) ukeyFinish(this.#core, snapshot, mf, this.#delta);
     this.#evictedBefore = this.#evicted;
     this.#evicted = [];
   }
@@ -174,6 +181,7 @@ export class FlowReview {
     this.sweep(snapshot);
     this.sweep(snapshot);
     this.#core.x.free(this.#key);
+    this.#exactMasks.destroy();
     this.#translator.destroy();
   }
 
@@ -183,7 +191,7 @@ export class FlowReview {
     const usedMs = dv.getFloat64(mf + M.usedMs, true) || dv.getFloat64(mf + M.createdMs, true);
     if (killAll || usedMs < nowMs - maxIdleMs) return DELETE;
     const lastUsedMs = dv.getFloat64(mf + M.pushedUsedMs, true);
-    ukeyPushStats(this.#core, this.#snapshot, mf, this.#delta, this.#mac);
+    ukeyPushStats(this.#core, this.#snapshot, mf, this.#delta);
     if (dv.getUint32(mf + M.revalSeq, true) === this.#revalSeq) return KEEP;
     if (!this.#isWorthIt(this.#delta.packets, lastUsedMs, nowMs)) return DELETE;
     const verdict = this.#retranslate(mf);
@@ -203,13 +211,13 @@ export class FlowReview {
   /** Translates a flow again and compares: as it was, with other actions, or too wide to stay. */
   #retranslate(mf: number): number {
     const core = this.#core;
-    const { dv, u8, x } = core;
+    const { dv, x } = core;
+    const key = this.#key;
     revalidated.add();
-    x.megaflowExpand(mf, this.#key, this.#mask);
-    const port = this.#snapshot.odpPort(dv.getUint32(this.#key + K.inPort));
+    x.megaflowKey(mf, key);
+    const port = this.#snapshot.odpPort(dv.getUint32(key + K.inPort));
     if (port === undefined) return DELETE;
-    u8.copyWithin(this.#flow, this.#key, this.#key + KEY_SIZE);
-    dv.setUint32(this.#flow + K.inPort, port.ofp);
+    dv.setUint32(key + K.inPort, port.ofp);
     this.#input.bridge = port.bridge;
     this.#input.tcpFlags = dv.getUint32(mf + M.tcpFlags, true);
     const result = this.#translator.translate(this.#input);
@@ -220,14 +228,12 @@ export class FlowReview {
       length = composeSlowPath(core, this.#slowActions, result.slow, port.ofp);
       actions = this.#slowActions;
     }
-    if (!this.#udpif.megaflowsEnabled) u8.set(wildcardsForPacket(u8.slice(this.#key, this.#mask)), result.wc);
+    if (!this.#udpif.megaflowsEnabled) this.#exactMasks.write(key, result.wc);
     maskVlanPresence(dv, result.wc);
-    if (x.maskHasExtra(result.wc, this.#mask) !== 0) return DELETE;
-    ukeySetXcache(core, mf, result.xcache, result.xcacheWords, result.recircs);
-    dv.setUint32(mf + M.slowReasons, result.slow, true);
-    const old = x.megaflowActions(mf) >>> 0;
-    const oldLength = x.megaflowActionsLength(mf) >>> 0;
-    if (oldLength === length && x.bytesEqual(old, actions, length) !== 0) return KEEP;
+    const verdict = x.megaflowReview(mf, result.wc, actions, length);
+    if (verdict === TOO_NARROW) return DELETE;
+    if (!ukeySetXcache(core, mf, result.xcache, result.xcacheWords, result.recircs)) return DELETE;
+    if (verdict === UNCHANGED) return KEEP;
     return x.megaflowSetActions(mf, actions, length) === 0 ? DELETE : MODIFY;
   }
 }

@@ -138,20 +138,40 @@ export class Revalidator implements Stepper {
       this.wakeAtMs = Infinity;
       return 0;
     }
-    const isAsked =
-      revalidationSeq(this.#core) !== this.#doneRevalSeq ||
-      udpif.get(U.waitSeq) !== this.#doneWaitSeq ||
-      !udpif.purged;
-    const interval = Math.min(udpif.get(U.maxIdleMs), udpif.get(U.maxRevalidatorMs));
-    const dueMs = this.#startMs + (isAsked ? MIN_INTERVAL_MS : interval);
+    if (!this.#isAsked() && nowMs < this.#dueMs(false)) {
+      // Asked before they could see that the leader sleeps?
+      udpif.set(U.idle, 1);
+      if (!this.#isAsked()) {
+        this.wakeAtMs = this.#dueMs(false);
+        return 0;
+      }
+    }
+    udpif.set(U.idle, 0);
+    const dueMs = this.#dueMs(this.#isAsked());
     // Spacing rounds out protects the processor; under stopped time it would only hang who waits.
-    if (nowMs < dueMs && !(isAsked && this.#clock.isStopped === true)) {
+    if (nowMs < dueMs && this.#clock.isStopped !== true) {
       this.wakeAtMs = dueMs;
       return 0;
     }
     this.#startRound(nowMs);
     this.#arrive('start barrier');
     return 1;
+  }
+
+  #isAsked(): boolean {
+    const udpif = this.#udpif;
+    return (
+      revalidationSeq(this.#core) !== this.#doneRevalSeq ||
+      udpif.get(U.waitSeq) !== this.#doneWaitSeq ||
+      !udpif.purged
+    );
+  }
+
+  /** When the next round begins. */
+  #dueMs(isAsked: boolean): number {
+    const udpif = this.#udpif;
+    const interval = Math.min(udpif.get(U.maxIdleMs), udpif.get(U.maxRevalidatorMs));
+    return this.#startMs + (isAsked ? MIN_INTERVAL_MS : interval);
   }
 
   #startRound(nowMs: number): void {
@@ -170,7 +190,7 @@ export class Revalidator implements Stepper {
     this.#purgeSeq = udpif.get(U.purgeSeq);
     for (let i = 0; i < udpif.nPmds; i++) {
       const pmd = (udpif.pmdSlot(i) & ~1) >>> 0;
-      udpif.set(U.capacities + 4 * i, pmd === 0 ? 0 : Atomics.load(core.u32, (pmd + P.flowCapacity) >>> 2));
+      udpif.set(U.capacities + 4 * i, pmd === 0 ? 0 : Atomics.load(core.u32, (pmd + P.slotsUsed) >>> 2));
     }
     udpif.set(U.dumpOffset, 0);
     Atomics.add(core.u32, (ARENA_ROOT + ArenaRootLayout.dumpSeq) >>> 2, 1);

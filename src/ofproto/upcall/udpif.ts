@@ -215,7 +215,7 @@ export class Udpif {
     for (let i = 0; i < this.nPmds; i++) {
       const pmd = (this.pmdSlot(i) & ~1) >>> 0;
       if (pmd === 0) continue;
-      const capacity = dv.getUint32(pmd + PmdLayout.flowCapacity, true);
+      const capacity = dv.getUint32(pmd + PmdLayout.slotsUsed, true);
       for (let slot = 0; slot < capacity; slot++) {
         const mf = dv.getUint32(dv.getUint32(pmd + PmdLayout.flowSlots, true) + 4 * slot, true);
         if (mf === 0) continue;

@@ -3,7 +3,7 @@ import { MegaflowLayout as M } from '../../datapath/generated/megaflow.ts';
 import type { CompiledSnapshot } from '../snapshot.ts';
 import { BugError } from '../../util/errors.ts';
 import { refFrozen, unrefFrozen } from '../translate/frozen.ts';
-import { dropXcache, keepXcache, replayXcache, type FlowStatsDelta } from '../translate/xcache-replay.ts';
+import { replayXcache, type FlowStatsDelta } from '../translate/xcache-replay.ts';
 
 /**
  * The ukey side of a megaflow: OVS keeps a `udpif_key` beside each datapath flow; here both are one record.
@@ -51,41 +51,80 @@ export function ukeyState(core: Core, mf: number): number {
   return core.u32[(mf + M.state) >>> 2] ?? 0;
 }
 
-/** Gives a flow the side effects and frozen states of its translation; what it had is given up. */
+/**
+ * Gives a flow the side effects and frozen states of its translation; what it had is given up. Mostly a new
+ * translation has the same ones, and then nothing changes hands.
+ *
+ * @returns False when memory is used up: the flow is as it was.
+ */
 export function ukeySetXcache(
   core: Core,
   mf: number,
   list: number,
   words: number,
   recircs: readonly number[],
-): void {
+): boolean {
+  const { u32, x } = core;
+  const old = u32[(mf + M.xcache) >>> 2] ?? 0;
+  const oldWords = (u32[(mf + M.xcacheLength) >>> 2] ?? 0) >>> 2;
+  const isListNew = words !== oldWords || x.bytesEqual(old, list, words * 4) === 0;
+  const kept = isListNew && words > 0 ? x.xcacheKeep(list, words) >>> 0 : 0;
+  if (isListNew && words > 0 && kept === 0) return false;
+  if (!holdsRecircs(core, mf, recircs) && !setRecircs(core, mf, recircs)) {
+    x.xcacheDrop(kept, words);
+    return false;
+  }
+  if (isListNew) {
+    x.xcacheDrop(old, oldWords);
+    u32[(mf + M.xcache) >>> 2] = kept;
+    u32[(mf + M.xcacheLength) >>> 2] = words * 4;
+  }
+  return true;
+}
+
+/** Whether a flow refers to exactly these frozen states. */
+function holdsRecircs(core: Core, mf: number, recircs: readonly number[]): boolean {
   const { u32 } = core;
-  const kept = keepXcache(core, list, words);
-  const refs = recircs.length === 0 ? 0 : core.x.alloc(4 + 4 * recircs.length) >>> 0;
-  if (refs !== 0) {
+  const refs = (u32[(mf + M.recircRefs) >>> 2] ?? 0) >>> 2;
+  if (refs === 0) return recircs.length === 0;
+  if (u32[refs] !== recircs.length) return false;
+  for (let i = 0; i < recircs.length; i++) if (u32[refs + 1 + i] !== recircs[i]) return false;
+  return true;
+}
+
+function setRecircs(core: Core, mf: number, recircs: readonly number[]): boolean {
+  const { u32, x } = core;
+  let refs = 0;
+  if (recircs.length > 0) {
+    refs = x.alloc(4 + 4 * recircs.length) >>> 0;
+    if (refs === 0) return false;
     u32[refs >>> 2] = recircs.length;
     recircs.forEach((id, i) => {
       refFrozen(core, id);
       u32[(refs >>> 2) + 1 + i] = id;
     });
   }
-  ukeyDropXcache(core, mf);
-  u32[(mf + M.xcache) >>> 2] = kept;
-  u32[(mf + M.xcacheLength) >>> 2] = kept === 0 ? 0 : words * 4;
+  dropRecircs(core, mf);
   u32[(mf + M.recircRefs) >>> 2] = refs;
+  return true;
 }
 
-function ukeyDropXcache(core: Core, mf: number): void {
+function dropRecircs(core: Core, mf: number): void {
   const { u32, x } = core;
-  dropXcache(core, u32[(mf + M.xcache) >>> 2] ?? 0, u32[(mf + M.xcacheLength) >>> 2] ?? 0);
-  u32[(mf + M.xcache) >>> 2] = 0;
-  u32[(mf + M.xcacheLength) >>> 2] = 0;
   const refs = u32[(mf + M.recircRefs) >>> 2] ?? 0;
   if (refs === 0) return;
   const n = u32[refs >>> 2] ?? 0;
   for (let i = 1; i <= n; i++) unrefFrozen(core, u32[(refs >>> 2) + i] ?? 0);
   x.free(refs);
   u32[(mf + M.recircRefs) >>> 2] = 0;
+}
+
+function ukeyDropXcache(core: Core, mf: number): void {
+  const { u32, x } = core;
+  x.xcacheDrop(u32[(mf + M.xcache) >>> 2] ?? 0, (u32[(mf + M.xcacheLength) >>> 2] ?? 0) >>> 2);
+  u32[(mf + M.xcache) >>> 2] = 0;
+  u32[(mf + M.xcacheLength) >>> 2] = 0;
+  dropRecircs(core, mf);
 }
 
 /**
@@ -98,7 +137,6 @@ export function ukeyPushStats(
   snapshot: CompiledSnapshot,
   mf: number,
   delta: FlowStatsDelta,
-  mac: number,
 ): void {
   const { dv } = core;
   const packets = dv.getFloat64(mf + M.packets, true);
@@ -109,7 +147,7 @@ export function ukeyPushStats(
   delta.tcpFlags = dv.getUint32(mf + M.tcpFlags, true);
   if (delta.packets === 0) return;
   const list = dv.getUint32(mf + M.xcache, true);
-  if (list !== 0) replayXcache(core, snapshot, list, dv.getUint32(mf + M.xcacheLength, true), delta, mac);
+  if (list !== 0) replayXcache(core, snapshot, list, dv.getUint32(mf + M.xcacheLength, true), delta);
   dv.setFloat64(mf + M.pushedPackets, packets, true);
   dv.setFloat64(mf + M.pushedBytes, bytes, true);
   dv.setFloat64(mf + M.pushedUsedMs, delta.usedMs, true);
@@ -147,14 +185,8 @@ export function ukeyFinishEviction(core: Core, mf: number): void {
 }
 
 /** Credits the last packets of an evicted flow and lets it go (EVICTED -> DELETED). */
-export function ukeyFinish(
-  core: Core,
-  snapshot: CompiledSnapshot,
-  mf: number,
-  delta: FlowStatsDelta,
-  mac: number,
-): void {
-  ukeyPushStats(core, snapshot, mf, delta, mac);
+export function ukeyFinish(core: Core, snapshot: CompiledSnapshot, mf: number, delta: FlowStatsDelta): void {
+  ukeyPushStats(core, snapshot, mf, delta);
   ukeyDropXcache(core, mf);
   ukeyTransition(core, mf, ukeyStates.DELETED);
   core.x.megaflowUnref(mf);
@@ -166,8 +198,6 @@ export function ukeyFinish(
  */
 export function deleteMegaflow(core: Core, snapshot: CompiledSnapshot, mf: number): boolean {
   if (!ukeyEvict(core, mf)) return false;
-  const mac = core.x.alloc(16) >>> 0;
-  ukeyFinish(core, snapshot, mf, { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 }, mac);
-  core.x.free(mac);
+  ukeyFinish(core, snapshot, mf, { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 });
   return true;
 }

@@ -240,6 +240,32 @@ describe('revalidation', () => {
         expect(b.udpif.roundSeq).toBe(round + 1);
       });
 
+      it('is woken once for any number of changes', () => {
+        b.addRule('br0', 'priority=5,actions=2');
+        b.receive(tcp);
+        b.advance(20);
+        const [leader] = b.revalidators;
+        if (leader === undefined) throw new Error('no leader');
+        const wakes = (): number => Atomics.load(b.core.i32, leader.waitAddress >>> 2);
+        const rounds = b.udpif.roundSeq;
+        const before = wakes();
+        for (let i = 0; i < 100; i++) b.udpif.revalidate();
+        expect(wakes()).toBe(before + 1);
+        expect(leader.waitValue).toBe(before);
+        b.settle();
+        expect(b.udpif.roundSeq).toBe(rounds + 1);
+        // Asked again too early: it knows when to look, and is not woken.
+        b.udpif.revalidate();
+        b.settle();
+        const known = wakes();
+        for (let i = 0; i < 100; i++) b.udpif.revalidate();
+        expect(wakes()).toBe(known);
+        expect(leader.wakeAtMs).toBeLessThanOrEqual(b.clock.nowMs() + 5);
+        b.advance(5);
+        expect(b.udpif.roundSeq).toBe(rounds + 2);
+        expect(wakes()).toBeGreaterThan(known);
+      });
+
       it('refreshes MAC entries with the traffic', () => {
         b.addRule('br0', 'actions=NORMAL');
         const mac = b.bridges[0]?.macTable ?? 0;

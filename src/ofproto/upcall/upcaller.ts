@@ -3,7 +3,6 @@ import { readKey } from '../../arena/keys.ts';
 import { MegaflowLayout as M } from '../../datapath/generated/megaflow.ts';
 import { PmdLayout as P } from '../../datapath/generated/pmd.ts';
 import { PmdUpcallLayout } from '../../datapath/generated/pmd-upcall.ts';
-import { wildcardsForPacket } from '../../flow/flow-wildcards.ts';
 import { KeyLayout as K } from '../../flow/generated/key.ts';
 import { KEY_SIZE } from '../../flow/key.layout.ts';
 import { PacketLayout } from '../../netdev/generated/packet.ts';
@@ -20,12 +19,14 @@ import { findFrozen } from '../translate/frozen.ts';
 import { revalidationSeq } from '../translate/revalidation.ts';
 import { Translator } from '../translate/translator.ts';
 import { xlateErrors, type XlateInput, type XlateResult } from '../translate/types.ts';
+import { ExactMasks } from './exact-mask.ts';
 import type { BridgePacketIn } from './packet-in-event.ts';
 import { Udpif } from './udpif.ts';
-import { ukeySetXcache, ukeyStates, ukeyTransition } from './ukey.ts';
+import { deleteMegaflow, ukeySetXcache, ukeyStates, ukeyTransition } from './ukey.ts';
 
 const log = vlog('ofproto_dpif_upcall');
 const limitLimit = rateLimit(1, 5);
+const memoryLimit = rateLimit(1, 1);
 const portLimit = rateLimit(5, 5);
 const flowLimitHit = counter('upcall_flow_limit_hit');
 
@@ -62,7 +63,7 @@ export class Upcaller {
   readonly #translator: Translator;
   readonly #ownsTranslator: boolean;
   readonly #flow: number;
-  readonly #mask: number;
+  readonly #exactMasks: ExactMasks;
   readonly #slowActions: number;
   readonly #input: XlateInput;
   #snapshot: CompiledSnapshot;
@@ -79,8 +80,8 @@ export class Upcaller {
     this.#ownsTranslator = options.translator === undefined;
     this.#translator = options.translator ?? new Translator(core);
     this.#snapshot = this.#snapshots.get();
-    this.#flow = allocOrThrow(core, KEY_SIZE * 2);
-    this.#mask = this.#flow + KEY_SIZE;
+    this.#flow = allocOrThrow(core, KEY_SIZE);
+    this.#exactMasks = new ExactMasks(core);
     this.#slowActions = allocOrThrow(core, 256);
     this.#input = {
       bridge: null as unknown as XlateInput['bridge'],
@@ -103,6 +104,7 @@ export class Upcaller {
   close(): void {
     this.#core.x.free(this.#flow);
     this.#core.x.free(this.#slowActions);
+    this.#exactMasks.destroy();
     if (this.#ownsTranslator) this.#translator.destroy();
   }
 
@@ -171,7 +173,7 @@ export class Upcaller {
 
   /** Translates a packet into `#result`. @returns Its port, undefined when it is none of ours (counted). */
   #translate(packet: number, key: number, nowMs: number, packets: number): XPort | undefined {
-    const { u8, dv } = this.#core;
+    const { x, dv } = this.#core;
     const odp = dv.getUint32(key + K.inPort);
     const port = this.#snapshot.odpPort(odp);
     if (port === undefined) {
@@ -180,7 +182,7 @@ export class Upcaller {
       this.#count(P.dropUpcallError);
       return undefined;
     }
-    u8.copyWithin(this.#flow, key, key + KEY_SIZE);
+    x.keyCopy(this.#flow, key);
     dv.setUint32(this.#flow + K.inPort, port.ofp);
     const input = this.#input;
     input.bridge = port.bridge;
@@ -209,28 +211,33 @@ export class Upcaller {
       length = composeSlowPath(core, this.#slowActions, result.slow, port.ofp);
       actions = this.#slowActions;
     }
-    const mask = this.#maskOf(result.wc, key);
+    const mask = result.wc;
+    if (!this.#udpif.megaflowsEnabled) this.#exactMasks.write(key, mask);
+    maskVlanPresence(dv, mask);
     const before = dv.getUint32(this.#pmd + P.generation, true);
     const mf = x.megaflowInstall(this.#pmd, key, mask, actions, length, nowMs) >>> 0;
-    if (mf === 0 || dv.getUint32(mf + M.generation, true) <= before) return;
+    if (mf === 0) {
+      this.#refuse();
+      return;
+    }
+    if (dv.getUint32(mf + M.generation, true) <= before) return;
+    let isWhole = true;
     x.lock(mf + M.lock);
     if (dv.getUint32(mf + M.state, true) === ukeyStates.VISIBLE) {
       dv.setUint32(mf + M.revalSeq, revalSeq, true);
-      dv.setUint32(mf + M.slowReasons, result.slow, true);
-      ukeySetXcache(core, mf, result.xcache, result.xcacheWords, result.recircs);
-      ukeyTransition(core, mf, ukeyStates.OPERATIONAL);
+      isWhole = ukeySetXcache(core, mf, result.xcache, result.xcacheWords, result.recircs);
+      if (isWhole) ukeyTransition(core, mf, ukeyStates.OPERATIONAL);
     }
     x.unlock(mf + M.lock);
+    if (isWhole) return;
+    deleteMegaflow(core, this.#snapshot, mf);
+    this.#refuse();
   }
 
-  /** The mask to install: the translation's, or every field of the packet when megaflows are disabled. */
-  #maskOf(wc: number, key: number): number {
-    const { u8, dv } = this.#core;
-    const mask = this.#mask;
-    if (this.#udpif.megaflowsEnabled) u8.copyWithin(mask, wc, wc + KEY_SIZE);
-    else u8.set(wildcardsForPacket(u8.slice(key, key + KEY_SIZE)), mask);
-    maskVlanPresence(dv, mask);
-    return mask;
+  /** The arena is full: the flow is not installed, its packets are translated one by one. */
+  #refuse(): void {
+    flowLimitHit.add();
+    log.warn('upcall_cb failure: ukey installation fails', memoryLimit);
   }
 
   /** Runs a result's actions. They are in the translator's memory: what they leave is handled before it is used again. */

@@ -77,7 +77,7 @@ export class PmdPool implements PortThreads {
   #isSmcOn = false;
   #tail: Promise<unknown> = Promise.resolve();
   /** Ports that wait for their turn, and the turn. */
-  readonly #attaching: RxPort[] = [];
+  #attaching: RxPort[] = [];
   #attached: Promise<ReadonlyMap<RxPort, Error>> | null = null;
   #isStale = false;
   #foldAtMs = 0;
@@ -177,10 +177,13 @@ export class PmdPool implements PortThreads {
   async attach(attachment: PortAttachment, affinity = ''): Promise<void> {
     const port = new RxPort(this.#core, attachment);
     port.affinity = parseRxqAffinity(affinity);
-    this.#attaching.push(port);
+    const ports = this.#attaching;
+    ports.push(port);
     this.#attached ??= this.#inOrder(() => {
-      const ports = this.#attaching.splice(0);
-      this.#attached = null;
+      if (this.#attaching === ports) {
+        this.#attaching = [];
+        this.#attached = null;
+      }
       return this.#attachAll(ports);
     });
     const error = (await this.#attached).get(port);
@@ -201,12 +204,20 @@ export class PmdPool implements PortThreads {
         failed.set(port, error instanceof Error ? error : new Error(String(error)));
       }
     }
-    for (const [port, error] of await this.#assign(new Set(opened))) failed.set(port, error);
+    try {
+      for (const [port, error] of await this.#assign(new Set(opened))) failed.set(port, error);
+    } catch (error) {
+      // No thread could be started: there is nobody to poll any of them.
+      for (const port of opened) failed.set(port, error instanceof Error ? error : new Error(String(error)));
+    }
     await Promise.all([...failed.keys()].map((port) => this.#remove(port)));
     return failed;
   }
 
   detach(odpPort: number): Promise<void> {
+    // Whoever attaches from now on may mean the same number, and gets a turn of its own.
+    this.#attaching = [];
+    this.#attached = null;
     return this.#inOrder(async () => {
       const port = this.#ports.get(odpPort);
       if (port !== undefined) await this.#remove(port);
@@ -334,8 +345,10 @@ export class PmdPool implements PortThreads {
     const wanted = (thread: PmdThread, port: RxPort): number[] =>
       port.queues.filter((q) => q.coreId === thread.coreId).map((q) => q.rxQueue);
 
+    // A new thread must be able to send everywhere before it receives; of a new port nobody polls anything.
     const released = this.#pmds.flatMap((thread) =>
       ports.map((port) => {
+        if (added.has(port)) return null;
         const keep = wanted(thread, port);
         return thread.tell(
           port,
