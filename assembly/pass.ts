@@ -13,6 +13,7 @@ import { hashKey } from './hash';
 import { tryLock, unlock } from './lock';
 import { ACTIONS_HEADER } from './megaflow';
 import { memoryReceive } from './port-memory';
+import { FAST_PORT_XSK, xskReceive } from './port-xsk';
 import { smcInsert, smcLookup } from './smc';
 import { pmdSendSinks } from './transmit';
 
@@ -99,7 +100,7 @@ export function pmdProcess(pmd: usize, batch: usize, n: u32, nowMs: f64): u32 {
  */
 export function pmdPoll(pmd: usize, source: usize, nowMs: f64): u32 {
   const batch = <usize>load<u32>(pmd, Pmd.rxBatch);
-  const n = memoryReceive(source, batch);
+  const n = load<u32>(source) == FAST_PORT_XSK ? xskReceive(source, batch) : memoryReceive(source, batch);
   if (n == 0) return 0;
   pmdProcess(pmd, batch, n, nowMs);
   if ((load<u32>(pmd, Pmd.missCount) | load<u32>(pmd, Pmd.upcallCount)) != 0 || pmdSendSinks(pmd)) {

@@ -19,6 +19,9 @@ import {
  * same frame, and whatever else is sent, is copied into a free frame first.
  */
 /** First word of the record. */
+/** First word of an xsk-io, as a port that core.wasm moves. */
+// @ts-ignore: decorator
+@inline export const FAST_PORT_XSK: u32 = 2;
 // @ts-ignore: decorator
 @inline const KIND_XSK: u32 = 2;
 // @ts-ignore: decorator

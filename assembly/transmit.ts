@@ -1,6 +1,7 @@
 import { alignedFree } from './aligned';
 import { alloc, free } from './memory';
 import { memoryTransmit } from './port-memory';
+import { FAST_PORT_XSK, xskTransmit } from './port-xsk';
 import { Pmd } from './generated/pmd';
 import { TxPort } from './generated/tx-port';
 
@@ -14,9 +15,6 @@ import { TxPort } from './generated/tx-port';
 @inline const TX_FIRST: u32 = 64;
 // @ts-ignore: decorator
 @inline const PAGES: usize = 256;
-/** First word of a sink. */
-// @ts-ignore: decorator
-@inline const KIND_MEMORY: u32 = 1;
 
 /** The port's record, made if need be; 0 when memory is used up or there can be no such port. */
 // @ts-ignore: decorator
@@ -112,7 +110,19 @@ export function pmdSetSink(pmd: usize, port: u32, sink: usize): bool {
   return true;
 }
 
-/** Sends what is queued to ports with a sink, and takes these out; true = ports are left for JavaScript. */
+/** Sends on a port of a kind that core.wasm knows; true = the kernel must be told by a system call. */
+// @ts-ignore: decorator
+@inline
+function mustKick(sink: usize, list: usize, count: u32): bool {
+  if (load<u32>(sink) == FAST_PORT_XSK) return xskTransmit(sink, list, count);
+  memoryTransmit(sink, list, count);
+  return false;
+}
+
+/**
+ * Sends what is queued to ports with a sink, and takes these out; true = ports are left for JavaScript: those
+ * without a sink, and with an empty list those that only need a kick.
+ */
 export function pmdSendSinks(pmd: usize): bool {
   let record: usize = load<u32>(pmd, Pmd.txFirst);
   let last: usize = 0;
@@ -121,11 +131,13 @@ export function pmdSendSinks(pmd: usize): bool {
   while (record != 0) {
     const next: usize = load<u32>(record, TxPort.nextActive);
     const sink: usize = load<u32>(record, TxPort.sink);
-    if (sink != 0 && load<u32>(sink) == KIND_MEMORY) {
-      memoryTransmit(sink, load<u32>(record, TxPort.list), load<u32>(record, TxPort.count));
+    const held = load<u32>(record, TxPort.count);
+    if (sink != 0 && held != 0 && !mustKick(sink, load<u32>(record, TxPort.list), held)) {
       unlink(record);
       sent++;
     } else {
+      // With a sink, all that is left is the kick.
+      if (sink != 0) store<u32>(record, 0, TxPort.count);
       store<u32>(last == 0 ? pmd + Pmd.txFirst : last + TxPort.nextActive, <u32>record);
       last = record;
     }

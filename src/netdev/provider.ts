@@ -126,6 +126,10 @@ export interface PortIo {
   readonly source?: number;
   /** Likewise the record on which core.wasm sends (`pmdSetSink`), 0 or absent: `transmit` is called. */
   readonly sink?: number;
+  /** With a `source`: called when a poll found nothing. */
+  idle?(): void;
+  /** With a `sink`: makes the system call that core.wasm asks for after it has queued a burst. */
+  kick?(): void;
   /** Whether packets wait (for ports without pollFds), so that a thread about to block does not. */
   pending(): boolean;
   close(): void;

@@ -35,6 +35,8 @@ export function kickXsk(core: Core, io: number, fd: number): boolean {
 class XskPortIo implements PortIo {
   readonly odpPort: number;
   readonly pollFds: readonly number[];
+  readonly source: number;
+  readonly sink: number;
   readonly #core: Core;
   readonly #io: number;
   readonly #fd: number;
@@ -55,24 +57,27 @@ class XskPortIo implements PortIo {
     this.pollFds = rxQueue === null ? [] : [this.#fd];
     this.#io = core.x.xskIoCreate(xsk, this.odpPort, rxQueue !== null) >>> 0;
     if (this.#io === 0) throw new ArenaFullError(xskUmem(core.dv, xsk));
+    this.source = rxQueue === null ? 0 : this.#io;
+    this.sink = this.#io;
   }
   receive(batch: number): number {
-    const { x } = this.#core;
-    const n = x.xskReceive(this.#io, batch);
-    if (n > 0) return n;
-    if (this.#isUnsent) this.#kick();
-    if (this.#isZeroCopy && x.xskReceiveStalled(this.#io) !== 0) wakeXdpReceive(this.#fd);
-    return 0;
+    const n = this.#core.x.xskReceive(this.#io, batch);
+    if (n === 0) this.idle();
+    return n;
+  }
+  idle(): void {
+    if (this.#isUnsent) this.kick();
+    if (this.#isZeroCopy && this.#core.x.xskReceiveStalled(this.#io) !== 0) wakeXdpReceive(this.#fd);
   }
   transmit(list: number, count: number): void {
-    if (this.#core.x.xskTransmit(this.#io, list, count) !== 0) this.#kick();
+    if (this.#core.x.xskTransmit(this.#io, list, count) !== 0) this.kick();
   }
-  #kick(): void {
+  kick(): void {
     this.#isUnsent = kickXsk(this.#core, this.#io, this.#fd);
   }
   /** Frames that a congested device has not taken are tried again at each poll, so do not block for long. */
   pending(): boolean {
-    if (this.#isUnsent) this.#kick();
+    if (this.#isUnsent) this.kick();
     return false;
   }
   /** The socket is main's. */

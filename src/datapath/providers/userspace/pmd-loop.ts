@@ -153,6 +153,7 @@ export class PmdLoop {
     if (io.source) {
       const polled = x.pmdPoll(this.pmd, io.source, nowMs);
       if (polled > pollCount) this.finishBurst(nowMs);
+      else if (polled === 0) io.idle?.();
       return polled & pollCount;
     }
     const n = io.receive(this.#batch);
@@ -195,7 +196,8 @@ export class PmdLoop {
       if (io === undefined) {
         const drops = this.pmd + PmdLayout.dropInvalidPort;
         dv.setFloat64(drops, dv.getFloat64(drops, true) + n, true);
-      } else io.transmit(dv.getUint32(at + TxPortLayout.list, true), n);
+      } else if (n > 0) io.transmit(dv.getUint32(at + TxPortLayout.list, true), n);
+      else io.kick?.();
       at = dv.getUint32(at + TxPortLayout.nextActive, true);
     }
   }
