@@ -87,14 +87,16 @@ export function addressOf(view: NodeJS.ArrayBufferView): number {
   return Number(koffi.address(view));
 }
 
+/** Watches under way: koffi ends one whose handle is garbage. */
+const $watches = new Set<unknown>();
+
 /** Watches a descriptor from the event loop; `stop` must be called before the descriptor is closed. */
 export function watchReadable(fd: number, onReadable: () => void): { stop(): void; unref(): void } {
   const handle = koffi.node.poll(fd, { readable: true }, onReadable);
-  let isStopped = false;
+  $watches.add(handle);
   return {
     stop: () => {
-      if (isStopped) return;
-      isStopped = true;
+      if (!$watches.delete(handle)) return;
       handle.stop();
     },
     unref: () => {
