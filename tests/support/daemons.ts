@@ -127,8 +127,8 @@ export class SwitchUnderTest {
       env: this.env,
       encoding: 'utf8',
       cwd: this.rundir,
-      timeout: 60_000,
-      maxBuffer: 1 << 28,
+      timeout: 300_000,
+      maxBuffer: 2 ** 30,
     });
     return { status, stdout, stderr };
   }
