@@ -28,7 +28,7 @@ import { HASH_CONSTANTS, nhFold, nhQuarter } from './hash';
 @inline const FIRST_SLOTS: u32 = 16;
 /** Bytes of an entry of a subtable's quarter list. */
 // @ts-ignore: decorator
-@inline export const QUARTER: usize = 48;
+@inline const QUARTER: usize = 48;
 /** Bytes of an entry of a subtable's word list. */
 // @ts-ignore: decorator
 @inline export const WORD: usize = 24;
