@@ -8,6 +8,7 @@ import { drawChart } from './frame/chart.ts';
 import { makeCells } from './frame/cells.ts';
 import { formatMarkdown, formatText } from './frame/report.ts';
 import { Samples } from './frame/samples.ts';
+import { control } from './macro/control.ts';
 import { database } from './macro/database.ts';
 import { fastPath } from './macro/fast-path.ts';
 import type { BenchContext } from './macro/pair.ts';
@@ -26,6 +27,7 @@ const sections: Readonly<Record<string, (context: BenchContext) => Promise<void>
   'fast-path': fastPath,
   scaling,
   'slow-path': slowPath,
+  control,
   database,
 };
 
