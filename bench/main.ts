@@ -10,6 +10,7 @@ import { formatMarkdown, formatText } from './frame/report.ts';
 import { Samples } from './frame/samples.ts';
 import { control } from './macro/control.ts';
 import { database } from './macro/database.ts';
+import { devices } from './macro/devices.ts';
 import { fastPath } from './macro/fast-path.ts';
 import type { BenchContext } from './macro/pair.ts';
 import { pinProcess } from './macro/pinning.ts';
@@ -26,6 +27,7 @@ const baselineFile = join(here, 'baseline.json');
 const sections: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   'fast-path': fastPath,
   scaling,
+  devices,
   'slow-path': slowPath,
   control,
   database,

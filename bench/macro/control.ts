@@ -17,10 +17,19 @@ export async function control(context: BenchContext): Promise<void> {
       ],
       prepare: (target) => {
         target.vsctl(
-          ...['add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev', 'fail_mode=secure'],
+          ...[
+            'add-br',
+            target.bridge,
+            '--',
+            'set',
+            'bridge',
+            target.bridge,
+            'datapath_type=netdev',
+            'fail_mode=secure',
+          ],
         );
       },
-      measure: (target) => measure({ rundir: target.rundir }),
+      measure: (target) => measure({ rundir: target.rundir, bridge: target.bridge }),
     },
   ]);
 }

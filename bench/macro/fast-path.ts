@@ -137,7 +137,7 @@ const caseName = (s: Scenario, setting: CacheSetting): string =>
 
 async function prepare(target: Target, scenario: Scenario, files: readonly string[]): Promise<void> {
   await addBridgeWithSink(target);
-  target.addFlows('br0', scenario.rules);
+  target.addFlows(target.bridge, scenario.rules);
   files.forEach((file, i) => {
     addReplay(target, i, file);
   });

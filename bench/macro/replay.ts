@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { waitFor } from '../../tests/support/daemons.ts';
 import type { Target } from './target.ts';
 
-/** OpenFlow port numbers of the bench's bridge `br0`. */
+/** OpenFlow port numbers of the bench's bridge (`Target.bridge`). */
 export const sinkPort = 100;
 export const replayPort = (i: number): number => 1 + i;
 
@@ -18,8 +18,17 @@ export async function addBridgeWithSink(target: Target): Promise<void> {
     ? ['type=dpdk', 'options:dpdk-devargs="net_null0,size=64,copy=0,no-rx=1"']
     : ['type=null'];
   target.vsctl(
-    ...['add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev', 'fail_mode=secure'],
-    ...['--', 'add-port', 'br0', 'sink', '--', 'set', 'interface', 'sink', ...sink],
+    ...[
+      'add-br',
+      target.bridge,
+      '--',
+      'set',
+      'bridge',
+      target.bridge,
+      'datapath_type=netdev',
+      'fail_mode=secure',
+    ],
+    ...['--', 'add-port', target.bridge, 'sink', '--', 'set', 'interface', 'sink', ...sink],
     `ofport_request=${sinkPort}`,
   );
   checkPort(target, 'sink');
@@ -43,7 +52,7 @@ export function addReplay(target: Target, i: number, file: string, queues = 1, w
     : ['type=pcap', `options:rx_pcap="${file}"`, 'options:infinite=true'];
   target.vsctl(
     ...(waits ? [] : ['--no-wait', '--']),
-    ...['add-port', 'br0', name, '--', 'set', 'interface', name, ...options],
+    ...['add-port', target.bridge, name, '--', 'set', 'interface', name, ...options],
     ...(queues > 1 ? [`options:n_rxq=${queues}`] : []),
     `ofport_request=${replayPort(i)}`,
   );
@@ -51,7 +60,7 @@ export function addReplay(target: Target, i: number, file: string, queues = 1, w
 }
 
 export function removeReplay(target: Target, i: number): void {
-  target.vsctl('del-port', 'br0', `rx${i}`);
+  target.vsctl('del-port', target.bridge, `rx${i}`);
 }
 
 function checkPort(target: Target, name: string): void {
@@ -61,7 +70,7 @@ function checkPort(target: Target, name: string): void {
 
 /** Packets that the sink has swallowed. */
 export function sinkPackets(target: Target): number {
-  return Number(/tx pkts=(\d+)/.exec(target.ofctl('dump-ports', 'br0', String(sinkPort)))?.[1]);
+  return Number(/tx pkts=(\d+)/.exec(target.ofctl('dump-ports', target.bridge, String(sinkPort)))?.[1]);
 }
 
 export interface PmdCounters {

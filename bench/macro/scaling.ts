@@ -47,11 +47,15 @@ async function usePmds(target: Target, cores: readonly number[]): Promise<void> 
   const affinity = [0, 1].map((queue) => `${queue}:${cores[queue % cores.length] ?? 0}`).join(',');
   target.vsctl('set', 'interface', 'rx0', `other_config:pmd-rxq-affinity="${affinity}"`);
   target.setConfig({ 'pmd-cpu-mask': mask.toString(16) });
-  const first = await pmdPackets(target);
+  // Counters of a thread that was made anew begin from zero.
+  let before = await pmdPackets(target);
   for (let tries = 0; tries < 100; tries++) {
     await delay(50);
     const now = await pmdPackets(target);
-    if (now.size === cores.length && cores.every((c) => (now.get(c) ?? 0) > (first.get(c) ?? 0))) return;
+    const last = before;
+    if (now.size === cores.length && cores.every((c) => (now.get(c) ?? 0) > (last.get(c) ?? Infinity)))
+      return;
+    before = now;
   }
   throw new Error(`no packets on all of cores ${cores.join(', ')}`);
 }
@@ -71,7 +75,9 @@ export async function scaling(context: BenchContext): Promise<void> {
   writePcap(file, 1024, (i) => ({ nwSrc: 0x0a00_0000 + i, tpSrc: 1024 + i }));
   const pair = await Pair.start(context, { dpdkGiB: 2 }, async (target) => {
     await addBridgeWithSink(target);
-    target.addFlows('br0', [`in_port=${replayPort(0)},udp,nw_dst=${nwDstText},actions=output:${sinkPort}`]);
+    target.addFlows(target.bridge, [
+      `in_port=${replayPort(0)},udp,nw_dst=${nwDstText},actions=output:${sinkPort}`,
+    ]);
     addReplay(target, 0, file, 2);
     await usePmds(target, [pmdCore]);
   });

@@ -102,11 +102,11 @@ async function measureRevalidation(target: Target): Promise<number> {
   await target.appctl('revalidator/wait');
   const before = target.cpuNs('revalidator');
   for (let i = 0; i < rounds; i++) {
-    target.ofctl('add-flow', 'br0', `table=9,priority=${1 + i},udp,actions=drop`);
+    target.ofctl('add-flow', target.bridge, `table=9,priority=${1 + i},udp,actions=drop`);
     await target.appctl('revalidator/wait');
   }
   const ns = target.cpuNs('revalidator') - before;
-  target.ofctl('del-flows', 'br0', 'table=9');
+  target.ofctl('del-flows', target.bridge, 'table=9');
   await target.appctl('revalidator/wait');
   const left = await flowCount(target);
   if (left < count * 0.99) throw new Error(`${count - left} of ${count} megaflows were deleted`);
@@ -120,9 +120,9 @@ function measureFlowMods(target: Target): number {
     (_, i) => `table=9,priority=7,ip,nw_dst=10.9.${i >>> 8}.${i & 255},actions=drop`,
   );
   const startMs = performance.now();
-  target.addFlows('br0', lines);
+  target.addFlows(target.bridge, lines);
   const ms = performance.now() - startMs;
-  target.ofctl('del-flows', 'br0', 'table=9');
+  target.ofctl('del-flows', target.bridge, 'table=9');
   return flowModCount / ms;
 }
 
@@ -136,14 +136,14 @@ async function standing(context: BenchContext, file: string): Promise<void> {
     return;
   const pair = await Pair.start(context, { dpdkGiB: 2, otherConfig: oneThread }, async (target) => {
     await addBridgeWithSink(target);
-    target.addFlows('br0', ['priority=0,actions=drop']);
+    target.addFlows(target.bridge, ['priority=0,actions=drop']);
     addReplay(target, 0, file);
     await waitForFlows(target, 1);
     // Threads are warm and the replay's frames are loaded: what comes now is megaflows.
     await delay(500);
     const before = target.residentBytes();
     const arenaBefore = await target.arenaBytes();
-    target.addFlows('br0', [`priority=1,${exactMatch}`]);
+    target.addFlows(target.bridge, [`priority=1,${exactMatch}`]);
     await waitForFlows(target, flows);
     await target.appctl('revalidator/wait');
     // Garbage of the replay's loading that goes meanwhile would hide some of ours.
@@ -182,13 +182,13 @@ export async function slowPath(context: BenchContext): Promise<void> {
   writePcap(ip, flows, ipFlow);
   writePcap(macs, flows, macFlow);
   await misses(context, names.upcalls, ip, (target) => {
-    target.addFlows('br0', [exactMatch]);
+    target.addFlows(target.bridge, [exactMatch]);
   });
   await misses(context, names.normal, macs, (target) => {
-    target.vsctl('set', 'bridge', 'br0', `other_config:mac-table-size=${flows}`);
-    target.addFlows('br0', ['actions=NORMAL']);
+    target.vsctl('set', 'bridge', target.bridge, `other_config:mac-table-size=${flows}`);
+    target.addFlows(target.bridge, ['actions=NORMAL']);
     // Frames to a known address are not flooded.
-    target.vsctl('set', 'bridge', 'br0', 'other_config:mac-aging-time=3600');
+    target.vsctl('set', 'bridge', target.bridge, 'other_config:mac-aging-time=3600');
   });
   await standing(context, ip);
   rmSync(folder, { recursive: true, force: true });

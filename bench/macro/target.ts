@@ -58,6 +58,8 @@ export function missingDpdk(): string | null {
 export class Target {
   readonly kind: TargetKind;
   readonly rundir: string;
+  /** Name for its bridge, and so of a tap device of the machine: no other process of a bench has it. */
+  readonly bridge: string;
   readonly env: NodeJS.ProcessEnv;
   readonly pmdCpuMask: number;
   readonly isDpdk: boolean;
@@ -67,6 +69,7 @@ export class Target {
 
   private constructor(kind: TargetKind, options: TargetOptions) {
     this.kind = kind;
+    this.bridge = `mfb${kind === 'ours' ? 'm' : 'o'}${process.pid}`;
     this.isDpdk = kind === 'ovs' && options.dpdkGiB !== undefined;
     this.rundir = mkdtempSync(join(tmpdir(), 'mfb-'));
     this.pmdCpuMask = options.pmdCpuMask ?? 1 << pmdCore;
@@ -76,17 +79,14 @@ export class Target {
   }
 
   static async start(kind: TargetKind, options: TargetOptions = {}): Promise<Target> {
-    // OVS-DPDK has been seen to hang while it initialises: one more try then.
-    for (let left = options.dpdkGiB === undefined ? 0 : 1; ; left--) {
-      const t = new Target(kind, options);
-      try {
-        await t.#start(options);
-        return t;
-      } catch (error) {
-        t.kill();
-        running.delete(t);
-        if (left === 0) throw error;
-      }
+    const t = new Target(kind, options);
+    try {
+      await t.#start(options);
+      return t;
+    } catch (error) {
+      t.kill();
+      running.delete(t);
+      throw error;
     }
   }
 
@@ -261,10 +261,11 @@ export class Target {
     }
     await waitFor(
       async () => {
-        if (child.exitCode !== null)
+        if (child.exitCode !== null || child.signalCode !== null) {
           throw new Error(
-            `${this.kind}: ${name} ended with ${child.exitCode}: ${stderr}${this.log().slice(-2000)}`,
+            `${this.kind}: ${name} ended with ${child.exitCode ?? child.signalCode ?? ''}: ${stderr}`,
           );
+        }
         if (!existsSync(pidfile) || !existsSync(this.controlPath(name))) return false;
         const client = await UnixctlClient.connect(this.controlPath(name)).catch(() => null);
         if (client === null) return false;
