@@ -153,7 +153,9 @@ async function standing(context: BenchContext, file: string): Promise<void> {
     context.progress(`${table}: ${names.memory}: ${target.kind} ${bytes.toFixed(0)} bytes`);
   });
   await pair.rounds(context, names.dump, async (target) => {
+    // A round that the freeze interrupted was slow: the flow limit fell, and megaflows went.
     await target.appctl('upcall/set-flow-limit', '1000000');
+    await waitForFlows(target, flows);
     await target.appctl('revalidator/wait');
     await delay(1200);
     const found: number[] = [];
