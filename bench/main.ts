@@ -157,8 +157,9 @@ async function macro(): Promise<void> {
   if (!isWhole) return;
   const when = `${machine}; kernel ${readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()}`;
   const lines = [
-    `\`npm run bench -- --against ovs\`: ${when}; medians of ${runs} runs A B A B; ± is half of the distance between`,
-    'the extremes. Ratios are > 1 where megaflow is better, also where less is better. Mpps are packets at the sink for',
+    `\`npm run bench -- --against ovs\`: ${when}.`,
+    `Medians of ${runs} runs A B A B; ± is half of the distance between the extremes.`,
+    'Ratios are > 1 where megaflow is better, also where less is better. Mpps are packets at the sink for',
     'each second of CPU time of the PMD threads. Goals: [goals.md](goals.md). What is compared and how: [bench.md](bench.md).',
     '',
     '![Ratios](results.svg)',

@@ -79,7 +79,7 @@ export function drawChart(cells: readonly Cell[], subtitle: string): string {
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="12" y="24" font-size="17" font-weight="bold">megaflow : Open vSwitch, in one run</text>
 <text class="axis" x="12" y="48">${escape(subtitle)}</text>
-${key}<path class="goal" d="M${labelWidth + 400} 37v14"/><text class="axis" x="${labelWidth + 408}" y="48">goal; right of 1x ours is better; figures are ours : OVS</text>
+${key}<path class="goal" d="M${labelWidth + 400} 37v14"/><text class="axis" x="${labelWidth + 408}" y="48">goal    right of 1x: ours is better    (ours : OVS)</text>
 ${grid}
 ${body.join('\n')}
 </svg>

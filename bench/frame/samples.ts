@@ -8,7 +8,8 @@ export function median(values: readonly number[]): number {
 
 /** Half of the distance between the extremes, as a part of the median: 0.05 reads "+-5 %". */
 export function spread(values: readonly number[]): number {
-  return values.length < 2 ? 0 : (Math.max(...values) - Math.min(...values)) / 2 / median(values);
+  const middle = median(values);
+  return values.length < 2 || middle === 0 ? 0 : (Math.max(...values) - Math.min(...values)) / 2 / middle;
 }
 
 /** What one switch showed in one case, run by run. */

@@ -10,7 +10,7 @@ import { SteadyPing } from './soak-switch.ts';
  * each cycle that every packet is accounted for, and that what was removed gave its memory back. As root
  * two hosts ping each other through a second bridge of the same PMD all the time.
  *
- * By hand: `npx tsx tests/soak/full-rate.ts --seconds 1800 [--seed 1] [--flows 200000] [--type system]`
+ * By hand: `npx tsx tests/soak/full-rate.ts --seconds 1800 [--seed 1] [--flows 200000] [--type system|afxdp]`
  */
 const { values } = parseArgs({
   options: {
@@ -68,6 +68,9 @@ try {
         (pinged === undefined ? '' : `; ping ${pinged.sent} sent, ${pinged.lost} lost`),
     );
     if ((memory.get('arena bad frees') ?? 0) !== 0) fault(`bad frees: ${memory.get('arena bad frees')}`);
+    // Of afxdp devices: every frame of the UMEM is in a ring, a list, or free.
+    const lost = memory.get('xsk frames lost') ?? 0;
+    if (lost !== 0) fault(`cycle ${cycles}: ${lost} UMEM frames are lost`);
     // Lists and threads are warm after the first.
     first ??= cycles === 1 ? memory : null;
     for (const [k, v] of memory) {
