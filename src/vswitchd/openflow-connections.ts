@@ -48,6 +48,9 @@ class SocketTransport implements OfConnTransport {
           if (!this.#closed) this.onData(bytes);
         },
         onClose: (error) => this.fail(error === null ? undefined : error.message),
+        onDrain: () => {
+          if (!this.#closed) this.onDrain();
+        },
       }),
     );
   }
