@@ -37,6 +37,8 @@ export class FullRateSwitch {
   readonly s: SwitchUnderTest;
   readonly flows: number;
   #random = new SeededRandom(0);
+  /** A bridge is a device of the machine: two soaks at a time must not share it. */
+  readonly #bridge = `frb${process.pid}`;
   readonly #folder = mkdtempSync(join(tmpdir(), 'mf-replay-'));
   readonly #datapath: string;
   #extraReceived = 0;
@@ -78,11 +80,11 @@ export class FullRateSwitch {
     this.vsctl(
       ...[
         'add-br',
-        'frbr',
+        this.#bridge,
         '--',
         'set',
         'bridge',
-        'frbr',
+        this.#bridge,
         `datapath_type=${this.#datapath}`,
         'fail_mode=secure',
       ],
@@ -94,17 +96,17 @@ export class FullRateSwitch {
         'other_config:max-idle=3600000',
         'other_config:flow-limit=1000000',
       ],
-      ...['--', 'add-port', 'frbr', 'frsink', '--', 'set', 'interface', 'frsink', 'type=null'],
+      ...['--', 'add-port', this.#bridge, 'frsink', '--', 'set', 'interface', 'frsink', 'type=null'],
       `ofport_request=${sink}`,
     );
     this.appctl('upcall/set-flow-limit', '1000000');
-    this.ofctl('add-flow', 'frbr', `table=0,priority=1000,ip,nw_src=0.0.0.0/${dropMask},actions=drop`);
+    this.ofctl('add-flow', this.#bridge, `table=0,priority=1000,ip,nw_src=0.0.0.0/${dropMask},actions=drop`);
     this.ofctl(
       'add-flow',
-      'frbr',
+      this.#bridge,
       'table=0,priority=10,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],resubmit(,1)',
     );
-    this.ofctl('add-flow', 'frbr', `table=1,priority=1,actions=output:${sink}`);
+    this.ofctl('add-flow', this.#bridge, `table=1,priority=1,actions=output:${sink}`);
     this.#addReplay('frrx', 'main.pcap', mainReplay);
     // Those that the rule drops need one megaflow together.
     await waitFor(() => this.#megaflows() > this.flows * 0.8, `${this.flows} megaflows`, 120_000);
@@ -112,7 +114,7 @@ export class FullRateSwitch {
 
   #addReplay(name: string, file: string, ofport: number): void {
     this.vsctl(
-      ...['add-port', 'frbr', name, '--', 'set', 'interface', name, 'type=pcap'],
+      ...['add-port', this.#bridge, name, '--', 'set', 'interface', name, 'type=pcap'],
       ...[`options:rx_pcap="${join(this.#folder, file)}"`, 'options:infinite=true'],
       `ofport_request=${ofport}`,
     );
@@ -133,23 +135,27 @@ export class FullRateSwitch {
           const address = `10.${below(r, 4)}.${below(r, 256)}.0/24`;
           this.ofctl(
             'add-flow',
-            'frbr',
+            this.#bridge,
             `table=1,priority=${2 + below(r, 50)},ip,nw_src=${address},actions=set_field:${n}->reg1,output:${sink}`,
           );
         },
       ],
       [
         'rules gone',
-        () => this.ofctl('--strict', 'del-flows', 'frbr', `table=1,priority=${2 + below(r, 50)}`),
+        () => this.ofctl('--strict', 'del-flows', this.#bridge, `table=1,priority=${2 + below(r, 50)}`),
       ],
       [
         'rules of a network gone',
-        () => this.ofctl('del-flows', 'frbr', `table=1,ip,nw_src=10.${below(r, 4)}.0.0/16`),
+        () => this.ofctl('del-flows', this.#bridge, `table=1,ip,nw_src=10.${below(r, 4)}.0.0/16`),
       ],
       [
         'actions changed',
         () =>
-          this.ofctl('mod-flows', 'frbr', `table=1,actions=set_field:${below(r, 9)}->reg2,output:${sink}`),
+          this.ofctl(
+            'mod-flows',
+            this.#bridge,
+            `table=1,actions=set_field:${below(r, 9)}->reg2,output:${sink}`,
+          ),
       ],
       [
         'port added',
@@ -161,12 +167,12 @@ export class FullRateSwitch {
           const name = `frx${k}`;
           const isReplay = below(r, 2) === 0;
           if (isReplay) this.#addReplay(name, 'extra.pcap', 200 + k);
-          else this.vsctl('add-port', 'frbr', name, '--', 'set', 'interface', name, 'type=null');
+          else this.vsctl('add-port', this.#bridge, name, '--', 'set', 'interface', name, 'type=null');
           this.#extra.push({ name, isReplay });
           if (!isReplay)
             this.ofctl(
               'add-flow',
-              'frbr',
+              this.#bridge,
               `table=1,priority=60,ip,nw_src=10.0.${below(r, 256)}.0/24,actions=output:${name},output:${sink}`,
             );
         },
@@ -183,7 +189,7 @@ export class FullRateSwitch {
           ),
       ],
       ['dump', () => this.appctl('dpctl/dump-flows', '-m')],
-      ['flow dump', () => this.ofctl('dump-flows', 'frbr')],
+      ['flow dump', () => this.ofctl('dump-flows', this.#bridge)],
     ];
     const [name, run] = pick(r, steps);
     run();
@@ -195,19 +201,19 @@ export class FullRateSwitch {
     const port = this.#extra.shift();
     if (port === undefined) return;
     if (port.isReplay) this.#extraReceived += this.#stop(port.name);
-    this.vsctl('del-port', 'frbr', port.name);
+    this.vsctl('del-port', this.#bridge, port.name);
   }
 
   /** Stops a replay; packets that it has given. */
   #stop(name: string): number {
-    this.ofctl('mod-port', 'frbr', name, 'down');
+    this.ofctl('mod-port', this.#bridge, name, 'down');
     let last = -1;
     for (let now = this.#received(name); now !== last; now = this.#received(name)) last = now;
     return last;
   }
 
   #received(name: string): number {
-    return Number(/rx pkts=(\d+)/.exec(this.ofctl('dump-ports', 'frbr', name))?.[1]);
+    return Number(/rx pkts=(\d+)/.exec(this.ofctl('dump-ports', this.#bridge, name))?.[1]);
   }
 
   /**
@@ -234,7 +240,7 @@ export class FullRateSwitch {
     while (this.#extra.length > 0) this.#removeExtra();
     const received = this.#stop('frrx') + this.#extraReceived;
     const swallowedNow = (): number =>
-      Number(/tx pkts=(\d+)/.exec(this.ofctl('dump-ports', 'frbr', 'frsink'))?.[1]);
+      Number(/tx pkts=(\d+)/.exec(this.ofctl('dump-ports', this.#bridge, 'frsink'))?.[1]);
     let swallowed = -1;
     await waitFor(() => {
       const before = swallowed;
@@ -245,7 +251,7 @@ export class FullRateSwitch {
     await waitFor(() => {
       const before = droppedByRule;
       this.appctl('revalidator/wait');
-      const text = this.ofctl('dump-flows', 'frbr', 'table=0,ip');
+      const text = this.ofctl('dump-flows', this.#bridge, 'table=0,ip');
       droppedByRule = Number(/n_packets=(\d+)[^\n]*actions=drop/.exec(text)?.[1]);
       return droppedByRule === before;
     }, 'the drop rule has all its packets');
@@ -273,7 +279,7 @@ export class FullRateSwitch {
 
   /** Takes everything down; what memory/show says once nothing waits to be freed any more. */
   async end(): Promise<Map<string, number>> {
-    this.vsctl('--if-exists', 'del-br', 'frbr');
+    this.vsctl('--if-exists', 'del-br', this.#bridge);
     this.#extra = [];
     let memory = new Map<string, number>();
     await waitFor(

@@ -30,21 +30,22 @@ const fault = (text: string): void => {
   console.log(`FAULT ${text}`);
 };
 
-const hosts = isRoot ? new TwoHosts('fr', 89) : null;
+const hosts = isRoot ? new TwoHosts(`fr${process.pid}x`, 89) : null;
 const s = await SwitchUnderTest.start('ours', ['--arena-mb=3072', ...(isRoot ? [] : ['--enable-dummy'])]);
 const soak = new FullRateSwitch(s, flows, isRoot ? 'netdev' : 'dummy');
 console.log(
   `seed ${values.seed}, ${flows} flows, ${hosts === null ? 'no devices' : `${values.type} devices`}`,
 );
+const hostsBridge = `frh${process.pid}`;
 let first: Map<string, number> | null = null;
 let cycles = 0;
 let total = 0;
 try {
   if (hosts !== null) {
-    soak.vsctl('add-br', 'frhosts', '--', 'set', 'bridge', 'frhosts', 'datapath_type=netdev');
+    soak.vsctl('add-br', hostsBridge, '--', 'set', 'bridge', hostsBridge, 'datapath_type=netdev');
     for (const name of hosts.names) {
       const type = values.type === 'system' ? '""' : values.type;
-      soak.vsctl('add-port', 'frhosts', name, '--', 'set', 'interface', name, `type=${type}`);
+      soak.vsctl('add-port', hostsBridge, name, '--', 'set', 'interface', name, `type=${type}`);
     }
     hosts.pingLoss(5);
   }
