@@ -57,7 +57,7 @@ export {
 export { pmdExecute, pmdPoll, pmdProcess, pmdRetry } from './pass';
 export { pmdReset } from './burst';
 export { pmdSetSmc } from './smc';
-export { pmdCreate, pmdDestroy, pmdRank, pmdSetEmcInsertInvProb, pmdStatsClear } from './pmd';
+export { pmdCreate, pmdDestroy, pmdRank, pmdSetEmcInsertInvProb, pmdStatsClear, pmdSweep } from './pmd';
 export { memoryReceive, memorySourceCreate, memorySourceDestroy, memoryTransmit } from './port-memory';
 export { pmdSendSinks, pmdSetSink } from './transmit';
 export { pmdSetChain } from './dpcls-chain';

@@ -4,7 +4,7 @@ import { KEY_SIZE, KEY_SLOTS, LIST_CAPACITY } from './burst';
 import { directoryFree, directoryInit } from './directory';
 import { dpclsRank } from './dpcls';
 import { PENDING_BYTES } from './dpcls-lookup';
-import { EMC_ENTRIES, emcFlush } from './emc';
+import { EMC_ENTRIES, emcFlush, emcSweep } from './emc';
 import { DpclsPort } from './generated/dpcls-port';
 import { Pmd } from './generated/pmd';
 import { PmdUpcall } from './generated/pmd-upcall';
@@ -107,6 +107,11 @@ export function pmdSetEmcInsertInvProb(pmd: usize, inverse: u32): void {
 /** dpif-netdev/pmd-stats-clear. */
 export function pmdStatsClear(pmd: usize): void {
   memory.fill(pmd + Pmd.rxPackets, 0, Pmd.rxBytes + 8 - Pmd.rxPackets);
+}
+
+/** Lets go of all dead megaflows that the EMC holds: for a pmd that gets no packets, whose bursts sweep it else. */
+export function pmdSweep(pmd: usize): void {
+  emcSweep(pmd, EMC_ENTRIES);
 }
 
 /** Waits for the writer lock and ranks the subtables now; for tests and benchmarks. */

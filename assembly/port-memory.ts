@@ -3,6 +3,7 @@ import { MemorySink } from './generated/memory-sink';
 import { MemorySource } from './generated/memory-source';
 import { Packet } from './generated/packet';
 import { alloc, free } from './memory';
+import { myIndex } from './thread';
 
 /**
  * Ports without a device (types null and pcap): an rx queue replays frames from memory, what is sent
@@ -16,6 +17,9 @@ import { alloc, free } from './memory';
 @inline const DESCRIPTOR: u32 = 128;
 // @ts-ignore: decorator
 @inline const HEADROOM: u32 = 128;
+/** Sets of counters in a sink, 64 bytes apart. */
+// @ts-ignore: decorator
+@inline const SHARDS: u32 = 16;
 // @ts-ignore: decorator
 @inline const CELL_HEADER: usize = 16;
 
@@ -105,6 +109,7 @@ export function memoryTransmit(sink: usize, list: usize, count: u32): void {
   if (load<u32>(sink, MemorySink.up) == 0) return;
   let bytes: u32 = 0;
   for (const end = list + (<usize>count << 2); list < end; list += 4) bytes += load<u32>(<usize>load<u32>(list), Packet.length);
-  atomic.add<u64>(sink + MemorySink.txPackets, <u64>count);
-  atomic.add<u64>(sink + MemorySink.txBytes, <u64>bytes);
+  const shard = sink + (<usize>(myIndex & (SHARDS - 1)) << 6);
+  atomic.add<u64>(shard + MemorySink.txPackets, <u64>count);
+  atomic.add<u64>(shard + MemorySink.txBytes, <u64>bytes);
 }

@@ -3,17 +3,17 @@
 /** Offsets of memory-sink (megaflow). Use as `load<u32>(p, MemorySink.field)`. */
 export namespace MemorySink {
   // @ts-ignore: decorator
-  @inline export const SIZE: usize = 64;
+  @inline export const SIZE: usize = 1088;
   /** u32: FAST_PORT_MEMORY. */
   // @ts-ignore: decorator
   @inline export const kind: usize = 0;
   /** u32: 0: neither receives nor sends. */
   // @ts-ignore: decorator
   @inline export const up: usize = 4;
-  /** u64: Packets sent (atomic). */
+  /** u64: Packets sent (atomic); of the first shard. */
   // @ts-ignore: decorator
-  @inline export const txPackets: usize = 8;
-  /** u64: Bytes of them (atomic). */
+  @inline export const txPackets: usize = 64;
+  /** u64: Bytes of them (atomic); of the first shard. */
   // @ts-ignore: decorator
-  @inline export const txBytes: usize = 16;
+  @inline export const txBytes: usize = 72;
 }

@@ -77,3 +77,19 @@ describe('simple match', () => {
     expect(rig.counter('emcHits')).toBe(0);
   });
 });
+
+it('the EMC of a pmd without packets lets go of deleted megaflows when it is swept', () => {
+  const rig = new LookupRig({ emc: true });
+  const { core, pmd } = rig;
+  const flows = Array.from({ length: 50 }, (_, i) => frame(i % 2, i));
+  flows.forEach((f) => rig.install(f, f[5] ?? 0, [0, 1]));
+  rig.lookUp(flows);
+  rig.lookUp(flows);
+  expect(rig.counter('emcHits')).toBeGreaterThan(0);
+  core.x.megaflowFlush(pmd);
+  settle(core);
+  const held = memoryStats(core).blocksInUse;
+  core.x.pmdSweep(pmd);
+  settle(core);
+  expect(memoryStats(core).blocksInUse).toBeLessThan(held);
+});

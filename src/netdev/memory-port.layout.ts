@@ -5,6 +5,8 @@ import type { LayoutSpec } from '../util/layout.ts';
  * records says which kind they are.
  */
 export const FAST_PORT_MEMORY = 1;
+export const MEMORY_SINK_SHARDS = 16;
+export const MEMORY_SINK_SHARD_BYTES = 64;
 
 /**
  * An endless or finite store of frames that one rx queue replays (types null and pcap): each frame is
@@ -37,16 +39,19 @@ const memorySourceLayout = {
   },
 } as const satisfies LayoutSpec;
 
-/** What such a port swallows: counted, then forgotten. Any thread adds, atomically. */
+/**
+ * What such a port swallows: counted, then forgotten. Any thread adds, atomically, to the counters of its own
+ * cache line: MEMORY_SINK_SHARDS of them follow each other, by thread index.
+ */
 const memorySinkLayout = {
   name: 'memory-sink',
-  size: 64,
+  size: 1088,
   source: 'megaflow',
   fields: {
     kind: { at: 0, type: 'u32', doc: 'FAST_PORT_MEMORY.' },
     up: { at: 4, type: 'u32', doc: '0: neither receives nor sends.' },
-    txPackets: { at: 8, type: 'u64', doc: 'Packets sent (atomic).' },
-    txBytes: { at: 16, type: 'u64', doc: 'Bytes of them (atomic).' },
+    txPackets: { at: 64, type: 'u64', doc: 'Packets sent (atomic); of the first shard.' },
+    txBytes: { at: 72, type: 'u64', doc: 'Bytes of them (atomic); of the first shard.' },
   },
 } as const satisfies LayoutSpec;
 

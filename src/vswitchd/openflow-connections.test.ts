@@ -29,6 +29,7 @@ it('tells when the kernel has taken what a slow reader held up', async () => {
   expect(transport.queuedBytes).toBeGreaterThan(0);
   let read = 0;
   peer.on('data', (chunk) => (read += chunk.length));
+  peer.resume();
   expect(await drained).toBe(0);
   transport.close();
   await new Promise((resolve) => peer.once('close', resolve));

@@ -98,6 +98,7 @@ export interface CoreExports {
   pmdRank(pmd: number): void;
   pmdSetEmcInsertInvProb(pmd: number, inverse: number): void;
   pmdStatsClear(pmd: number): void;
+  pmdSweep(pmd: number): void;
   memoryReceive(source: number, batch: number): number;
   memorySourceCreate(sink: number, inPort: number, cells: number, bytes: number, longest: number, endless: boolean): number;
   memorySourceDestroy(source: number): void;

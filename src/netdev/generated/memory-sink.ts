@@ -2,15 +2,15 @@
 
 /** Offsets of memory-sink (megaflow). */
 export const MemorySinkLayout = {
-  size: 64,
+  size: 1088,
   /** FAST_PORT_MEMORY. */
   kind: 0,
   /** 0: neither receives nor sends. */
   up: 4,
-  /** Packets sent (atomic). */
-  txPackets: 8,
-  /** Bytes of them (atomic). */
-  txBytes: 16,
+  /** Packets sent (atomic); of the first shard. */
+  txPackets: 64,
+  /** Bytes of them (atomic); of the first shard. */
+  txBytes: 72,
 } as const;
 
 export function memorySinkKind(v: DataView, p: number): number {
@@ -28,17 +28,17 @@ export function setMemorySinkUp(v: DataView, p: number, value: number): void {
 }
 
 export function memorySinkTxPackets(v: DataView, p: number): number {
-  return v.getUint32(p + 8, true) + v.getUint32(p + 12, true) * 4294967296;
+  return v.getUint32(p + 64, true) + v.getUint32(p + 68, true) * 4294967296;
 }
 export function setMemorySinkTxPackets(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 8, value >>> 0, true);
-  v.setUint32(p + 12, Math.floor(value / 4294967296), true);
+  v.setUint32(p + 64, value >>> 0, true);
+  v.setUint32(p + 68, Math.floor(value / 4294967296), true);
 }
 
 export function memorySinkTxBytes(v: DataView, p: number): number {
-  return v.getUint32(p + 16, true) + v.getUint32(p + 20, true) * 4294967296;
+  return v.getUint32(p + 72, true) + v.getUint32(p + 76, true) * 4294967296;
 }
 export function setMemorySinkTxBytes(v: DataView, p: number, value: number): void {
-  v.setUint32(p + 16, value >>> 0, true);
-  v.setUint32(p + 20, Math.floor(value / 4294967296), true);
+  v.setUint32(p + 72, value >>> 0, true);
+  v.setUint32(p + 76, Math.floor(value / 4294967296), true);
 }

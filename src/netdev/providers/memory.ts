@@ -8,7 +8,7 @@ import { NetdevBase } from '../base.ts';
 import { netdevEnvironment } from '../environment.ts';
 import { MemorySinkLayout } from '../generated/memory-sink.ts';
 import { MemorySourceLayout } from '../generated/memory-source.ts';
-import { FAST_PORT_MEMORY } from '../memory-port.layout.ts';
+import { FAST_PORT_MEMORY, MEMORY_SINK_SHARD_BYTES, MEMORY_SINK_SHARDS } from '../memory-port.layout.ts';
 import type { NetdevProvider, PortAttachment, PortIo } from '../provider.ts';
 
 const log = vlog('netdev_memory');
@@ -99,11 +99,18 @@ class MemoryNetdev extends NetdevBase {
     const { dv } = this.#core;
     const sum = (at: number): number =>
       this.#sources.reduce((total, source) => total + dv.getFloat64(source + at, true), 0);
+    const sent = (at: number): number => {
+      let total = 0;
+      for (let shard = 0; shard < MEMORY_SINK_SHARDS; shard++) {
+        total += Number(dv.getBigUint64(this.#sink + shard * MEMORY_SINK_SHARD_BYTES + at, true));
+      }
+      return total;
+    };
     return {
       rx_bytes: sum(MemorySourceLayout.rxBytes),
       rx_packets: sum(MemorySourceLayout.rxPackets),
-      tx_bytes: Number(dv.getBigUint64(this.#sink + MemorySinkLayout.txBytes, true)),
-      tx_packets: Number(dv.getBigUint64(this.#sink + MemorySinkLayout.txPackets, true)),
+      tx_bytes: sent(MemorySinkLayout.txBytes),
+      tx_packets: sent(MemorySinkLayout.txPackets),
     };
   }
   /** @throws ArenaFullError */

@@ -12,6 +12,8 @@ import { packetInEvents } from '../threads/packet-in-events.ts';
 import type { PmdSettings, PortAddArgs } from '../threads/pmd-thread.ts';
 
 const log = vlog('dpif_netdev');
+/** How often a thread without packets lets go of dead megaflows. */
+const sweepMs = 1000;
 
 /** Entry of a `pmd-cNN/id:N` thread. */
 hostWorker((context) => {
@@ -36,6 +38,7 @@ hostWorker((context) => {
   loop.setUpcalls(upcaller);
   const chains = new InstalledChains(core, settings.pmd);
   const polls = new PollSet();
+  let sweptMs = 0;
   return {
     wakeAtMs: Infinity,
     step: (nowMs) => loop.step(nowMs),
@@ -57,7 +60,12 @@ hostWorker((context) => {
     },
     block(timeoutMs) {
       if (loop.pending()) return;
-      timer.blocks(clock.nowMs());
+      const nowMs = clock.nowMs();
+      if (nowMs - sweptMs >= sweepMs) {
+        sweptMs = nowMs;
+        core.x.pmdSweep(settings.pmd);
+      }
+      timer.blocks(nowMs);
       polls.clear();
       polls.add(init.eventFd);
       for (const io of loop.rxPorts) for (const fd of io.pollFds) polls.add(fd);
