@@ -63,9 +63,6 @@ export const libc = {
   schedGetaffinity: fn<(tid: number, size: number, mask: Pointer) => number>(
     'int sched_getaffinity(int, size_t, void *)',
   ),
-  setpriority: fn<(which: number, who: number, nice: number) => number>(
-    'int setpriority(int, unsigned int, int)',
-  ),
   /** gettid(2) and mlock2(2) by number: not every C library has them. */
   syscall: fn<(number: number, a: number, b: number, c: number) => number>(
     'long syscall(long, long, long, long)',

@@ -2,7 +2,6 @@ import { errno, libc } from './libc.ts';
 import { systemError } from './errno.ts';
 
 const PR_SET_NAME = 15;
-const PRIO_PROCESS = 0;
 const SYS_gettid = process.arch === 'arm64' ? 178 : 186;
 const cpuMaskBytes = 128;
 
@@ -26,11 +25,6 @@ export function pinThread(core: number): void {
   if (core < 0 || byte >= cpuMaskBytes || libc.schedSetaffinity(0, cpuMaskBytes, mask) < 0) {
     throw systemError(errno() || 22, 'sched_setaffinity', `could not bind thread to core ${core}`);
   }
-}
-
-/** Sets the calling thread's niceness, if the system lets it: who is nicer gets less of a core that is contended. */
-export function beNicer(nice: number): void {
-  libc.setpriority(PRIO_PROCESS, 0, nice);
 }
 
 /** Cores that the calling thread may run on, ascending. */

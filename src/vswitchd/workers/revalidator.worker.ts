@@ -1,18 +1,12 @@
-import { beNicer } from '../../sys/threads.ts';
 import { Revalidator } from '../../ofproto/upcall/revalidator.ts';
 import { packetInEvents } from '../threads/packet-in-events.ts';
 import type { RevalidatorSettings } from '../threads/revalidator-pool.ts';
 import { hostWorker } from '../threads/worker-host.ts';
 
-/** Half of main's share of a contended core. */
-const revalidatorNice = 3;
-
 /** Entry of a `revalidatorN` thread. */
 hostWorker((context) => {
   const { core, clock, init } = context;
   const settings = init.settings as RevalidatorSettings;
-  // A storm of flow_mods keeps revalidators busy; main, which takes them, shall get more of a core they share.
-  beNicer(revalidatorNice);
   const revalidator = new Revalidator({
     core,
     clock,
