@@ -37,8 +37,8 @@ function batchOf(pmd: usize, mf: usize): usize {
 }
 
 /**
- * Adds the packets of [list, end) that have a megaflow to the batches of the pass; with `whole`, those that
- * have none are left alone. Returns how many have one.
+ * Adds the packets of [list, end) that have a megaflow to the batches of the pass; the others are left alone.
+ * Returns how many have one.
  */
 export function batchAll(pmd: usize, list: usize, end: usize): u32 {
   let last: usize = 0;
