@@ -2,7 +2,8 @@ import { DpclsChain } from './generated/dpcls-chain';
 import { DpclsPort } from './generated/dpcls-port';
 import { Packet } from './generated/packet';
 import { Subtable } from './generated/subtable';
-import { dpclsPortFind, megaflowMatches, subtableEntry, subtableHash, subtableProbe } from './dpcls';
+import { dpclsPortFind, megaflowMatches, subtableHash, subtableProbe } from './dpcls';
+import { subtableEntry } from './dpcls-table';
 import { free } from './memory';
 
 /**

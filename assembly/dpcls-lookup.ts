@@ -3,7 +3,8 @@ import { Megaflow } from './generated/megaflow';
 import { Packet } from './generated/packet';
 import { Subtable } from './generated/subtable';
 import { chainLookup, chainOf } from './dpcls-chain';
-import { filterPasses, megaflowMatches, subtableEntry, subtableHash, subtableProbe, WORD } from './dpcls';
+import { megaflowMatches, subtableHash, subtableProbe } from './dpcls';
+import { filterPasses, subtableEntry, WORD } from './dpcls-table';
 
 /**
  * Lookup of a burst in the subtables of one input port, subtable by subtable over all packets that are

@@ -6,6 +6,7 @@ import { Megaflow } from './generated/megaflow';
 import { Pmd } from './generated/pmd';
 import { Subtable } from './generated/subtable';
 import { HASH_CONSTANTS, nhFold, nhQuarter } from './hash';
+import { filterOf, subtableEntry, TABLE_HEADER, tableCreate, tableDelete, tableInsert, WORD } from './dpcls-table';
 
 /**
  * The datapath classifier: for each pmd and input port a list of subtables, one a mask, each a hash
@@ -13,25 +14,11 @@ import { HASH_CONSTANTS, nhFold, nhQuarter } from './hash';
  *
  * The pmd's thread reads without a lock while others insert and delete under pmd.lock. What a reader
  * walks is never changed in place: lists and tables are replaced whole, a slot is one 64-bit word
- * (megaflow << 32 | hash), a removed one becomes a tombstone. Ranking reorders the list in place, by
- * the reading thread itself.
- *
- * A table ends with a filter (a blocked Bloom filter of two bits a megaflow, out of 20 to 40), so that a lookup in
- * many subtables touches the slots of few. Its hash is multilinear over 64-bit words, much cheaper than that
- * of the table; a filter may lag behind its table by the insertion under way, never more.
+ * (megaflow << 32 | hash), see dpcls-table.ts. Ranking reorders the list in place, by the reading thread itself.
  */
-// @ts-ignore: decorator
-@inline const TOMBSTONE: u64 = 1;
-// @ts-ignore: decorator
-@inline const TABLE_HEADER: usize = 16;
-// @ts-ignore: decorator
-@inline const FIRST_SLOTS: u32 = 16;
 /** Bytes of an entry of a subtable's quarter list. */
 // @ts-ignore: decorator
 @inline const QUARTER: usize = 48;
-/** Bytes of an entry of a subtable's word list. */
-// @ts-ignore: decorator
-@inline export const WORD: usize = 24;
 // @ts-ignore: decorator
 @inline const KEY_BYTES: usize = 768;
 // @ts-ignore: decorator
@@ -102,13 +89,6 @@ function restMatches(subtable: usize, mf: usize, key: usize): bool {
     rest &= rest - 1;
   }
   return true;
-}
-
-/** The entry that a masked hash leads to first. */
-// @ts-ignore: decorator
-@inline
-export function subtableEntry(table: usize, hash: u32): u64 {
-  return load<u64>(table + (<usize>(hash & load<u32>(table)) << 3), TABLE_HEADER);
 }
 
 /** Follows a probe sequence from its first entry on: the megaflow that a key matches, or 0. */
@@ -187,58 +167,6 @@ export function subtableOf(port: usize, mask: usize, present: u32, maskHash: u32
   return 0;
 }
 
-function tableNew(slots: u32): usize {
-  const table = alloc(<u32>TABLE_HEADER + (slots << 3) + filterBytes(slots));
-  if (table != 0) store<u32>(table, slots - 1);
-  return table;
-}
-
-/** Eight bits a slot, at least 512: a power of two. */
-// @ts-ignore: decorator
-@inline
-function filterBytes(slots: u32): u32 {
-  return max<u32>(slots, 64);
-}
-
-/** The word of Subtable.filter for a table. */
-function filterOf(table: usize): u64 {
-  const slots = load<u32>(table) + 1;
-  const shift = 61 - ctz(filterBytes(slots));
-  return <u64>(table + TABLE_HEADER + (<usize>slots << 3)) | (<u64>shift << 32);
-}
-
-/** Address of the filter's word for a filter hash: its upper bits name the word, the next twice six two bits of it. */
-// @ts-ignore: decorator
-@inline
-function filterWord(filter: u64, hash: u64): usize {
-  return <usize>(filter & 0xffff_ffff) + ((<usize>(hash >>> (filter >>> 32)) >>> 6) << 3);
-}
-
-/** 1 if the subtable may have a megaflow with this filter hash, 0 if not. */
-// @ts-ignore: decorator
-@inline
-export function filterPasses(filter: u64, hash: u64): u32 {
-  const shift = filter >>> 32;
-  const word = load<u64>(filterWord(filter, hash));
-  return <u32>(word >>> (hash >>> shift)) & <u32>(word >>> (hash >>> (shift - 6))) & 1;
-}
-
-function filterAdd(filter: u64, hash: u64): void {
-  const shift = filter >>> 32;
-  const at = filterWord(filter, hash);
-  atomic.store<u64>(at, load<u64>(at) | (<u64>1 << (hash >>> shift)) | (<u64>1 << (hash >>> (shift - 6))));
-}
-
-/** Filter hash of a megaflow: of its masked key, without recirc_id and in_port. */
-function filterHash(subtable: usize, mf: usize): u64 {
-  let word: usize = load<u32>(subtable, Subtable.wordList);
-  let hash: u64 = 0;
-  for (let left = load<u32>(subtable, Subtable.words); left > 0; left--, word += WORD) {
-    hash += load<u64>(mf + Megaflow.SIZE + <usize>load<u32>(word, 4)) * load<u64>(word, 16);
-  }
-  return hash;
-}
-
 /** 1 if a mask has more than simple match looks at (see DpclsPort.complexMasks). */
 function isComplex(mask: usize): u32 {
   // Of key bytes 16 to 31: dl_type (20, 21), nw_frag (25), the outer tag (28 to 31).
@@ -267,7 +195,7 @@ export function subtableCreate(pmd: usize, port: usize, mask: usize, present: u3
   const quartersAt = Subtable.SIZE + (<usize>blocks << 6);
   const wordsAt = quartersAt + <usize>quarters * QUARTER;
   const subtable = alloc(<u32>wordsAt + words * <u32>WORD);
-  const table = tableNew(FIRST_SLOTS);
+  const table = tableCreate();
   const old: usize = load<u32>(port, DpclsPort.list);
   const count = load<u32>(old);
   const list = alloc(8 + (count << 2));
@@ -350,42 +278,15 @@ function subtableRemove(pmd: usize, subtable: usize): void {
   publishList(port, list);
   deferFree(old);
   deferFree(load<u32>(subtable, Subtable.table));
+  free(load<u32>(subtable, Subtable.nextTable));
   deferFree(subtable);
   store<u32>(pmd, load<u32>(pmd, Pmd.subtableCount) - 1, Pmd.subtableCount);
 }
 
-function tablePut(subtable: usize, table: usize, entry: u64): void {
-  const mask = load<u32>(table);
-  let slot = <u32>entry & mask;
-  while (load<u64>(table + (<usize>slot << 3), TABLE_HEADER) != 0) slot = (slot + 1) & mask;
-  filterAdd(filterOf(table), filterHash(subtable, <usize>(entry >>> 32)));
-  atomic.store<u64>(table + (<usize>slot << 3) + TABLE_HEADER, entry);
-}
-
 /** Adds a complete megaflow. Under pmd.lock; false when memory is used up. */
 export function subtableInsert(subtable: usize, mf: usize, hash: u32): bool {
-  let table: usize = load<u32>(subtable, Subtable.table);
+  if (!tableInsert(subtable, (<u64>mf << 32) | <u64>hash)) return false;
   const count = load<u32>(subtable, Subtable.count);
-  const used = load<u32>(table, 4);
-  if ((used + 1) * 5 > (load<u32>(table) + 1) << 1) {
-    // At most a fifth full after it, tombstones left behind: the first slot nearly always decides.
-    let slots: u32 = FIRST_SLOTS;
-    while (slots < (count + 1) * 5) slots <<= 1;
-    const bigger = tableNew(slots);
-    if (bigger == 0) return false;
-    const end = table + TABLE_HEADER + ((<usize>load<u32>(table) + 1) << 3);
-    for (let at = table + TABLE_HEADER; at < end; at += 8) {
-      const entry = load<u64>(at);
-      if (entry > 0xffffffff) tablePut(subtable, bigger, entry);
-    }
-    store<u32>(bigger, count, 4);
-    atomic.store<u32>(subtable + Subtable.table, <u32>bigger);
-    atomic.store<u64>(subtable + Subtable.filter, filterOf(bigger));
-    deferFree(table);
-    table = bigger;
-  }
-  tablePut(subtable, table, (<u64>mf << 32) | <u64>hash);
-  store<u32>(table, load<u32>(table, 4) + 1, 4);
   store<u32>(subtable, count + 1, Subtable.count);
   atomic.store<u32>(subtable + Subtable.sole, count == 0 ? <u32>mf : 0);
   return true;
@@ -393,22 +294,8 @@ export function subtableInsert(subtable: usize, mf: usize, hash: u32): bool {
 
 /** Takes a megaflow out, and its subtable with the last one. Under pmd.lock. */
 export function subtableDelete(pmd: usize, subtable: usize, mf: usize, hash: u32): void {
-  const table: usize = load<u32>(subtable, Subtable.table);
-  const mask = load<u32>(table);
-  const want = (<u64>mf << 32) | <u64>hash;
-  let slot = hash & mask;
   atomic.store<u32>(subtable + Subtable.sole, 0);
-  for (;;) {
-    const at = table + (<usize>slot << 3) + TABLE_HEADER;
-    const entry = load<u64>(at);
-    if (entry == 0) return;
-    if (entry == want) {
-      atomic.store<u64>(at, TOMBSTONE);
-      break;
-    }
-    slot = (slot + 1) & mask;
-  }
-  const count = load<u32>(subtable, Subtable.count) - 1;
-  store<u32>(subtable, count, Subtable.count);
+  if (!tableDelete(subtable, (<u64>mf << 32) | <u64>hash)) return;
+  store<u32>(subtable, load<u32>(subtable, Subtable.count) - 1, Subtable.count);
   subtableRemoveEmpty(pmd, subtable);
 }

@@ -11,9 +11,9 @@ import {
   subtableHash,
   subtableInsert,
   subtableOf,
-  WORD,
   subtableRemoveEmpty,
 } from './dpcls';
+import { WORD } from './dpcls-table';
 import { DpclsPort } from './generated/dpcls-port';
 import { Key } from './generated/key';
 import { Megaflow } from './generated/megaflow';

@@ -273,7 +273,21 @@ export function cachesFlushOf(thread: usize): void {
   }
 }
 
+/** As alloc, but what a block of more than 32 KiB holds is not cleared: for what is cleared piece by piece. */
+export function allocDirty(size: u32): usize {
+  return size > SMALL_MAX - <u32>HEADER ? allocPages(size) : alloc(size);
+}
+
 function allocBig(size: u32): usize {
+  const block = allocPages(size);
+  if (block == 0) return 0;
+  const page = <u32>(block >> PAGE_SHIFT);
+  const dirtyPages = load<u32>(pageDesc(page), PageDesc.carved) - page;
+  if (dirtyPages != 0) memory.fill(block, 0, min<u32>(size, (dirtyPages << <u32>PAGE_SHIFT) - <u32>BIG_OFFSET));
+  return block;
+}
+
+function allocPages(size: u32): usize {
   const pages = <u32>((<u64>size + BIG_OFFSET + 65535) >> PAGE_SHIFT);
   const page = pagesAlloc(pages, PAGE_BIG);
   if (page == 0) return 0;
@@ -282,7 +296,5 @@ function allocBig(size: u32): usize {
   store<u32>(header, BLOCK_MAGIC | (BLOCK_LIVE << 8) | CLASS_BIG);
   store<u32>(header, size, BlockHeader.stamp);
   countInUse(CLASS_BIG, 1);
-  const dirtyPages = load<u32>(pageDesc(page), PageDesc.carved) - page;
-  if (dirtyPages != 0) memory.fill(block, 0, min<u32>(size, (dirtyPages << <u32>PAGE_SHIFT) - <u32>BIG_OFFSET));
   return block;
 }

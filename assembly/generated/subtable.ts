@@ -49,4 +49,13 @@ export namespace Subtable {
   /** u32: 1: counted in complexMasks of its port. */
   // @ts-ignore: decorator
   @inline export const complex: usize = 68;
+  /** ptr: The bigger table in the making, 0 = none (dpcls-table.ts). */
+  // @ts-ignore: decorator
+  @inline export const nextTable: usize = 72;
+  /** u32: Bytes of nextTable that are cleared. */
+  // @ts-ignore: decorator
+  @inline export const cleared: usize = 76;
+  /** u32: Slots of table that nextTable has. */
+  // @ts-ignore: decorator
+  @inline export const copied: usize = 80;
 }

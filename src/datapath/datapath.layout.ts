@@ -302,6 +302,9 @@ const subtableLayout = {
       doc: 'For each 48 bytes: u32 offset in the key; at 16 the mask; at 32 the constants.',
     },
     complex: { at: 68, type: 'u32', doc: '1: counted in complexMasks of its port.' },
+    nextTable: { at: 72, type: 'ptr', doc: 'The bigger table in the making, 0 = none (dpcls-table.ts).' },
+    cleared: { at: 76, type: 'u32', doc: 'Bytes of nextTable that are cleared.' },
+    copied: { at: 80, type: 'u32', doc: 'Slots of table that nextTable has.' },
   },
 } as const satisfies LayoutSpec;
 

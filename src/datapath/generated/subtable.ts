@@ -33,6 +33,12 @@ export const SubtableLayout = {
   quarterList: 64,
   /** 1: counted in complexMasks of its port. */
   complex: 68,
+  /** The bigger table in the making, 0 = none (dpcls-table.ts). */
+  nextTable: 72,
+  /** Bytes of nextTable that are cleared. */
+  cleared: 76,
+  /** Slots of table that nextTable has. */
+  copied: 80,
 } as const;
 
 export function subtableTable(v: DataView, p: number): number {
@@ -132,4 +138,25 @@ export function subtableComplex(v: DataView, p: number): number {
 }
 export function setSubtableComplex(v: DataView, p: number, value: number): void {
   v.setUint32(p + 68, value, true);
+}
+
+export function subtableNextTable(v: DataView, p: number): number {
+  return v.getUint32(p + 72, true);
+}
+export function setSubtableNextTable(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 72, value, true);
+}
+
+export function subtableCleared(v: DataView, p: number): number {
+  return v.getUint32(p + 76, true);
+}
+export function setSubtableCleared(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 76, value, true);
+}
+
+export function subtableCopied(v: DataView, p: number): number {
+  return v.getUint32(p + 80, true);
+}
+export function setSubtableCopied(v: DataView, p: number, value: number): void {
+  v.setUint32(p + 80, value, true);
 }
