@@ -42,14 +42,21 @@ export interface MemoryStats {
   readonly classes: readonly SizeClassStats[];
 }
 
+/** Blocks of all threads that wait for quiescence. */
+export function limboBlocks(core: Core): number {
+  const threads = arenaRootThreadCount(core.dv, ARENA_ROOT);
+  let blocks = 0;
+  for (let t = 0; t < threads; t++)
+    blocks += threadBlockLimboCount(core.dv, THREAD_BLOCKS + t * ThreadBlockLayout.size);
+  return blocks;
+}
+
 export function memoryStats(core: Core): MemoryStats {
   const { dv } = core;
   const threads = arenaRootThreadCount(dv, ARENA_ROOT);
   const inUse = new Array<number>(CLASS_COUNT + 1).fill(0);
-  let limboBlocks = 0;
   for (let t = 0; t < threads; t++) {
     const block = THREAD_BLOCKS + t * ThreadBlockLayout.size;
-    limboBlocks += threadBlockLimboCount(dv, block);
     // A thread's count may be negative: it freed what others allocated.
     for (let c = 0; c <= CLASS_COUNT; c++)
       inUse[c] = (inUse[c] ?? 0) + dv.getInt32(block + ThreadBlockLayout.inUse + c * 4, true);
@@ -77,7 +84,7 @@ export function memoryStats(core: Core): MemoryStats {
     blockBytes: blockBytes + (usedPages - slabPages) * PAGE_BYTES,
     blocksInUse: blocksInUse + bigBlocks,
     bigBlocks,
-    limboBlocks,
+    limboBlocks: limboBlocks(core),
     badFrees: arenaRootBadFrees(dv, ARENA_ROOT),
     failedAllocs: arenaRootFailedAllocs(dv, ARENA_ROOT),
     classes,

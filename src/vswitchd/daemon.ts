@@ -146,7 +146,7 @@ export class Daemon {
     }
     if (worked > 0) this.wake();
     else {
-      const waitMs = Math.min(100, Math.max(1, this.switchd.wakeAtMs - this.clock.nowMs()));
+      const waitMs = Math.max(1, this.switchd.wakeAtMs - this.clock.nowMs());
       this.#timer = setTimeout(() => this.wake(), waitMs);
     }
   }

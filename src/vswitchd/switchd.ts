@@ -2,6 +2,7 @@ import { ARENA_ROOT } from '../arena/arena.layout.ts';
 import type { ArenaClock } from '../arena/clock.ts';
 import { setArenaRootVlanLimit } from '../arena/generated/arena-root.ts';
 import type { Core } from '../arena/core.ts';
+import { limboBlocks } from '../arena/memory-stats.ts';
 import { UserspaceDatapath } from '../datapath/providers/userspace/userspace-datapath.ts';
 import { openPortIo } from '../netdev/registry.ts';
 import type { OfConnFactory, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
@@ -28,6 +29,10 @@ const log = vlog('bridge');
 
 /** Devices that were missing are looked for this often. */
 const retryDevicesMs = 500;
+/** How soon `run` is wanted again while something is under way that nobody reports (memory to free, chains, dummies). */
+const busyWaitMs = 100;
+/** And when there is nothing: MAC ages, loads. */
+const idleWaitMs = 1000;
 
 export interface SwitchdOptions {
   readonly core: Core;
@@ -137,7 +142,7 @@ export class Switchd {
     this.core.x.quiesce();
     if (this.#isClosing || this.#isReconfiguring) return worked;
     const { store } = this.#options;
-    const isRetryDue = nowMs >= this.#retryAtMs && [...this.bridges.values()].some((b) => b.needsReconcile());
+    const isRetryDue = nowMs >= this.#retryAtMs && this.#lacksDevices();
     if (store.changeSeq !== this.#seenSeq || isRetryDue) {
       this.#retryAtMs = nowMs + retryDevicesMs;
       void this.#reconfigure();
@@ -148,9 +153,15 @@ export class Switchd {
     return worked;
   }
 
+  #lacksDevices(): boolean {
+    for (const bridge of this.bridges.values()) if (bridge.needsReconcile()) return true;
+    return false;
+  }
+
   /** When `run` wants to be called again though nothing happened. */
   get wakeAtMs(): number {
-    let at = Math.min(this.clock.nowMs() + 100, this.#statsAtMs);
+    const isBusy = this.pmds.needsPolling || limboBlocks(this.core) > 0 || this.#lacksDevices();
+    let at = Math.min(this.clock.nowMs() + (isBusy ? busyWaitMs : idleWaitMs), this.#statsAtMs);
     for (const bridge of this.bridges.values()) at = Math.min(at, bridge.ofproto.wakeAtMs);
     return at;
   }

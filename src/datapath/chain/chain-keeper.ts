@@ -53,6 +53,12 @@ export class ChainKeeper {
     this.#targets = targets;
   }
 
+  /** Whether some set of masks changed a short while ago: `run` is to be called again soon. */
+  get isSettling(): boolean {
+    for (const kept of this.#kept.values()) if (this.#lookAtMs - kept.sinceMs <= settledMs + lookMs) return true;
+    return false;
+  }
+
   /** From main's loop, as often as one likes. */
   run(nowMs: number): void {
     if (nowMs < this.#lookAtMs) return;

@@ -266,6 +266,11 @@ export class PmdPool implements PortThreads {
     if (this.#balance.isDue(nowMs, state)) this.rebalance();
   }
 
+  /** Whether `run` is to be called often: chains are being made, or there are ports that main polls. */
+  get needsPolling(): boolean {
+    return this.#chains.isSettling || this.main.polls;
+  }
+
   async close(): Promise<void> {
     await this.#inOrder(async () => {
       await this.#stopThreads(this.#pmds);

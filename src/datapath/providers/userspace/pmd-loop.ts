@@ -52,6 +52,11 @@ export class PmdLoop {
     if (this.#batch === 0) throw new SystemError('ENOMEM', 12, 'alloc', 'arena is full: no room for a PMD');
   }
 
+  /** Whether this loop receives from a port. */
+  get polls(): boolean {
+    return this.#rx.length > 0;
+  }
+
   setUpcalls(upcalls: UpcallRunner): void {
     this.#upcalls = upcalls;
   }
