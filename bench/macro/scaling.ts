@@ -3,6 +3,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tables } from '../frame/goals.table.ts';
+import { ceilingOf } from './ceiling.ts';
 import { nwDstText, writePcap } from './frames.ts';
 import { Pair } from './pair.ts';
 import type { BenchContext } from './pair.ts';
@@ -13,6 +14,7 @@ import type { Target } from './target.ts';
 const table = tables.scaling;
 const byCpu = '2 PMDs on 2 rx queues : 1 PMD';
 const byWall = '2 PMDs on 2 rx queues : 1 PMD, wall time';
+const byProcess = '2 processes of one PMD : 1, nothing shared';
 
 interface Rates {
   /** Sum over PMDs of packets a second of the PMD's CPU time: what they do when each has its core for itself. */
@@ -62,7 +64,8 @@ async function usePmds(target: Target, cores: readonly number[]): Promise<void> 
 
 /**
  * Two PMDs with an rx queue each against one with both. The replay is the generator and costs no core of
- * its own; the threads of a second PMD share core 0 with everything else, which is why CPU time counts.
+ * its own; the threads of a second PMD share core 0 with everything else, which is why CPU time counts. What two
+ * processes reach that share nothing tells what the cores allow.
  */
 export async function scaling(context: BenchContext): Promise<void> {
   if (!context.wants(table, byCpu)) return;
@@ -94,5 +97,10 @@ export async function scaling(context: BenchContext): Promise<void> {
     );
   });
   await pair.stop();
+  for (let round = 0; round < context.runs; round++) {
+    const ceiling = await ceilingOf([0, pmdCore], context.seconds);
+    context.add(table, byProcess, 'x', 'ours', ceiling);
+    context.progress(`${table}: two processes of one PMD: ${ceiling.toFixed(2)} times one`);
+  }
   rmSync(folder, { recursive: true, force: true });
 }
