@@ -2,14 +2,32 @@
 // Usage: node scripts/build.mjs [--wasm] [--ts] (default both)
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync, copyFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const only = process.argv.slice(2);
 const wants = (part) => only.length === 0 || only.includes(`--${part}`);
 const bin = (name) => join(root, 'node_modules', '.bin', name);
+
+const programs = {
+  'ovs-vswitchd': 'src/vswitchd/main.ts',
+  'ovsdb-server': 'src/ovsdb/server/main.ts',
+  'ovs-vsctl': 'src/cli/ovs-vsctl.ts',
+  'ovs-ofctl': 'src/cli/ovs-ofctl.ts',
+  'ovs-appctl': 'src/cli/ovs-appctl.ts',
+  'ovs-dpctl': 'src/cli/ovs-dpctl.ts',
+  'ovsdb-client': 'src/cli/ovsdb-client.ts',
+  'ovsdb-tool': 'src/cli/ovsdb-tool.ts',
+  megaflow: 'src/vswitchd/up/main.ts',
+};
+const workers = {
+  'pmd.worker': 'src/vswitchd/workers/pmd.worker.ts',
+  'revalidator.worker': 'src/vswitchd/workers/revalidator.worker.ts',
+  'handler.worker': 'src/vswitchd/workers/handler.worker.ts',
+};
 
 function run(command, args) {
   const done = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
@@ -141,4 +159,46 @@ if (wants('ts')) {
     ...files('src', 'tsconfig.json'),
   ];
   cached('ts', inputs, ['dist/util/errors.js'], () => run(bin('tsc'), ['-b', 'tsconfig.json']));
+  cached('programs', [...inputs, 'scripts/build.mjs'], ['dist/programs/run.cjs'], buildPrograms);
+}
+
+/** One file for each program and worker, with V8's code of what runs at its start (src/cli/run.ts). */
+function buildPrograms() {
+  const out = join(root, 'dist', 'programs');
+  rmSync(out, { recursive: true, force: true });
+  buildSync({
+    absWorkingDir: root,
+    entryPoints: Object.entries({ run: 'src/cli/run.ts', ...programs, ...workers }).map(([name, file]) => ({
+      in: file,
+      out: name,
+    })),
+    outdir: out,
+    outExtension: { '.js': '.cjs' },
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    charset: 'ascii',
+    external: ['koffi'],
+    define: { 'import.meta.url': 'moduleUrl' },
+    banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    logLevel: 'warning',
+  });
+  for (const name of Object.keys(programs)) writeCode(name, ['--version']);
+  for (const name of Object.keys(workers)) writeCode(name, []);
+}
+
+function writeCode(name, args) {
+  const done = spawnSync(
+    process.execPath,
+    [join(root, 'dist/programs/run.cjs'), '--write-code', name, ...args],
+    {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
+  if (done.status !== 0) {
+    console.error(`build: the compiled code of ${name} could not be written`);
+    process.exit(1);
+  }
 }

@@ -1,27 +1,69 @@
-/**
- * Starts the program named by the first argument: `node dist/cli/run.js ovs-vsctl show`. The
- * launchers in bin/ call it. Programs are loaded by name, so that a tool pays for nothing but itself.
- */
-const programs: Readonly<Record<string, string>> = {
-  'ovs-vswitchd': '../vswitchd/main.js',
-  'ovsdb-server': '../ovsdb/server/main.js',
-  'ovs-vsctl': './ovs-vsctl.js',
-  'ovs-ofctl': './ovs-ofctl.js',
-  'ovs-appctl': './ovs-appctl.js',
-  'ovs-dpctl': './ovs-dpctl.js',
-  'ovsdb-client': './ovsdb-client.js',
-  'ovsdb-tool': './ovsdb-tool.js',
-  megaflow: '../vswitchd/up/main.js',
-};
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { Script } from 'node:vm';
+import { coreFlags } from '../sys/core-flags.ts';
 
-const program = process.argv[2] ?? '';
-const file = programs[program];
-if (file === undefined) {
-  process.stderr.write(`run: no program ${program}\n`);
-  process.exitCode = 1;
+/**
+ * Starts the program, or the worker, that the first argument names: `node dist/programs/run.cjs ovs-vsctl show`.
+ * The launchers in bin/ and the thread manager call it.
+ *
+ * Each program is one file beside this one, made by scripts/build.mjs, with V8's compiled code of what it needs at
+ * its start (`NAME.cjs.code`), so that a tool answers in less time than loading its modules one by one would
+ * take. Code of another Node version or other V8 flags is not taken; then it is compiled as ever.
+ *
+ * `--write-code NAME [ARG...]` runs a program and writes that file; for the build.
+ */
+interface Program {
+  main?(argv: readonly string[]): Promise<number>;
+}
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+function compile(name: string): { script: Script; file: string; codeFile: string } {
+  const file = join(here, `${name}.cjs`);
+  const codeFile = `${file}.code`;
+  // The bundler writes ASCII only, which V8 keeps as it is.
+  const text = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'latin1')}\n})`;
+  const cachedData = existsSync(codeFile) ? readFileSync(codeFile) : undefined;
+  const script = new Script(text, { filename: file, ...(cachedData === undefined ? {} : { cachedData }) });
+  return { script, file, codeFile };
+}
+
+function start({ script, file }: { readonly script: Script; readonly file: string }): Program {
+  const module = { exports: {} as Program };
+  const run = script.runInThisContext() as (...args: unknown[]) => void;
+  run(module.exports, createRequire(file), module, file, here);
+  return module.exports;
+}
+
+async function writeCode(name: string, args: readonly string[]): Promise<void> {
+  const isWorker = name.endsWith('.worker');
+  // As in a process that has loaded core.wasm (src/sys/core-module.ts): code depends on the flags.
+  if (isWorker) for (const flag of coreFlags) setFlagsFromString(flag);
+  const compiled = compile(name);
+  try {
+    await start(compiled).main?.(args);
+  } catch (error) {
+    // A worker's modules have all been evaluated when it finds that it is not in a worker.
+    if (!isWorker) throw error;
+  }
+  writeFileSync(compiled.codeFile, compiled.script.createCachedData());
+}
+
+const [name = '', ...args] = process.argv.slice(2);
+if (name === '--write-code') {
+  const [program = '', ...rest] = args;
+  void writeCode(program, rest).then(() => process.exit(0));
+} else if (existsSync(join(here, `${name}.cjs`))) {
+  void start(compile(name))
+    .main?.(args)
+    .then((status) => {
+      process.exitCode = status;
+    });
 } else {
-  const loaded = (await import(new URL(file, import.meta.url).href)) as {
-    main(argv: readonly string[]): Promise<number>;
-  };
-  process.exitCode = await loaded.main(process.argv.slice(3));
+  process.stderr.write(`run: no program ${name}\n`);
+  process.exitCode = 1;
 }

@@ -46,7 +46,7 @@ describe('a database file', () => {
 
   function start(): ChildProcess {
     const args = [
-      'dist/cli/run.js',
+      'dist/programs/run.cjs',
       'ovsdb-server',
       `--remote=punix:${dir}/db.sock`,
       `--unixctl=${dir}/ctl`,

@@ -1,18 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { parseJson } from '../../stream/index.ts';
 import { ovsPkgdatadir } from '../../sys/dirs.ts';
+import { packageRoot } from '../../sys/package-root.ts';
 import { OvsdbError } from '../errors.ts';
 import { schemaFromJson } from '../schema.ts';
 import type { DatabaseSchema } from '../schema.ts';
 
-/** The project's own share/, three folders up from here in src/ and in dist/. */
-const own = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'share');
-
 /** The Open_vSwitch schema file: that of OVS_PKGDATADIR if set, else this project's. */
 export function defaultSchemaFile(): string {
-  const bundled = join(own, 'vswitch.ovsschema');
+  const bundled = join(packageRoot(), 'share', 'vswitch.ovsschema');
   if (process.env['OVS_PKGDATADIR'] !== undefined || !existsSync(bundled))
     return join(ovsPkgdatadir(), 'vswitch.ovsschema');
   return bundled;

@@ -16,7 +16,7 @@ import {
   type WorkerReply,
 } from './control.ts';
 import { decodeLogRecord, eventKinds } from './events.ts';
-import { workerUrl } from './worker-url.ts';
+import { workerFile } from './worker-file.ts';
 import { vlogWrite } from '../../sys/vlog-sink.ts';
 
 const log = vlog('ovs_thread');
@@ -69,7 +69,12 @@ export class WorkerThread {
       logLevels: [...vlogModules().values()].map((m) => [m.name, { ...m.levels }] as const),
       settings,
     };
-    this.#worker = new Worker(workerUrl(kind), { workerData: init, transferList: [port2], name });
+    this.#worker = new Worker(workerFile(), {
+      argv: [`${kind}.worker`],
+      workerData: init,
+      transferList: [port2],
+      name,
+    });
     port1.on('message', (message: WorkerReply | null) => {
       if (message === null) hooks.onEvents(this);
       else this.#reply(message);

@@ -5,6 +5,7 @@ import { labPort } from '../../netdev/providers/lab.ts';
 import { Idl } from '../../ovsdb/client/index.ts';
 import { startOvsdbServer } from '../../ovsdb/server/embed.ts';
 import { dirsNote, ovsDirs } from '../../sys/dirs.ts';
+import { packageRoot } from '../../sys/package-root.ts';
 import { makePidfile } from '../../sys/pidfile.ts';
 import { installExitHooks } from '../../sys/exit-hooks.ts';
 import { initVlog, vlogSet, vlogSetLogFile } from '../../sys/vlog-sink.ts';
@@ -70,7 +71,7 @@ export async function up(options: UpOptions): Promise<number> {
   });
   await ensureRoot(remote, options.lab);
   const lab = options.lab ? await startLab(daemon) : null;
-  const bin = new URL('../../../bin/', import.meta.url).pathname;
+  const bin = `${packageRoot()}/bin/`;
   const env = dirs.isPrivate
     ? ''
     : process.env['OVS_RUNDIR'] === undefined
