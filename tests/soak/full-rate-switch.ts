@@ -277,10 +277,12 @@ export class FullRateSwitch {
     return Object.fromEntries([...lines].map((m) => [m[1] ?? '', Number(m[2])]));
   }
 
-  /** Takes everything down; what memory/show says once nothing waits to be freed any more. */
+  /** Takes everything down; what memory/show says once all megaflows are gone and nothing waits to be freed any more. */
   async end(): Promise<Map<string, number>> {
     this.vsctl('--if-exists', 'del-br', this.#bridge);
     this.#extra = [];
+    // Revalidators delete megaflows of ports that are gone; those of the hosts' bridge stay.
+    await waitFor(() => this.#megaflows() < 50, 'the megaflows are gone', 120_000);
     let memory = new Map<string, number>();
     await waitFor(
       () => {
