@@ -204,8 +204,9 @@ export class DeviceRig {
     }
   }
 
-  /** CPU use of the whole switch without traffic, in cores. */
-  async idleCores(seconds = 2): Promise<number> {
+  /** CPU use of the whole switch without traffic, in cores, after what the traffic left to do (expiry, compilers). */
+  async idleCores(seconds = 4): Promise<number> {
+    await new Promise((resolve) => setTimeout(resolve, 5000));
     const before = threadCpuNs(this.#pid, /./);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     return (threadCpuNs(this.#pid, /./) - before) / (seconds * 1e9);
