@@ -1,4 +1,6 @@
-import koffi from 'koffi';
+import { createRequire } from 'node:module';
+
+type Koffi = (typeof import('koffi'))['default'];
 
 /**
  * The C library over FFI: every call that this project makes is declared here and nowhere else.
@@ -7,15 +9,27 @@ import koffi from 'koffi';
  * calls); `uintptr_t` takes a number and costs least (packet path, arena addresses). Results are the
  * raw C results, -1 on error; `errno()` must be read before anything else is called. `check` turns
  * -1 into a SystemError. All of it may be called from any thread.
+ *
+ * koffi is loaded, and a function bound, when first used: most runs of the tools call none.
  */
-const lib = koffi.load('libc.so.6');
+let $koffi: Koffi | undefined;
+let $library: ReturnType<Koffi['load']> | undefined;
+
+function koffi(): Koffi {
+  $koffi ??= createRequire(import.meta.url)('koffi') as Koffi;
+  return $koffi;
+}
 
 export type Pointer = NodeJS.ArrayBufferView | bigint | null;
 
-/** The C declaration says what `F` must say. */
+const $definitions = new Map<unknown, string>();
+
+/** A place to be taken by the function; the C declaration says what `F` must say. */
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- a cast with the type in front reads best here
-function fn<F>(definition: string): F {
-  return lib.func(definition) as F;
+function fn<F extends (...args: never[]) => unknown>(definition: string): F {
+  const place = (() => undefined) as unknown as F;
+  $definitions.set(place, definition);
+  return place;
 }
 
 export const libc = {
@@ -77,14 +91,24 @@ export const libc = {
   strsignal: fn<(signal: number) => string>('const char *strsignal(int)'),
 };
 
+for (const [name, place] of Object.entries(libc)) {
+  const bind = (): unknown => {
+    $library ??= koffi().load('libc.so.6');
+    const value: unknown = $library.func($definitions.get(place) ?? '');
+    Object.defineProperty(libc, name, { value, enumerable: true });
+    return value;
+  };
+  Object.defineProperty(libc, name, { get: bind, enumerable: true, configurable: true });
+}
+
 /** The calling thread's errno, as the last failed call left it. */
 export function errno(): number {
-  return koffi.errno();
+  return koffi().errno();
 }
 
 /** Address of a typed array's first byte. The array must stay referenced while C holds it. */
 export function addressOf(view: NodeJS.ArrayBufferView): number {
-  return Number(koffi.address(view));
+  return Number(koffi().address(view));
 }
 
 /** Watches under way: koffi ends one whose handle is garbage. */
@@ -92,7 +116,7 @@ const $watches = new Set<unknown>();
 
 /** Watches a descriptor from the event loop; `stop` must be called before the descriptor is closed. */
 export function watchReadable(fd: number, onReadable: () => void): { stop(): void; unref(): void } {
-  const handle = koffi.node.poll(fd, { readable: true }, onReadable);
+  const handle = koffi().node.poll(fd, { readable: true }, onReadable);
   $watches.add(handle);
   return {
     stop: () => {
