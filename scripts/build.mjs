@@ -162,7 +162,7 @@ if (wants('ts')) {
   cached('programs', [...inputs, 'scripts/build.mjs'], ['dist/programs/run.cjs'], buildPrograms);
 }
 
-/** One file for each program and worker, with V8's code of what runs at its start (src/cli/run.ts). */
+/** One file for each program and worker, and V8's code of it (src/cli/run.ts). */
 function buildPrograms() {
   const out = join(root, 'dist', 'programs');
   rmSync(out, { recursive: true, force: true });
@@ -184,21 +184,7 @@ function buildPrograms() {
     banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
     logLevel: 'warning',
   });
-  for (const name of Object.keys(programs)) writeCode(name, ['--version']);
-  for (const name of Object.keys(workers)) writeCode(name, []);
-}
-
-function writeCode(name, args) {
-  const done = spawnSync(
-    process.execPath,
-    [join(root, 'dist/programs/run.cjs'), '--write-code', name, ...args],
-    {
-      cwd: root,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  );
-  if (done.status !== 0) {
-    console.error(`build: the compiled code of ${name} could not be written`);
-    process.exit(1);
-  }
+  // One process each: a worker's code is made under other V8 flags.
+  for (const name of Object.keys({ ...programs, ...workers }))
+    run(process.execPath, ['dist/programs/run.cjs', '--write-code', name]);
 }

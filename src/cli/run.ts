@@ -10,11 +10,12 @@ import { coreFlags } from '../sys/core-flags.ts';
  * Starts the program, or the worker, that the first argument names: `node dist/programs/run.cjs ovs-vsctl show`.
  * The launchers in bin/ and the thread manager call it.
  *
- * Each program is one file beside this one, made by scripts/build.mjs, with V8's compiled code of what it needs at
- * its start (`NAME.cjs.code`), so that a tool answers in less time than loading its modules one by one would
- * take. Code of another Node version or other V8 flags is not taken; then it is compiled as ever.
+ * Each program is one file beside this one, made by scripts/build.mjs, with V8's compiled code of it
+ * (`NAME.cjs.code`), so that a tool answers in less time than loading its modules one by one would take, and a
+ * daemon's first work is not spent compiling. Code of another Node version or other V8 flags is not taken; then it is
+ * compiled as ever.
  *
- * `--write-code NAME [ARG...]` runs a program and writes that file; for the build.
+ * `--write-code NAME...` writes these files; for the build.
  */
 interface Program {
   main?(argv: readonly string[]): Promise<number>;
@@ -39,24 +40,19 @@ function start({ script, file }: { readonly script: Script; readonly file: strin
   return module.exports;
 }
 
-async function writeCode(name: string, args: readonly string[]): Promise<void> {
-  const isWorker = name.endsWith('.worker');
-  // As in a process that has loaded core.wasm (src/sys/core-module.ts): code depends on the flags.
-  if (isWorker) for (const flag of coreFlags) setFlagsFromString(flag);
-  const compiled = compile(name);
-  try {
-    await start(compiled).main?.(args);
-  } catch (error) {
-    // A worker's modules have all been evaluated when it finds that it is not in a worker.
-    if (!isWorker) throw error;
-  }
-  writeFileSync(compiled.codeFile, compiled.script.createCachedData());
+/** Compiles all functions of a program, not only those called at its start, and keeps the code. */
+function writeCode(name: string): void {
+  // As in a process that has loaded core.wasm (src/sys/core-module.ts): code is taken only under the same flags.
+  if (name.endsWith('.worker')) for (const flag of coreFlags) setFlagsFromString(flag);
+  setFlagsFromString('--no-lazy');
+  const { script, codeFile } = compile(name);
+  setFlagsFromString('--lazy');
+  writeFileSync(codeFile, script.createCachedData());
 }
 
 const [name = '', ...args] = process.argv.slice(2);
 if (name === '--write-code') {
-  const [program = '', ...rest] = args;
-  void writeCode(program, rest).then(() => process.exit(0));
+  for (const program of args) writeCode(program);
 } else if (existsSync(join(here, `${name}.cjs`))) {
   void start(compile(name))
     .main?.(args)
