@@ -22,14 +22,18 @@ export interface ReconnectOptions {
   readonly probeIntervalMs?: number;
   /** How many times to try to connect. */
   readonly maxTries?: number;
+  /** Attempts in a row without back-off: so that several peers are tried one after the other. */
+  readonly backoffFreeTries?: number;
 }
 
 export class Reconnect {
-  readonly name: string;
+  /** Of the peer, for logs; changes where there are several. */
+  name: string;
   minBackoffMs: number;
   maxBackoffMs: number;
   probeIntervalMs: number;
   maxTries: number;
+  backoffFreeTries: number;
   #state: ReconnectState = 'void';
   #stateEnteredMs = 0;
   #backoffMs = 0;
@@ -44,6 +48,7 @@ export class Reconnect {
     this.maxBackoffMs = options.maxBackoffMs ?? 8000;
     this.probeIntervalMs = options.probeIntervalMs ?? 5000;
     this.maxTries = options.maxTries ?? Infinity;
+    this.backoffFreeTries = options.backoffFreeTries ?? 0;
   }
 
   get state(): ReconnectState {
@@ -113,6 +118,12 @@ export class Reconnect {
     const wasLong = this.isConnected && nowMs - this.#connectedMs >= this.#backoffMs;
     if (this.maxTries <= 0) {
       this.#enter('void', nowMs);
+      return;
+    }
+    if (this.backoffFreeTries > 1) {
+      this.backoffFreeTries--;
+      this.#backoffMs = 0;
+      this.#enter('backoff', nowMs);
       return;
     }
     if (wasLong || this.#backoffMs < this.minBackoffMs) this.#backoffMs = this.minBackoffMs;

@@ -14,10 +14,15 @@ import type { ReconnectOptions } from './reconnect.ts';
 import type { StreamTarget } from './target.ts';
 import type { Timers } from './timers.ts';
 
-export interface SessionOptions extends ReconnectOptions {
+export interface SessionRemote {
   /** As the user wrote it, for logs. */
   readonly name: string;
   readonly target: StreamTarget;
+}
+
+export interface SessionOptions extends SessionRemote, ReconnectOptions {
+  /** Further peers, tried in turn: each failure and each loss goes on to the next. */
+  readonly others?: readonly SessionRemote[];
   readonly timers: Timers;
   /** Starts using a stream: the owner returns the handlers for it. */
   onConnect(stream: ByteStream): StreamHandlers;
@@ -34,9 +39,13 @@ export class StreamSession {
   #attempt: AbortController | undefined;
   #cancelTimer: () => void = () => undefined;
   #lastError = '';
+  readonly #remotes: readonly SessionRemote[];
+  #current: SessionRemote;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#remotes = [options, ...(options.others ?? [])];
+    this.#current = options;
     this.reconnect = new Reconnect(options.name, options);
   }
 
@@ -46,6 +55,12 @@ export class StreamSession {
   /** strerror text of the last failure, empty if none. */
   get lastError(): string {
     return this.#lastError;
+  }
+
+  #nextRemote(): void {
+    const at = this.#remotes.indexOf(this.#current) + 1;
+    this.#current = this.#remotes[at % this.#remotes.length] ?? this.#current;
+    this.reconnect.name = this.#current.name;
   }
 
   #nowMs(): number {
@@ -111,13 +126,14 @@ export class StreamSession {
     this.reconnect.connecting(this.#nowMs());
     let stream: ByteStream;
     try {
-      stream = await connectStream(this.#options.target, attempt.signal);
+      stream = await connectStream(this.#current.target, attempt.signal);
     } catch (error) {
       this.#attempt = undefined;
       if (this.reconnect.state === 'void') return;
       const code = error instanceof SystemError ? error.code : 'EIO';
       this.#lastError = strerror(code);
       this.reconnect.connectFailed(this.#nowMs(), this.#lastError);
+      this.#nextRemote();
       this.#options.onConnectFailed?.(code);
       this.#run();
       return;
@@ -151,6 +167,7 @@ export class StreamSession {
     this.#lastError = reason;
     stream.destroy();
     this.reconnect.disconnected(this.#nowMs(), reason);
+    this.#nextRemote();
     this.#options.onDisconnect(reason);
     this.#run();
   }

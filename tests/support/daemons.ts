@@ -48,6 +48,11 @@ export class SwitchUnderTest {
     return s;
   }
 
+  /** Nothing yet: for a switch whose database is elsewhere. */
+  static empty(kind: 'ours' | 'stock'): SwitchUnderTest {
+    return new SwitchUnderTest(kind);
+  }
+
   async startServer(): Promise<ChildProcess> {
     return await this.#daemon('ovsdb-server', [
       `--remote=punix:${this.rundir}/db.sock`,
@@ -55,8 +60,11 @@ export class SwitchUnderTest {
     ]);
   }
 
-  async startSwitch(options: readonly string[]): Promise<ChildProcess> {
-    return await this.#daemon('ovs-vswitchd', [...options, `unix:${this.rundir}/db.sock`]);
+  async startSwitch(
+    options: readonly string[],
+    remote = `unix:${this.rundir}/db.sock`,
+  ): Promise<ChildProcess> {
+    return await this.#daemon('ovs-vswitchd', [...options, remote]);
   }
 
   /** Runs a tool of this switch's kind. */

@@ -8,7 +8,7 @@ import { runOvsdbServer } from '../server/embed.ts';
 import type { RunningOvsdbServer } from '../server/embed.ts';
 import { createDatabase } from '../server/storage.ts';
 import { Idl } from './idl.ts';
-import type { IdlChange } from './idl.ts';
+import type { IdlChange } from './replica.ts';
 
 const schema = schemaFromJson({
   name: 'Db',
@@ -56,9 +56,18 @@ async function until(idl: Idl, holds: () => boolean): Promise<void> {
   }
 }
 
+/** As `until`, with timers that are due fired whenever nothing else happens. */
+async function advanceUntil(timers: ManualTimers, holds: () => boolean): Promise<void> {
+  while (!holds()) {
+    timers.advance(0);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'idl-'));
   createDatabase(join(dir, 'db'), schema);
+  createDatabase(join(dir, 'other'), schema);
   server = await startServer();
 });
 afterEach(async () => {
@@ -207,5 +216,121 @@ describe('Idl', () => {
     }).start();
     await expect(nobody.ready()).rejects.toThrow('No such file or directory');
     nobody.close();
+  });
+
+  it('goes on with another server when one goes away, and tells only differences', async () => {
+    const second = await runOvsdbServer({
+      files: [join(dir, 'other')],
+      remotes: [`punix:${dir}/sock2`],
+      unixctlPath: null,
+    });
+    const timers = new ManualTimers();
+    const idl = new Idl({
+      remote: `unix:${dir}/none,unix:${dir}/sock,unix:${dir}/sock2`,
+      shuffleRemotes: false,
+      database: 'Db',
+      tables: 'all',
+      timers,
+    });
+    idls.push(idl);
+    try {
+      idl.start();
+      // The first fails and the second follows without back-off: no time passes here but by the timers.
+      await advanceUntil(timers, () => idl.isSynced);
+      expect([idl.remote, timers.clock.nowMs()]).toEqual([`unix:${dir}/sock`, 0]);
+      await idl.transact((t) => {
+        t.insert('Top', { name: 'only here' });
+      });
+      const changes: string[] = [];
+      idl.onChange((list) => changes.push(...list.map((c) => `${c.kind} ${c.row.str('name')}`)));
+      await server.close();
+      await until(idl, () => !idl.isConnected);
+      await advanceUntil(timers, () => idl.isSynced);
+      expect(idl.remote).toBe(`unix:${dir}/sock2`);
+      expect(changes).toEqual(['delete only here']);
+    } finally {
+      idl.close();
+      await second.close();
+    }
+  });
+
+  it('holds the rows of its condition, which may change', async () => {
+    const writer = open();
+    await writer.ready();
+    await writer.transact((t) => {
+      for (const name of ['a', 'b', 'c']) t.insert('Top', { name });
+    });
+    const idl = new Idl({
+      remote: `unix:${dir}/sock`,
+      database: 'Db',
+      tables: { Top: ['name'] },
+      conditions: { Top: [['name', '==', 'a']] },
+    }).start();
+    idls.push(idl);
+    await idl.ready();
+    const names = (): string[] =>
+      idl
+        .rows('Top')
+        .map((row) => row.str('name'))
+        .sort();
+    expect(names()).toEqual(['a']);
+    const changes: string[] = [];
+    idl.onChange((list) => changes.push(...list.map((c) => `${c.kind} ${c.row.str('name')}`)));
+    await idl.setCondition('Top', [
+      ['name', '==', 'b'],
+      ['name', '==', 'c'],
+    ]);
+    expect(names()).toEqual(['b', 'c']);
+    expect(changes.sort()).toEqual(['delete a', 'insert b', 'insert c']);
+    await idl.setCondition('Top', []);
+    expect(names()).toEqual([]);
+    await idl.setCondition('Top', [true]);
+    expect(names()).toEqual(['a', 'b', 'c']);
+  });
+
+  it('writes parts of maps and sets without touching what others wrote', async () => {
+    const [one, two] = [open(), open()];
+    await Promise.all([one.ready(), two.ready()]);
+    const made = await one.transact((t) => {
+      t.insertAs('Top', 'aaaaaaaa-0000-4000-8000-000000000000');
+    });
+    const top = made.realUuid('aaaaaaaa-0000-4000-8000-000000000000') ?? '';
+    await until(two, () => two.row('Top', top) !== undefined);
+    await Promise.all([
+      one.transact((t) => {
+        t.setKey('Top', top, 'config', 'one', '1');
+        t.insertElements('Top', top, 'items', [t.insert('Item', { label: 'i' })]);
+      }),
+      two.transact((t) => t.setKey('Top', top, 'config', 'two', '2')),
+    ]);
+    await until(one, () => one.row('Top', top)?.set('config').length === 2);
+    const row = one.row('Top', top);
+    expect(row === undefined ? [] : one.refs(row, 'items').map((item) => item.str('label'))).toEqual(['i']);
+    await one.transact((t) => {
+      t.setKey('Top', top, 'config', 'two', '22');
+      t.deleteKey('Top', top, 'config', 'one');
+    });
+    expect(row?.get('config')).toEqual(new Map([['two', '22']]));
+  });
+
+  it('builds a transaction again when what it verified had changed', async () => {
+    const clients = Array.from({ length: 4 }, () => open());
+    await Promise.all(clients.map((idl) => idl.ready()));
+    const made = await clients[0]?.transact((t) => {
+      t.insert('Top', { name: '' });
+    });
+    expect(made?.error).toBeUndefined();
+    await Promise.all(clients.map((idl) => until(idl, () => idl.rows('Top').length === 1)));
+    await Promise.all(
+      clients.map((idl, i) =>
+        idl.transact((t) => {
+          const [row] = idl.rows('Top');
+          t.verify('Top', row?.uuid ?? '', 'name');
+          t.update('Top', row?.uuid ?? '', { name: `${row?.str('name') ?? ''}${i}` });
+        }),
+      ),
+    );
+    await until(clients[0] ?? open(), () => clients[0]?.rows('Top')[0]?.str('name').length === 4);
+    expect(clients[0]?.rows('Top')[0]?.str('name')).toMatch(/^(?:([0-3])(?!.*\1)){4}$/);
   });
 });

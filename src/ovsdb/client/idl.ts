@@ -6,119 +6,104 @@
  * `transaction()`; its commit resolves after the replica has the changes.
  *
  * Life cycle: `start` connects and goes on connecting for ever; `ready()` resolves with the first whole
- * contents. After a lost connection the replica keeps what it had until the server's new contents
- * arrive, and then tells the differences as changes.
+ * contents. After a lost connection the replica keeps what it had; the next server tells what was
+ * missed (monitor_cond_since) or everything, of which the differences are told as changes.
  *
- * Threads: the one that made it. Source: RFC 7047 §4.1, OVS ovsdb-server(7) for monitor_cond.
+ * Threads: the one that made it. Source: RFC 7047 §4.1, ovsdb-server(7), ovsdb-server(5).
  */
 import { rateLimit, vlog } from '../../util/log.ts';
-import { SystemRandom, randomUuid } from '../../util/random.ts';
-import {
-  JsonRpcConnection,
-  OVSDB_PORT,
-  StreamSession,
-  SystemTimers,
-  isJsonObject,
-  parseTarget,
-} from '../../stream/index.ts';
-import type {
-  ByteStream,
-  Json,
-  JsonObject,
-  JsonRpcMessage,
-  StreamHandlers,
-  Timers,
-} from '../../stream/index.ts';
-import { ovsRundir } from '../../sys/dirs.ts';
-import { applyDiff, datumEquals, datumFromJson, defaultDatum } from '../data/datum.ts';
+import { formatJson, isJsonArray, isJsonObject, parseJson } from '../../stream/index.ts';
+import type { Json } from '../../stream/index.ts';
+import { ZERO_UUID } from '../data/atom.ts';
 import { OvsdbError } from '../errors.ts';
-import { isBuiltinColumn, schemaFromJson } from '../schema.ts';
+import { schemaFromJson, schemaToJson } from '../schema.ts';
 import type { DatabaseSchema, TableSchema } from '../schema.ts';
-import { errorFromJson } from './error-reply.ts';
-import { IdlRow } from './row.ts';
+import { DatabaseLink } from './link.ts';
+import type { LinkOptions } from './link.ts';
+import { MonitorPlan } from './monitor-plan.ts';
+import type { MonitorCondition, MonitorTables } from './monitor-plan.ts';
+import { Replica } from './replica.ts';
+import type { IdlChange } from './replica.ts';
+import type { IdlRow } from './row.ts';
+import { SERVER_DATABASE, ServerStatusRows, whyUnfit } from './server-status.ts';
+import type { ServerStatus } from './server-status.ts';
 import { IdlTransaction } from './transaction.ts';
 
 const log = vlog('ovsdb_idl');
+const csLog = vlog('ovsdb_cs');
 const parseErrors = rateLimit(5, 5);
 
-export interface IdlOptions {
-  /** E.g. `unix:/run/openvswitch/db.sock`. */
-  readonly remote: string;
+export interface IdlOptions extends LinkOptions {
   readonly database: string;
   /** Columns wanted of each table, or all. Tables and columns that the server lacks are ignored. */
-  readonly tables: Readonly<Record<string, readonly string[] | 'all'>> | 'all';
+  readonly tables: MonitorTables;
+  /** Rows wanted of a table from the start; all of them if absent. */
+  readonly conditions?: Readonly<Record<string, MonitorCondition>>;
+  /** Of a cluster, only its leader will do; default true. */
+  readonly leaderOnly?: boolean;
   /** Name of a lock to ask for and to assert in every transaction. */
   readonly lock?: string;
-  /** Inactivity probe; default 5000 for tcp, none for unix. */
-  readonly probeIntervalMs?: number;
-  readonly timers?: Timers;
-  /** Gives up after this many attempts: `ready` then rejects. */
-  readonly maxTries?: number;
 }
-
-export interface IdlChange {
-  readonly kind: 'insert' | 'modify' | 'delete';
-  readonly table: string;
-  readonly row: IdlRow;
-  /** Columns that a modify changed. */
-  readonly columns: readonly string[];
-}
-
-type Reply = (message: JsonRpcMessage | null) => void;
 
 export class Idl {
   readonly #options: IdlOptions;
-  readonly #session: StreamSession;
-  readonly #tables = new Map<string, Map<string, IdlRow>>();
+  readonly #link: DatabaseLink;
+  readonly #replica = new Replica();
+  readonly #plan: MonitorPlan;
   readonly #listeners = new Set<(changes: readonly IdlChange[]) => void>();
   readonly #stateListeners = new Set<() => void>();
-  readonly #replies = new Map<number, Reply>();
   readonly #readyWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
-  readonly #monitorId: string;
-  #connection: JsonRpcConnection | undefined;
-  #schema: DatabaseSchema | undefined;
+  readonly #conditionWaiters: (() => void)[] = [];
+  readonly #monitorId: Json;
+  readonly #monitorIdText: string;
+  readonly #serverMonitorId: Json = ['monid', SERVER_DATABASE];
+  #servers: ServerStatusRows | undefined;
+  /** Where to resume; ZERO_UUID = begin anew. */
+  #lastTransaction = ZERO_UUID;
+  #minIndex = 0;
+  #schemaText = '';
+  /** Counts attempts to follow a server: what an older one still hears is stale. */
+  #epoch = 0;
+  #isFollowing = false;
+  #isChangingConditions = false;
   #isSynced = false;
   #wasReady = false;
+  #isClosed = false;
   #seqno = 0;
   #hasLock = false;
   #isLockContended = false;
   #failure: Error | undefined;
 
+  /** @throws SystemError EAFNOSUPPORT for a remote that is none. */
   constructor(options: IdlOptions) {
     this.#options = options;
-    this.#monitorId = randomUuid(new SystemRandom());
-    const isTcp = options.remote.startsWith('tcp:');
-    this.#session = new StreamSession({
-      name: options.remote,
-      target: parseTarget(options.remote, OVSDB_PORT, ovsRundir()),
-      timers: options.timers ?? new SystemTimers(),
-      probeIntervalMs: options.probeIntervalMs ?? (isTcp ? 5000 : 0),
-      ...(options.maxTries === undefined ? {} : { maxTries: options.maxTries }),
-      onConnect: (stream) => this.#onConnect(stream),
+    this.#plan = new MonitorPlan(options.tables, options.conditions);
+    this.#monitorId = ['monid', options.database];
+    this.#monitorIdText = formatJson(this.#monitorId);
+    this.#link = new DatabaseLink(options, {
+      onConnect: () => this.#onConnect(),
       onDisconnect: () => this.#onDisconnect(),
-      onProbe: () => {
-        this.#request('echo', []).catch(() => undefined);
-      },
-      onConnectFailed: () => {
-        if (this.#session.reconnect.state === 'void') this.#giveUp(new OvsdbError(this.#session.lastError));
-      },
+      onNotification: (method, params) => this.#onNotification(method, params),
+      onGaveUp: (error) => this.#giveUp(error),
     });
   }
 
   /** Connects; safe to call once. */
   start(): this {
-    this.#session.start();
+    this.#link.start();
     return this;
   }
   close(): void {
-    this.#session.stop();
-    this.#connection?.close();
-    this.#connection = undefined;
-    this.#failReplies();
+    this.#isClosed = true;
+    this.#epoch++;
+    this.#isSynced = false;
+    this.#link.close();
+    this.#giveUp(new OvsdbError('connection lost', 'closed'));
+    this.#tellConditions();
   }
 
   get isConnected(): boolean {
-    return this.#connection !== undefined;
+    return this.#link.isConnected;
   }
   /** Whether the replica holds whole contents (maybe old ones, while the connection is down). */
   get isReady(): boolean {
@@ -128,8 +113,16 @@ export class Idl {
   get isSynced(): boolean {
     return this.#isSynced;
   }
+  /** False once the client has given up or was closed. */
+  get isAlive(): boolean {
+    return !this.#isClosed && (this.#wasReady || this.#failure === undefined);
+  }
+  /** The remote in use, or to be tried next. */
+  get remote(): string {
+    return this.#link.name;
+  }
   get lastError(): string {
-    return this.#session.lastError;
+    return this.#link.lastError;
   }
   /** Grows with every change. */
   get seqno(): number {
@@ -149,10 +142,15 @@ export class Idl {
   get databaseName(): string {
     return this.#options.database;
   }
+  /** What the server says of the database: cluster or not, leader or not; undefined if it does not say. */
+  get serverStatus(): ServerStatus | undefined {
+    return this.#servers?.of(this.#options.database);
+  }
   /** @throws OvsdbError before the first contents. */
   get schema(): DatabaseSchema {
-    if (this.#schema === undefined) throw new OvsdbError('not connected');
-    return this.#schema;
+    const { schema } = this.#replica;
+    if (schema === undefined) throw new OvsdbError('not connected');
+    return schema;
   }
 
   /** Resolves when the first whole contents are there. @throws OvsdbError after `maxTries`, or if the database does not exist. */
@@ -184,14 +182,28 @@ export class Idl {
     });
   }
 
+  /** Resolves when the replica follows a server. @throws OvsdbError once closed. */
+  async synced(): Promise<void> {
+    while (!this.#isSynced) {
+      if (this.#isClosed || this.#failure !== undefined)
+        throw this.#failure ?? new OvsdbError('connection lost');
+      await new Promise<void>((resolve) => {
+        const stop = this.onState(() => {
+          stop();
+          resolve();
+        });
+      });
+    }
+  }
+
   table(name: string): TableSchema | undefined {
-    return this.#schema?.tables.get(name);
+    return this.#replica.schema?.tables.get(name);
   }
   rows(table: string): IdlRow[] {
-    return [...(this.#tables.get(table)?.values() ?? [])];
+    return this.#replica.rows(table);
   }
   row(table: string, uuid: string): IdlRow | undefined {
-    return this.#tables.get(table)?.get(uuid);
+    return this.#replica.row(table, uuid);
   }
   /** The rows that a reference column of `row` points at; those not in the replica are left out. */
   refs(row: IdlRow, column: string): IdlRow[] {
@@ -206,8 +218,55 @@ export class Idl {
     return found;
   }
 
+  /**
+   * Changes which rows of a table the replica holds.
+   *
+   * @returns When the server has the condition and the replica its rows, or the client was closed. A
+   * server without `monitor_cond` sends all rows whatever the condition.
+   */
+  async setCondition(table: string, condition: MonitorCondition): Promise<void> {
+    this.#plan.want(table, condition);
+    const done = new Promise<void>((resolve) => this.#conditionWaiters.push(resolve));
+    this.#pushConditions();
+    await done;
+  }
+
   transaction(): IdlTransaction {
     return new IdlTransaction(this);
+  }
+
+  /**
+   * Builds a transaction and commits it, again and again while the answer is `try again`: a verified
+   * column had changed, or the connection was lost before the reply. In the latter case the server may
+   * have done it already, so `build` should look at what is there.
+   *
+   * @param build Fills the transaction; called for each attempt, when the replica is up to date.
+   * @returns The transaction as committed.
+   * @throws OvsdbError of the server; `not locked` if the lock is another's.
+   */
+  async transact(build: (transaction: IdlTransaction) => void): Promise<IdlTransaction> {
+    for (;;) {
+      await this.synced();
+      const transaction = this.transaction();
+      build(transaction);
+      const { seqno } = this;
+      const status = await transaction.commit();
+      if (status === 'error') throw transaction.error ?? new OvsdbError('unknown error');
+      if (status === 'not locked') throw new OvsdbError('not owner', 'database not locked');
+      if (status !== 'try again') return transaction;
+      // The verified column changed: its update may be still to come.
+      if (this.#isSynced && this.#seqno === seqno) await this.#changeOrState();
+    }
+  }
+
+  async #changeOrState(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const stops = [this.onChange(() => done()), this.onState(() => done())];
+      const done = (): void => {
+        for (const stop of stops) stop();
+        resolve();
+      };
+    });
   }
 
   /**
@@ -216,54 +275,35 @@ export class Idl {
    * @throws OvsdbError `connection lost` if no reply came, or the error of the reply.
    */
   async call(method: string, params: readonly Json[]): Promise<Json> {
-    return await this.#request(method, params);
+    return await this.#link.call(method, params);
   }
 
-  async #request(method: string, params: readonly Json[]): Promise<Json> {
-    const connection = this.#connection;
-    if (connection === undefined) throw new OvsdbError('connection lost');
-    return await new Promise<Json>((resolve, reject) => {
-      const id = connection.request(method, params);
-      this.#replies.set(id, (message) => {
-        if (message === null) reject(new OvsdbError('connection lost'));
-        else if (message.kind === 'reply') resolve(message.result);
-        else if (message.kind === 'error') reject(errorFromJson(message.error));
-      });
-    });
-  }
-
-  #failReplies(): void {
-    const replies = [...this.#replies.values()];
-    this.#replies.clear();
-    for (const reply of replies) reply(null);
-  }
-
-  #onConnect(stream: ByteStream): StreamHandlers {
-    const connection = new JsonRpcConnection(stream);
-    this.#connection = connection;
-    const handlers = connection.attach({
-      onMessage: (message) => this.#onMessage(connection, message),
-      onClose: () => undefined,
-    });
-    this.#sync().catch((error: unknown) => {
-      const what = error instanceof Error ? error.message : String(error);
-      if (this.#connection !== connection) return;
-      log.err(`${this.#options.remote}: ${what}`, parseErrors);
-      this.#giveUp(error instanceof Error ? error : new Error(what));
-      this.#session.drop(what);
-    });
+  #onConnect(): void {
+    const epoch = ++this.#epoch;
+    this.#servers = undefined;
+    this.#schemaText = '';
+    this.#greet(epoch).catch((error: unknown) => this.#failed(epoch, error));
     this.#tellState();
-    return handlers;
   }
 
   #onDisconnect(): void {
-    this.#connection = undefined;
+    this.#epoch++;
+    this.#isFollowing = false;
     this.#isSynced = false;
     this.#hasLock = false;
     this.#isLockContended = false;
-    this.#failReplies();
-    if (this.#session.reconnect.state === 'void') this.#giveUp(new OvsdbError('connection lost'));
+    // Whether the server took the new conditions is not known, so nor is what it has told by them.
+    if (this.#isChangingConditions) this.#lastTransaction = ZERO_UUID;
+    this.#isChangingConditions = false;
     this.#tellState();
+  }
+
+  #failed(epoch: number, error: unknown): void {
+    if (epoch !== this.#epoch) return;
+    const what = error instanceof Error ? error.message : String(error);
+    log.err(`${this.#link.name}: ${what}`, parseErrors);
+    this.#giveUp(error instanceof Error ? error : new OvsdbError(what));
+    this.#link.drop(what);
   }
 
   #giveUp(error: Error): void {
@@ -273,86 +313,212 @@ export class Idl {
   }
 
   #tellState(): void {
-    for (const fn of this.#stateListeners) fn();
+    for (const fn of [...this.#stateListeners]) fn();
   }
 
-  async #sync(): Promise<void> {
-    const { database, lock } = this.#options;
-    const schema = schemaFromJson(await this.#request('get_schema', [database]));
-    this.#schema = schema;
-    if (lock !== undefined) {
-      const reply = await this.#request('lock', [lock]);
-      this.#hasLock = isJsonObject(reply) && reply['locked'] === true;
-      this.#isLockContended = !this.#hasLock;
-    }
-    const requests = this.#monitorRequests(schema);
-    let initial: Json;
+  /** Asks a fresh server for the lock and what it is; `#judge` goes on from there. */
+  async #greet(epoch: number): Promise<void> {
+    this.#requestLock(epoch);
+    const servers = new ServerStatusRows();
+    const request = { Database: [{}] };
     try {
-      initial = await this.#request('monitor_cond', [database, this.#monitorId, requests]);
+      await this.#link.call('monitor_cond', [SERVER_DATABASE, this.#serverMonitorId, request], (result) => {
+        servers.apply(result);
+        this.#servers = servers;
+      });
     } catch (error) {
       if (!(error instanceof OvsdbError) || error.code === 'connection lost') throw error;
-      log.dbg(`${this.#options.remote}: no monitor_cond (${error.message}), using monitor`);
-      initial = await this.#request('monitor', [database, this.#monitorId, requests]);
+      log.dbg(`${this.#link.name}: server does not tell about itself (${error.message})`);
+      const schema = await this.#link.call('get_schema', [this.#options.database]);
+      await this.#follow(epoch, formatJson(schema));
+      return;
     }
-    this.#replaceAll(schema, initial);
+    // Without this the server drops the connection when databases come, go or change their schema.
+    this.#link.call('set_db_change_aware', [true]).catch(() => undefined);
+    await this.#judge(epoch);
+  }
+
+  /** Goes to another server, waits, or follows this one, after what it says about itself. */
+  async #judge(epoch: number): Promise<void> {
+    const { database, leaderOnly = true } = this.#options;
+    const status = this.serverStatus;
+    const why = whyUnfit(status, database, leaderOnly, this.#minIndex);
+    if (why !== null || status === undefined) {
+      if (this.#link.remoteCount > 1) {
+        csLog.info(`${this.#link.name}: ${why ?? ''}`);
+        // All are asked again at once if this one was good till now: one of them took its place.
+        if (this.#isFollowing) this.#link.resetBackoff();
+        this.#link.drop('');
+      } else if (!this.#isFollowing) {
+        csLog.warn(`${this.#link.name}: ${why ?? ''}`, parseErrors);
+        if (status === undefined) throw new OvsdbError('unknown database', why ?? '');
+      }
+      return;
+    }
+    if (status.index !== null) this.#minIndex = status.index;
+    if (status.schema === null || (this.#isFollowing && status.schema === this.#schemaText)) return;
+    if (this.#isFollowing) this.#link.call('monitor_cancel', [this.#monitorId]).catch(() => undefined);
+    await this.#follow(epoch, status.schema);
+  }
+
+  #requestLock(epoch: number): void {
+    const { lock } = this.#options;
+    if (lock === undefined) return;
+    this.#link
+      .call('lock', [lock], (reply) => this.#setLock(isJsonObject(reply) && reply['locked'] === true))
+      .catch((error: unknown) => this.#failed(epoch, error));
+  }
+
+  #setLock(isHeld: boolean): void {
+    this.#hasLock = isHeld;
+    this.#isLockContended = !isHeld;
+    this.#seqno++;
+    this.#tellState();
+  }
+
+  async #follow(epoch: number, schemaText: string): Promise<void> {
+    this.#isFollowing = true;
+    if (schemaText !== this.#schemaText || this.#replica.schema === undefined) {
+      const schema = schemaFromJson(parseJson(schemaText));
+      this.#schemaText = schemaText;
+      if (!sameSchema(this.#replica.schema, schema)) {
+        this.#lastTransaction = ZERO_UUID;
+        this.#tell(this.#replica.reset(schema));
+      }
+    }
+    await this.#monitor();
+    if (epoch !== this.#epoch) return;
     this.#isSynced = true;
     this.#wasReady = true;
     this.#failure = undefined;
     for (const waiter of this.#readyWaiters.splice(0)) waiter.resolve();
     this.#tellState();
+    this.#pushConditions();
   }
 
-  #monitorRequests(schema: DatabaseSchema): JsonObject {
-    const requests: Record<string, Json> = {};
-    for (const table of schema.tables.values()) {
-      const wanted = this.#options.tables === 'all' ? 'all' : this.#options.tables[table.name];
-      if (wanted === undefined) continue;
-      const columns = [...table.columns.keys()].filter(
-        (c) => !isBuiltinColumn(c) && (wanted === 'all' || wanted.includes(c)),
+  /** Starts to monitor by the best method that the server has. */
+  async #monitor(): Promise<void> {
+    const { database } = this.#options;
+    const isResumed = this.#lastTransaction !== ZERO_UUID;
+    const requests = this.#plan.requests(this.schema, isResumed ? 'acked' : 'wanted');
+    const conditions = this.#plan.snapshot();
+    const params = [database, this.#monitorId, requests];
+    const begin = (contents: Json): void => {
+      this.#plan.confirm(conditions);
+      this.#restart(contents);
+    };
+    if (
+      await this.#tryMonitor('monitor_cond_since', [...params, this.#lastTransaction], (reply) => {
+        const [found, last, contents = null] = isJsonArray(reply) ? reply : [];
+        if (found === true) this.#tell(this.#replica.apply(contents));
+        else if (isResumed) this.#restart(contents);
+        else begin(contents);
+        this.#lastTransaction = typeof last === 'string' ? last : ZERO_UUID;
+      })
+    )
+      return;
+    this.#lastTransaction = ZERO_UUID;
+    const all = [database, this.#monitorId, this.#plan.requests(this.schema, 'wanted')];
+    if (await this.#tryMonitor('monitor_cond', all, begin)) return;
+    const plain = new MonitorPlan(this.#options.tables).requests(this.schema, 'wanted');
+    await this.#link.call('monitor', [database, this.#monitorId, plain], (contents) => {
+      this.#plan.confirm(conditions);
+      this.#restart(contents);
+    });
+  }
+
+  /** @returns false if the server refuses the method. */
+  async #tryMonitor(method: string, params: readonly Json[], take: (reply: Json) => void): Promise<boolean> {
+    const seen = { reply: false };
+    try {
+      await this.#link.call(method, params, (reply) => {
+        seen.reply = true;
+        take(reply);
+      });
+      return true;
+    } catch (error) {
+      if (seen.reply || !(error instanceof OvsdbError) || error.code === 'connection lost') throw error;
+      log.dbg(`${this.#link.name}: no ${method} (${error.message})`);
+      return false;
+    }
+  }
+
+  #restart(contents: Json): void {
+    const changes = this.#replica.replaceAll(contents);
+    if (changes.length === 0) this.#seqno++;
+    this.#tell(changes);
+  }
+
+  #pushConditions(): void {
+    if (!this.#isSynced || this.#isChangingConditions) return;
+    const changes = this.#plan.changes(this.schema);
+    if (changes === null) {
+      this.#tellConditions();
+      return;
+    }
+    const conditions = this.#plan.snapshot();
+    const epoch = this.#epoch;
+    this.#isChangingConditions = true;
+    this.#link
+      .call('monitor_cond_change', [this.#monitorId, this.#monitorId, changes], () => {
+        this.#isChangingConditions = false;
+        this.#plan.confirm(conditions);
+      })
+      .then(
+        () => this.#pushConditions(),
+        (error: unknown) => this.#failed(epoch, error),
       );
-      requests[table.name] = [{ columns }];
-    }
-    return requests;
   }
 
-  #onMessage(connection: JsonRpcConnection, message: JsonRpcMessage): void {
-    if (this.#connection !== connection) return;
-    switch (message.kind) {
-      case 'request':
-        if (message.method === 'echo') connection.reply(message.id, message.params);
-        else connection.replyError(message.id, { error: 'unknown method', details: message.method });
-        return;
-      case 'notification':
-        this.#onNotification(message.method, message.params);
-        return;
-      case 'reply':
-      case 'error': {
-        const id = typeof message.id === 'number' ? message.id : -1;
-        const reply = this.#replies.get(id);
-        this.#replies.delete(id);
-        reply?.(message);
-      }
-    }
+  #tellConditions(): void {
+    for (const resolve of this.#conditionWaiters.splice(0)) resolve();
   }
 
   #onNotification(method: string, params: readonly Json[]): void {
-    if (method === 'locked' || method === 'stolen') {
-      if (params[0] !== this.#options.lock) return;
-      this.#hasLock = method === 'locked';
-      this.#isLockContended = !this.#hasLock;
-      this.#seqno++;
-      this.#tellState();
-    } else if ((method === 'update' || method === 'update2') && params[0] === this.#monitorId) {
-      const schema = this.#schema;
-      if (schema === undefined) return;
-      try {
-        this.#tell(this.#applyUpdates(schema, params[1] ?? null));
-      } catch (error) {
-        const what = error instanceof Error ? error.message : String(error);
-        log.warn(`${this.#options.remote}: bad update: ${what}`, parseErrors);
-        this.#session.drop(what);
-      }
+    const [id = null] = params;
+    switch (method) {
+      case 'locked':
+      case 'stolen':
+        if (id === this.#options.lock) this.#setLock(method === 'locked');
+        return;
+      case 'update':
+      case 'update2':
+      case 'update3':
+        this.#onUpdate(method, formatJson(id), params);
+        return;
+      case 'monitor_canceled':
+        if (formatJson(id) === this.#monitorIdText) this.#onCanceled();
     }
+  }
+
+  #onUpdate(method: string, id: string, params: readonly Json[]): void {
+    try {
+      if (id === this.#monitorIdText) {
+        const isSince = method === 'update3';
+        this.#tell(this.#replica.apply(params[isSince ? 2 : 1] ?? null));
+        if (isSince && typeof params[1] === 'string') this.#lastTransaction = params[1];
+      } else if (id === formatJson(this.#serverMonitorId)) {
+        this.#servers?.apply(params[1] ?? null);
+        const epoch = this.#epoch;
+        this.#judge(epoch).catch((error: unknown) => this.#failed(epoch, error));
+      }
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      log.warn(`${this.#link.name}: bad update: ${what}`, parseErrors);
+      // The replica may be half changed: nothing but the whole contents will do.
+      this.#lastTransaction = ZERO_UUID;
+      this.#link.drop(what);
+    }
+  }
+
+  /** The database is being converted or removed: what follows is told through `_Server`. */
+  #onCanceled(): void {
+    this.#isFollowing = false;
+    this.#isSynced = false;
+    this.#schemaText = '';
+    const epoch = ++this.#epoch;
+    this.#judge(epoch).catch((error: unknown) => this.#failed(epoch, error));
+    this.#tellState();
   }
 
   #tell(changes: readonly IdlChange[]): void {
@@ -360,98 +526,8 @@ export class Idl {
     this.#seqno++;
     for (const fn of [...this.#listeners]) fn(changes);
   }
+}
 
-  #tableRows(name: string): Map<string, IdlRow> {
-    let rows = this.#tables.get(name);
-    if (rows === undefined) {
-      rows = new Map();
-      this.#tables.set(name, rows);
-    }
-    return rows;
-  }
-
-  /** Fresh contents: rows not in them are gone, others change where they differ. */
-  #replaceAll(schema: DatabaseSchema, json: Json): void {
-    const seen = new Set<string>();
-    const changes: IdlChange[] = [];
-    if (isJsonObject(json)) {
-      for (const rows of Object.values(json))
-        if (isJsonObject(rows)) for (const uuid of Object.keys(rows)) seen.add(uuid);
-    }
-    for (const [table, rows] of this.#tables) {
-      for (const [uuid, row] of rows) {
-        if (seen.has(uuid)) continue;
-        rows.delete(uuid);
-        changes.push({ kind: 'delete', table, row, columns: [] });
-      }
-    }
-    changes.push(...this.#applyUpdates(schema, json));
-    if (changes.length === 0) this.#seqno++;
-    this.#tell(changes);
-  }
-
-  #applyUpdates(schema: DatabaseSchema, json: Json): IdlChange[] {
-    if (!isJsonObject(json)) throw new OvsdbError('syntax error', '<table-updates> is not an object');
-    const changes: IdlChange[] = [];
-    for (const [tableName, updates] of Object.entries(json)) {
-      const table = schema.tables.get(tableName);
-      if (table === undefined || !isJsonObject(updates))
-        throw new OvsdbError('syntax error', `bad update of table ${tableName}`);
-      for (const [uuid, update] of Object.entries(updates)) {
-        if (!isJsonObject(update)) throw new OvsdbError('syntax error', `bad update of row ${uuid}`);
-        const change = this.#applyRow(table, uuid, update);
-        if (change !== null) changes.push(change);
-      }
-    }
-    return changes;
-  }
-
-  #applyRow(table: TableSchema, uuid: string, update: JsonObject): IdlChange | null {
-    const rows = this.#tableRows(table.name);
-    const old = rows.get(uuid);
-    const isDelete = 'delete' in update || ('old' in update && !('new' in update));
-    if (isDelete) {
-      if (old === undefined) return null;
-      rows.delete(uuid);
-      return { kind: 'delete', table: table.name, row: old, columns: [] };
-    }
-    const modify = update['modify'];
-    if (isJsonObject(modify)) {
-      if (old === undefined) throw new OvsdbError('syntax error', `modify of unknown row ${uuid}`);
-      return this.#writeColumns(old, modify, true, 'modify');
-    }
-    const contents = update['initial'] ?? update['insert'] ?? update['new'] ?? {};
-    if (!isJsonObject(contents)) throw new OvsdbError('syntax error', `bad contents of row ${uuid}`);
-    if (old !== undefined) return this.#writeColumns(old, contents, false, 'modify', !('new' in update));
-    const row = new IdlRow(table, uuid);
-    rows.set(uuid, row);
-    return this.#writeColumns(row, contents, false, 'insert');
-  }
-
-  #writeColumns(
-    row: IdlRow,
-    json: JsonObject,
-    isDiff: boolean,
-    kind: 'insert' | 'modify',
-    isWhole = false,
-  ): IdlChange | null {
-    const columns: string[] = [];
-    const write = (name: string, value: Json | undefined): void => {
-      const column = row.table.columns.get(name);
-      if (column === undefined || isBuiltinColumn(name)) return;
-      const before = row.datum(name);
-      let after =
-        value === undefined
-          ? defaultDatum(column.type)
-          : datumFromJson(column.type, value, { isUnbounded: isDiff, isUnchecked: true });
-      if (isDiff) after = applyDiff(column.type, before, after);
-      if (datumEquals(before, after)) return;
-      row.setDatum(name, after);
-      columns.push(name);
-    };
-    // Contents that begin anew leave out columns with default values.
-    for (const name of isWhole ? row.table.columns.keys() : Object.keys(json)) write(name, json[name]);
-    if (kind === 'modify' && columns.length === 0) return null;
-    return { kind, table: row.table.name, row, columns };
-  }
+function sameSchema(a: DatabaseSchema | undefined, b: DatabaseSchema): boolean {
+  return a !== undefined && formatJson(schemaToJson(a)) === formatJson(schemaToJson(b));
 }

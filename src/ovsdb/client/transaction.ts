@@ -154,6 +154,23 @@ export class IdlTransaction {
         : datumToJson(type, datumFromValue({ ...type, min: 0, max: Infinity }, value), this.#toJson);
     this.#of(table, uuid).mutations.push([column, mutator, json]);
   }
+  /** Writes one pair of a map and leaves the others alone, whatever they are on the server by then. */
+  setKey(table: string, uuid: string, column: string, key: Atom, value: Atom): void {
+    this.mutate(table, uuid, column, 'delete', [key]);
+    this.mutate(table, uuid, column, 'insert', new Map([[key, value]]));
+  }
+  /** Removes one pair of a map, if it is there. */
+  deleteKey(table: string, uuid: string, column: string, key: Atom): void {
+    this.mutate(table, uuid, column, 'delete', [key]);
+  }
+  /** Adds elements to a set; those there already stay. */
+  insertElements(table: string, uuid: string, column: string, elements: readonly Atom[]): void {
+    this.mutate(table, uuid, column, 'insert', elements);
+  }
+  deleteElements(table: string, uuid: string, column: string, elements: readonly Atom[]): void {
+    this.mutate(table, uuid, column, 'delete', elements);
+  }
+
   /** Makes the commit fail with `try again` if the server's contents differ from the replica's. */
   verify(table: string, uuid: string, column: string): void {
     if (this.isInserted(uuid)) return;
