@@ -40,10 +40,10 @@ export function registerServerCommands(
     server.removeDatabase(find(name));
     return '';
   });
-  commands.registerCommand('ovsdb-server/compact', '', 0, 1, ([name]) => {
+  commands.registerCommand('ovsdb-server/compact', '', 0, 1, async ([name]) => {
     if (name !== undefined && server.storage(name) === undefined)
       throw new OvsdbError('no database by that name');
-    for (const each of name === undefined ? userDatabases() : [name]) server.compact(each);
+    for (const each of name === undefined ? userDatabases() : [name]) await server.compact(each);
     return '';
   });
   commands.registerCommand('ovsdb-server/get-db-storage-status', 'DB', 1, 1, ([name = '']) => {

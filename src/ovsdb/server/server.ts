@@ -169,7 +169,7 @@ export class OvsdbServer {
     const { request } = waiting;
     const { database } = request;
     transactions.add();
-    const transaction = new Transaction(database, this.#random);
+    const transaction = new Transaction(database);
     const elapsedMs = Math.trunc(this.timers.clock.nowMs() - waiting.startMs);
     const execution = new Execution({
       database,
@@ -245,23 +245,22 @@ export class OvsdbServer {
 
   #compactIfLong(hosted: Hosted): void {
     const nowMs = this.timers.clock.nowMs();
-    if (hosted.storage?.shouldCompact !== true || nowMs < hosted.compactAfterMs) return;
+    const { storage } = hosted;
+    if (storage === undefined || nowMs < hosted.compactAfterMs || !storage.shouldCompact(nowMs)) return;
     hosted.compactAfterMs = nowMs + compactIntervalMs;
-    try {
-      this.compact(hosted.database.name);
-    } catch (error) {
+    this.compact(hosted.database.name).catch((error: unknown) => {
       log.warn(
-        `${hosted.storage.path}: compaction failed: ${error instanceof Error ? error.message : String(error)}`,
+        `${storage.path}: compaction failed: ${error instanceof Error ? error.message : String(error)}`,
       );
-    }
+    });
   }
 
-  /** Rewrites the log of a database. @throws OvsdbError */
-  compact(name: string): void {
+  /** Rewrites the log of a database, in slices; commits go on meanwhile. @throws OvsdbError */
+  async compact(name: string): Promise<void> {
     const storage = this.storage(name);
     if (storage === undefined) return;
     const before = storage.log.sizeBytes;
-    storage.compact('compacting database online', this.timers.clock.wallMs());
+    if (!(await storage.compactOnline('compacting database online', this.timers.clock.wallMs()))) return;
     log.info(`${storage.path}: compacted from ${before} to ${storage.log.sizeBytes} bytes`);
   }
 

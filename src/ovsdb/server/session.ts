@@ -4,7 +4,7 @@
 import { formatJson, isJsonObject, jsonEquals, JsonRpcConnection } from '../../stream/index.ts';
 import type { ByteStream, Json, JsonRpcMessage, StreamHandlers } from '../../stream/index.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
-import { isId, isUuid, ZERO_UUID } from '../data/atom.ts';
+import { isId, isUuid } from '../data/atom.ts';
 import { OvsdbError } from '../errors.ts';
 import { schemaToJson } from '../schema.ts';
 import type { Changes, Database } from './database.ts';
@@ -128,7 +128,7 @@ export class ServerSession implements LockHolder {
   #sendUpdates(monitor: Monitor, updates: Json): void {
     if (monitor.version === 1) this.#connection.notify('update', [monitor.id, updates]);
     else if (monitor.version === 2) this.#connection.notify('update2', [monitor.id, updates]);
-    else this.#connection.notify('update3', [monitor.id, ZERO_UUID, updates]);
+    else this.#connection.notify('update3', [monitor.id, monitor.database.history.latestId, updates]);
     if (this.#connection.backlogBytes <= maxBacklogBytes) return;
     log.warn(`${this.name}: ${this.#connection.backlogBytes} bytes of updates not read, disconnecting`);
     this.#connection.abort(null);
@@ -261,15 +261,17 @@ export class ServerSession implements LockHolder {
     }
     const [, id = null, requests = null, lastId = null] = params;
     if (!isJsonObject(requests))
-      throw new OvsdbError('syntax error', '<monitor-requests> must be an object', requests);
+      throw new OvsdbError('syntax error', 'monitor-requests must be object', requests);
     if (this.#monitors.some((m) => jsonEquals(m.id, id)))
       throw new OvsdbError('syntax error', 'duplicate monitor ID', id);
-    if (version === 3 && (typeof lastId !== 'string' || !isUuid(lastId))) {
+    if (version === 3 && typeof lastId !== 'string')
+      throw new OvsdbError('syntax error', 'last-txn-id must be string', lastId);
+    if (typeof lastId === 'string' && !isUuid(lastId)) {
       throw new OvsdbError('syntax error', 'last-txn-id must be UUID format.', lastId);
     }
     const monitor = new Monitor(database, id, requests, version);
     this.#monitors.push(monitor);
-    return version === 3 ? [false, ZERO_UUID, monitor.initial()] : monitor.initial();
+    return typeof lastId === 'string' ? monitor.initialSince(lastId) : monitor.initial();
   }
 
   #monitorCondChange(params: readonly Json[]): Json {
@@ -277,8 +279,6 @@ export class ServerSession implements LockHolder {
     const [id = null, newId = null, requests = null] = params;
     const monitor = this.#monitors.find((m) => jsonEquals(m.id, id));
     if (monitor === undefined) throw new OvsdbError('syntax error', 'unknown monitor session', id);
-    if (monitor.version === 1)
-      throw new OvsdbError('syntax error', 'monitor session does not support conditions', id);
     if (!jsonEquals(id, newId) && this.#monitors.some((m) => jsonEquals(m.id, newId))) {
       throw new OvsdbError('syntax error', 'duplicate monitor ID', newId);
     }
