@@ -17,6 +17,7 @@ import { isBuiltinColumn } from '../schema.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
 import { rowDatum } from './database.ts';
 import type { Database, Row, Table } from './database.ts';
+import type { AccessControl } from './rbac.ts';
 import type { Transaction } from './transaction.ts';
 
 export interface ExecutionContext {
@@ -26,6 +27,8 @@ export interface ExecutionContext {
   /** Time since the request came; a `wait` gives up after its time-out of it. */
   readonly elapsedMs: number;
   readonly isReadOnly: boolean;
+  /** What the client's role allows; null or absent: everything. */
+  readonly access?: AccessControl | null;
   hasLock(name: string): boolean;
 }
 
@@ -210,7 +213,6 @@ export class Execution {
     const name = members.optional('uuid-name', 'id');
     const uuidJson = members.optional('uuid', 'string');
     members.finish();
-    this.#requireWritable('insert');
     const { transaction, random } = this.#context;
     let uuid: string;
     if (typeof uuidJson === 'string') {
@@ -242,6 +244,8 @@ export class Execution {
       if (!isBuiltinColumn(column.name) && !columns.has(column.name))
         checkDatum(column.type, table.defaults.get(column.name));
     }
+    this.#requireWritable('insert');
+    this.#context.access?.insert(table, columns);
     transaction.insert(table, uuid, columns);
     return { uuid: ['uuid', uuid] };
   }
@@ -311,7 +315,6 @@ export class Execution {
     const whereJson = members.required('where', 'array');
     const rowJson = members.required('row', 'object');
     members.finish();
-    this.#requireWritable('update');
     const columns = this.#row(table.schema, rowJson);
     for (const name of columns.keys()) {
       if (table.schema.columns.get(name)?.isMutable !== true || name === '_version') {
@@ -323,7 +326,9 @@ export class Execution {
       }
     }
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
+    this.#requireWritable('update');
     const rows = this.#matching(table, condition);
+    this.#context.access?.update(table, rows, columns.keys());
     for (const row of rows) this.#context.transaction.update(table, row, columns);
     return { count: rows.length };
   }
@@ -333,10 +338,15 @@ export class Execution {
     const whereJson = members.required('where', 'array');
     const mutationsJson = members.required('mutations', 'array');
     members.finish();
-    this.#requireWritable('mutate');
     const mutations = mutationsFromJson(table.schema, mutationsJson, this.#symbols);
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
+    this.#requireWritable('mutate');
     const rows = this.#matching(table, condition);
+    this.#context.access?.mutate(
+      table,
+      rows,
+      mutations.map((mutation) => mutation.column.name),
+    );
     for (const row of rows) {
       const columns = new Map<string, Datum>();
       for (const mutation of mutations) {
@@ -354,6 +364,7 @@ export class Execution {
     members.finish();
     this.#requireWritable('delete');
     const rows = this.#matching(table, condition);
+    this.#context.access?.delete(table, rows);
     for (const row of rows) this.#context.transaction.delete(table, row.uuid);
     return { count: rows.length };
   }

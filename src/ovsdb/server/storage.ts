@@ -96,7 +96,7 @@ export function createDatabase(path: string, schema: DatabaseSchema): void {
 export class OpenDatabase {
   readonly path: string;
   readonly log: LogFile;
-  readonly database: Database;
+  #database: Database;
   readonly #lock: DatabaseLock | undefined;
   #compactedBytes: number;
 
@@ -106,12 +106,16 @@ export class OpenDatabase {
     this.log = new LogFile(path, isReadOnly ? 'read' : 'write');
     const schemaJson = this.log.read();
     if (schemaJson === undefined) throw new OvsdbError(`${path}: database file contains no schema`);
-    this.database = new Database(schemaFromJson(schemaJson));
+    this.#database = new Database(schemaFromJson(schemaJson));
     for (let record = this.log.read(); record !== undefined; record = this.log.read()) {
-      this.database.apply(changesFromRecord(this.database, record));
+      this.#database.apply(changesFromRecord(this.#database, record));
     }
     if (!isReadOnly) this.log.truncateRest();
     this.#compactedBytes = this.log.sizeBytes;
+  }
+
+  get database(): Database {
+    return this.#database;
   }
 
   /** Writes a commit to the log. @returns false if there is nothing to write. @throws OvsdbError */
@@ -152,6 +156,20 @@ export class OpenDatabase {
     const records = snapshotRecords(convertedDatabase(this.database, schema), comment, wallMs);
     if (path === undefined) this.log.replace(records);
     else writeNewFile(path, records);
+  }
+
+  /**
+   * Gives the contents another schema, in the file and in memory.
+   *
+   * @returns the database that takes the place of `database`
+   * @throws OvsdbError and then nothing has changed
+   */
+  convertOnline(schema: DatabaseSchema, comment: string, wallMs: number): Database {
+    const converted = convertedDatabase(this.#database, schema);
+    this.log.replace(snapshotRecords(converted, comment, wallMs));
+    this.#compactedBytes = this.log.sizeBytes;
+    this.#database = converted;
+    return converted;
   }
 
   close(): void {
