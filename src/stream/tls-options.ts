@@ -56,6 +56,7 @@ export function streamUsage(
   { active = false, passive = false, bootstrap = false }: StreamUsage,
 ): string {
   return (
+    '\n' +
     (active
       ? `Active ${protocol} connection methods:\n` +
         `  tcp:HOST:PORT           PORT at remote HOST\n` +

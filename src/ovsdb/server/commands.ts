@@ -132,7 +132,7 @@ function registerReplicationCommands(commands: UnixctlCommands, { replication }:
     return '';
   });
   commands.registerCommand('ovsdb-server/set-active-ovsdb-server-probe-interval', '', 1, 1, ([text = '']) => {
-    if (!/^[+-]?\d+$/.test(text)) throw new OvsdbError('Invalid probe interval, integer value expected');
+    if (!/^[+-]?\d+$/.test(text)) return 'Invalid probe interval, integer value expected\n';
     replication.setProbeInterval(Number(text));
     return '';
   });

@@ -183,7 +183,9 @@ export class Database {
     let cells = 0;
     for (const table of this.tables.values()) {
       for (const row of table.rows.values()) {
-        cells += row.columns.size;
+        // _uuid and _version count, too.
+        cells += row.columns.size + 2;
+        atoms += 2;
         for (const datum of row.columns.values()) atoms += datum.keys.length + (datum.values?.length ?? 0);
       }
     }

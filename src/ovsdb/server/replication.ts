@@ -214,10 +214,9 @@ export class Replication {
 
   #connectionText(link: DatabaseLink): string {
     const remote = this.#activeServer ?? '';
-    if (!link.isConnected) return `not connected to ${remote}\n`;
     const replicas = [...this.#replicas.keys()].sort();
     const areThere = [...this.#replicas.values()].every(({ early }) => early === null);
-    if (replicas.length === 0 || !areThere) return `connecting: ${remote}\n`;
+    if (!link.isConnected || replicas.length === 0 || !areThere) return `connecting: ${remote}\n`;
     const excluded = this.excludedText;
     return (
       `replicating: ${remote}\n` +
