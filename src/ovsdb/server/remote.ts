@@ -116,6 +116,8 @@ class ActiveRemote implements OpenRemote {
   readonly #link: StreamSession;
   #options: RemoteOptions;
   #session: ServerSession | null = null;
+  /** Why the last connection was lost; an attempt that failed is no error here. */
+  #lastError = '';
 
   constructor(server: OvsdbServer, options: RemoteOptions, target: StreamTarget) {
     this.#server = server;
@@ -135,7 +137,9 @@ class ActiveRemote implements OpenRemote {
         this.#session = session;
         return session.handlers;
       },
-      onDisconnect: () => undefined,
+      onDisconnect: (reason) => {
+        this.#lastError = reason;
+      },
       onProbe: () => undefined,
     });
     this.#link.start();
@@ -161,7 +165,7 @@ class ActiveRemote implements OpenRemote {
       isConnected: this.#link.isConnected,
       status: {
         state: state.toUpperCase(),
-        ...(this.#link.lastError === '' ? {} : { last_error: this.#link.lastError }),
+        ...(this.#lastError === '' ? {} : { last_error: this.#lastError }),
         ...(connectedMs === -Infinity ? {} : { sec_since_connect: since(connectedMs) }),
         ...(disconnectedMs === -Infinity ? {} : { sec_since_disconnect: since(disconnectedMs) }),
         ...list('locks_held', locks?.held),

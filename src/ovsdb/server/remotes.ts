@@ -5,7 +5,7 @@
  * `reconcile` opens what is wanted and not open, and closes what is open and no longer wanted; it
  * runs when remotes or a database change. A remote that cannot be opened is logged and stays listed.
  */
-import { OVSDB_PORT, TlsIdentity, parseTarget, strerror } from '../../stream/index.ts';
+import { OVSDB_PORT, TlsIdentity, isPassiveTarget, parseTarget, strerror } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { SystemError } from '../../util/errors.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
@@ -21,6 +21,8 @@ import { ServerTls } from './server-tls.ts';
 
 const log = vlog('ovsdb_jsonrpc_server');
 const openErrors = rateLimit(1, 5);
+/** A port that is taken, or keys that are not there yet, may be free or there later. */
+const retryMs = 1000;
 
 export class RemoteManager {
   readonly #server: OvsdbServer;
@@ -31,6 +33,8 @@ export class RemoteManager {
   readonly #opening = new Map<string, Promise<void>>();
   readonly #watched = new WeakSet<Database>();
   #cancelStatus: () => void = () => undefined;
+  #cancelRetry: () => void = () => undefined;
+  #lastWanted: ReadonlyMap<string, RemoteOptions> = new Map();
   #isClosed = false;
 
   /** @param tls What the command line says of keys, `db:` forms included. */
@@ -120,6 +124,7 @@ export class RemoteManager {
     this.#watch();
     this.#tls.refresh();
     const wanted = this.#wanted();
+    this.#lastWanted = wanted;
     for (const [target, remote] of this.#open) {
       const options = wanted.get(target);
       if (options !== undefined) {
@@ -137,6 +142,9 @@ export class RemoteManager {
     }
     await Promise.all(this.#opening.values());
     this.#armStatus();
+    this.#cancelRetry();
+    if ([...wanted.keys()].some((target) => !this.#open.has(target)))
+      this.#cancelRetry = this.#server.timers.after(retryMs, () => void this.reconcile());
   }
 
   async #openRemote(options: RemoteOptions): Promise<void> {
@@ -191,12 +199,13 @@ export class RemoteManager {
     const target = rowDatum(row, 'target').keys[0];
     const open = typeof target === 'string' ? this.#open.get(target) : undefined;
     if (
-      open === undefined ||
+      typeof target !== 'string' ||
+      (open === undefined && (isPassiveTarget(target) || !this.#lastWanted.has(target))) ||
       !table.schema.columns.has('is_connected') ||
       !table.schema.columns.has('status')
     )
       return [];
-    const { isConnected, status } = open.status();
+    const { isConnected, status } = open?.status() ?? { isConnected: false, status: { state: 'BACKOFF' } };
     return [
       {
         op: 'update',
@@ -210,6 +219,7 @@ export class RemoteManager {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelStatus();
+    this.#cancelRetry();
     await Promise.allSettled(this.#opening.values());
     for (const remote of this.#open.values()) remote.close();
     this.#open.clear();
