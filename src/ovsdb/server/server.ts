@@ -136,11 +136,11 @@ export class OvsdbServer {
     if (hosted === undefined) throw new OvsdbError(`Failed to find the database.`);
     this.#hosted.delete(name);
     this.#cancelWaiting(hosted.database);
+    this.#tellSessions(reason, hosted.database);
     const row = this.#serverRows.get(name);
     this.#serverRows.delete(name);
     if (row !== undefined)
       this.#serverTransact([{ op: 'delete', table: 'Database', where: [['_uuid', '==', ['uuid', row]]] }]);
-    this.#tellSessions(reason, hosted.database);
     hosted.forwarder?.close();
     hosted.storage?.close();
   }
@@ -153,8 +153,8 @@ export class OvsdbServer {
     this.#cancelWaiting(before);
     hosted.database = database;
     this.#watch(hosted);
-    this.describe(hosted);
     this.#tellSessions(reason, before);
+    this.describe(hosted);
   }
 
   /**
