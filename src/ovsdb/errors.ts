@@ -9,20 +9,24 @@ export class OvsdbError extends OvsError {
   readonly details: string | undefined;
   /** The JSON text at fault. */
   readonly syntax: string | undefined;
-  constructor(code: string, details?: string, syntax?: Json) {
+  /** What the system says, e.g. `No space left on device`. */
+  readonly ioError: string | undefined;
+  constructor(code: string, details?: string, syntax?: Json, ioError?: string) {
     const text = syntax === undefined ? undefined : formatJson(syntax, true);
     super(
       code,
-      `${text === undefined ? '' : `syntax "${text}": `}${code}${details === undefined ? '' : `: ${details}`}`,
+      `${text === undefined ? '' : `syntax "${text}": `}${code}${details === undefined ? '' : `: ${details}`}${ioError === undefined ? '' : ` (${ioError})`}`,
     );
     this.details = details;
     this.syntax = text;
+    this.ioError = ioError;
   }
   /** The form in which it stands in a reply. */
   toJson(): JsonObject {
     return {
       ...(this.details === undefined ? {} : { details: this.details }),
       error: this.code,
+      ...(this.ioError === undefined ? {} : { 'io-error': this.ioError }),
       ...(this.syntax === undefined ? {} : { syntax: this.syntax }),
     };
   }

@@ -92,6 +92,10 @@ function formatWide(value: Json, isSorted: boolean): string {
   switch (typeof value) {
     case 'bigint':
       return value.toString();
+    case 'number':
+      // An integer of 64 bits is one, however it was written.
+      if (!Number.isInteger(value) || Math.abs(value) >= 2 ** 63) return formatReal(value);
+      return BigInt(value).toString();
     case 'object': {
       if (value === null) return 'null';
       if (isJsonArray(value)) {
@@ -115,6 +119,23 @@ function formatWide(value: Json, isSorted: boolean): string {
     default:
       return JSON.stringify(value);
   }
+}
+
+/** C's `%.15g`, as OVS prints reals. */
+export function formatReal(value: number): string {
+  return formatG(value, 15);
+}
+
+function formatG(value: number, digits: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
+  const [mantissa = '0', exponentText = '0'] = value.toExponential(digits - 1).split('e');
+  const exponent = Number(exponentText);
+  const trim = (text: string): string => (text.includes('.') ? text.replace(/\.?0+$/, '') : text);
+  if (exponent < -4 || exponent >= digits) {
+    const e = Math.abs(exponent).toString().padStart(2, '0');
+    return `${trim(mantissa)}e${exponent < 0 ? '-' : '+'}${e}`;
+  }
+  return trim(value.toFixed(Math.max(0, Math.min(100, digits - 1 - exponent))));
 }
 
 /** Indented by two with closing brackets at the end of lines, as OVS's tools print with --pretty. */

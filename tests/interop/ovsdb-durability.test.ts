@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase, openDatabase } from '../../src/ovsdb/server/storage.ts';
+import { Row } from '../../src/ovsdb/server/row.ts';
 import { schemaFromJson } from '../../src/ovsdb/schema.ts';
 import { isJsonArray, isJsonObject } from '../../src/stream/index.ts';
 import type { Json } from '../../src/stream/index.ts';
@@ -26,9 +27,7 @@ const schema: Json = JSON.parse(JSON.stringify(testSchema).replace('"maxRows":4,
 function names(file: string): string[] {
   const storage = openDatabase(file, true);
   try {
-    return [...storage.database.table('root').rows.values()].map((row) =>
-      String(row.columns.get('name')?.keys[0]),
-    );
+    return [...storage.database.table('root').rows.values()].map((row) => String(row.get('name').keys[0]));
   } finally {
     storage.close();
   }
@@ -90,11 +89,12 @@ describe('a database file', () => {
     const storage = openDatabase(file);
     const change = (name: string): void => {
       const table = storage.database.table('root');
-      const columns = new Map(table.defaults)
-        .set('name', { keys: [name], values: null })
-        .set('number', { keys: [Number(name)], values: null });
+      const columns = new Map([
+        ['name', { keys: [name], values: null }],
+        ['number', { keys: [Number(name)], values: null }],
+      ]);
       const uuid = `0000000${name}-0000-4000-8000-000000000000`;
-      const changes = [{ table, uuid, old: undefined, new: { uuid, version: uuid, columns } }];
+      const changes = [{ table, uuid, old: undefined, new: Row.create(uuid, table.layout, columns) }];
       storage.append(changes, '', 0);
       storage.database.apply(changes);
     };

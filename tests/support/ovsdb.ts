@@ -95,12 +95,14 @@ export class TestClient {
   readonly #connection: JsonRpcConnection;
   readonly #replies = new Map<Json, (message: JsonRpcMessage) => void>();
   readonly closed: Promise<void>;
+  #isClosed = false;
 
   private constructor(connection: JsonRpcConnection) {
     this.#connection = connection;
     this.closed = new Promise((resolve) => {
       connection.start({
         onClose: () => {
+          this.#isClosed = true;
           for (const [id, reply] of this.#replies) reply({ kind: 'error', id, error: 'connection lost' });
           resolve();
         },
@@ -128,11 +130,17 @@ export class TestClient {
 
   /** @returns `{ result }` or `{ error }`, as on the wire. */
   async call(method: string, params: readonly Json[]): Promise<Json> {
-    const message = await new Promise<JsonRpcMessage>((resolve) => {
-      this.#replies.set(this.#connection.request(method, params), resolve);
+    return await this.begin(method, params).reply;
+  }
+  /** As `call`, with the id by which the request can be cancelled. */
+  begin(method: string, params: readonly Json[]): { readonly id: Json; readonly reply: Promise<Json> } {
+    if (this.#isClosed) return { id: null, reply: Promise.resolve({ error: 'connection lost' }) };
+    const id = this.#connection.request(method, params);
+    const reply = new Promise<JsonRpcMessage>((resolve) => this.#replies.set(id, resolve)).then((message) => {
+      if (message.kind === 'reply') return { result: message.result };
+      return message.kind === 'error' ? { error: message.error } : null;
     });
-    if (message.kind === 'reply') return { result: message.result };
-    return message.kind === 'error' ? { error: message.error } : null;
+    return { id, reply };
   }
   notify(method: string, params: readonly Json[]): void {
     this.#connection.notify(method, params);

@@ -4,7 +4,7 @@
  * In memory an integer is a number, or a bigint where a number is not exact; a real is a number; a
  * uuid is a lower-case string. The type comes from the column, never from the value.
  */
-import { isJsonArray, normalInteger } from '../../stream/json.ts';
+import { formatReal, isJsonArray, normalInteger } from '../../stream/json.ts';
 import type { Json } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 
@@ -96,7 +96,14 @@ function uuidFromJson(json: Json, symbols: SymbolTable | undefined): string {
   throw syntaxError(json, 'expected ["uuid", <string>]');
 }
 
+/** A real is rounded to 15 digits, as OVS's JSON has it. */
 export function atomToJson(type: AtomicType, atom: Atom): Json {
+  if (type === 'uuid') return ['uuid', atom];
+  return typeof atom === 'number' && !Number.isSafeInteger(atom) ? Number(atom.toPrecision(15)) : atom;
+}
+
+/** As `atomToJson` without rounding. */
+export function exactAtomToJson(type: AtomicType, atom: Atom): Json {
   return type === 'uuid' ? ['uuid', atom] : atom;
 }
 
@@ -118,23 +125,6 @@ export function formatAtom(type: AtomicType, atom: Atom): string {
 /** An atom without quotes, as `--bare` prints it. */
 export function formatAtomBare(type: AtomicType, atom: Atom): string {
   return type === 'string' ? String(atom) : formatAtom(type, atom);
-}
-
-/** C's `%.15g`, as OVS prints reals in text (JSON has them exactly). */
-export function formatReal(value: number): string {
-  return formatG(value, 15);
-}
-
-function formatG(value: number, digits: number): string {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
-  const [mantissa = '0', exponentText = '0'] = value.toExponential(digits - 1).split('e');
-  const exponent = Number(exponentText);
-  const trim = (text: string): string => (text.includes('.') ? text.replace(/\.?0+$/, '') : text);
-  if (exponent < -4 || exponent >= digits) {
-    const e = Math.abs(exponent).toString().padStart(2, '0');
-    return `${trim(mantissa)}e${exponent < 0 ? '-' : '+'}${e}`;
-  }
-  return trim(value.toFixed(Math.max(0, Math.min(100, digits - 1 - exponent))));
 }
 
 const INT64_MIN = -(2n ** 63n);

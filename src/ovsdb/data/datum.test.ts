@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Atom } from './atom.ts';
-import { formatReal, isBareString } from './atom.ts';
+import { formatReal } from '../../stream/json.ts';
+import { isBareString } from './atom.ts';
 import {
   applyDiff,
   datumDiff,

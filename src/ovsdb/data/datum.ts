@@ -124,10 +124,7 @@ export function datumFromJson(type: ColumnType, json: Json, options: ParseOption
   }
   const word = type.value === null ? 'set' : 'map';
   const inner = isTagged && json.length === 2 && json[0] === word ? json[1] : undefined;
-  if (inner === undefined) {
-    throw syntaxError(json, `expected ["${word}", <array>]`);
-  }
-  if (!isJsonArray(inner)) throw syntaxError(inner, 'array expected');
+  if (!isJsonArray(inner)) throw syntaxError(json, `expected ["${word}", <array>]`);
   if (inner.length < min || inner.length > max) {
     const limit =
       max === Infinity

@@ -63,8 +63,13 @@ function mutationFromJson(table: TableSchema, json: Json, symbols: SymbolTable |
   if (mutator === 'insert' || type.value === null) {
     return { column, mutator, arg: datumFromJson(relaxed, arg, { symbols }) };
   }
-  const argType = isJsonArray(arg) && arg[0] === 'map' ? relaxed : { ...relaxed, value: null };
-  return { column, mutator, arg: datumFromJson(argType, arg, { symbols }) };
+  // Pairs or keys alone: what is neither is wrong as the latter.
+  try {
+    return { column, mutator, arg: datumFromJson(relaxed, arg, { symbols }) };
+  } catch (error) {
+    if (!(error instanceof OvsdbError)) throw error;
+    return { column, mutator, arg: datumFromJson({ ...relaxed, value: null }, arg, { symbols }) };
+  }
 }
 
 /** @throws OvsdbError `domain error`, `range error`, `constraint violation` */

@@ -1,19 +1,10 @@
 /**
  * Column types: base types with their constraints (RFC 7047 §3.2 <base-type>, <type>).
  */
-import { formatJson, isJsonArray } from '../../stream/json.ts';
+import { formatJson, formatReal, isJsonArray } from '../../stream/json.ts';
 import type { Json, JsonObject } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
-import {
-  atomFromJson,
-  atomToJson,
-  compareAtoms,
-  formatAtom,
-  formatReal,
-  isAtomicType,
-  isId,
-  isInteger,
-} from './atom.ts';
+import { atomFromJson, atomToJson, compareAtoms, formatAtom, isAtomicType, isId, isInteger } from './atom.ts';
 import type { Atom, AtomicType } from './atom.ts';
 import { expectMembers } from './members.ts';
 
@@ -49,9 +40,9 @@ export function isScalar(type: ColumnType): boolean {
 export function isOptional(type: ColumnType): boolean {
   return type.value === null && type.min === 0 && type.max === 1;
 }
-/** Whether changes travel as differences in `update2` and in the log: maps and sets of more than one. */
+/** Whether changes travel as differences in `update2` and in the log: what may have more than one element. */
 export function isComposite(type: ColumnType): boolean {
-  return type.value !== null || type.max > 1;
+  return type.max > 1;
 }
 
 /** @throws OvsdbError */
@@ -188,9 +179,10 @@ export function checkAtom(base: BaseType, atom: Atom): void {
   if (base.enum !== null) {
     if (base.enum.includes(atom)) return;
     const allowed = base.enum.map((a) => formatAtom(base.type, a));
-    const list =
-      allowed.length === 1 ? (allowed[0] ?? '') : `one of the allowed values ([${allowed.join(', ')}])`;
-    throw new OvsdbError('constraint violation', `${formatAtom(base.type, atom)} is not ${list}`);
+    throw new OvsdbError(
+      'constraint violation',
+      `${formatAtom(base.type, atom)} is not one of the allowed values ([${allowed.join(', ')}])`,
+    );
   }
   const { min, max } = base;
   if (min === null && max === null) return;

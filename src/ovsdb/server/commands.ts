@@ -44,13 +44,13 @@ function registerDatabaseCommands(commands: UnixctlCommands, { server }: Command
     server.removeDatabase(name, `removing ${name} database by user request`);
     return '';
   });
-  commands.registerCommand('ovsdb-server/compact', '', 0, 1, ([name]) => {
+  commands.registerCommand('ovsdb-server/compact', '', 0, 1, async ([name]) => {
     if (name?.startsWith('_') === true) throw new OvsdbError('cannot compact built-in databases');
     if (name !== undefined && server.hosted(name) === undefined)
       throw new OvsdbError('no database by that name');
     for (const each of name === undefined ? compactable() : [name]) {
       log.info(`compacting ${each} database by user request`);
-      server.compact(each);
+      await server.compact(each);
     }
     return '';
   });

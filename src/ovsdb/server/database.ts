@@ -2,24 +2,24 @@
  * A database in memory: committed rows, and what keeps integrity checks cheap.
  *
  * Rows are never changed in place: a commit replaces them, so readers (monitors, open transactions)
- * may keep any row they have. `strongRefs` counts the references to each row; `weakSources` says
- * which rows hold weak references to a uuid; `indexes` maps the contents of each index to a row.
+ * may keep any row they have. `strongRefs` counts the references to each row; `weakSources` of a table says
+ * which of its rows hold weak references to a uuid; `indexes` maps the contents of each index to a row.
  *
  * Threads: one. Only `Transaction.commit` and the log reader write.
  */
 import { defaultDatum } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import type { BaseType } from '../data/type.ts';
+import { SystemRandom } from '../../util/random.ts';
 import { OvsdbError } from '../errors.ts';
 import type { ColumnSchema, DatabaseSchema, TableSchema } from '../schema.ts';
 import { isBuiltinColumn } from '../schema.ts';
+import { TransactionHistory } from './history.ts';
+import { NumberedUuids } from './numbered-uuids.ts';
+import { RowLayout } from './row.ts';
+import type { Row } from './row.ts';
 
-export interface Row {
-  readonly uuid: string;
-  readonly version: string;
-  /** Every column of the schema, without `_uuid` and `_version`. */
-  readonly columns: ReadonlyMap<string, Datum>;
-}
+const $random = new SystemRandom();
 
 export interface RowChange {
   readonly table: Table;
@@ -46,11 +46,15 @@ export class Table {
   readonly strongColumns: readonly Reference[];
   readonly weakColumns: readonly Reference[];
   readonly defaults: ReadonlyMap<string, Datum>;
+  readonly layout: RowLayout;
+  /** Uuid -> the rows of this table that refer to it weakly; most have one. */
+  readonly weakSources = new Map<string, string | Set<string>>();
   /** Columns that stand in the log. */
   readonly persistentColumns: readonly ColumnSchema[];
 
-  constructor(schema: TableSchema) {
+  constructor(schema: TableSchema, versions: NumberedUuids) {
     this.schema = schema;
+    this.layout = new RowLayout(schema, versions);
     this.indexes = schema.indexes.map(() => new Map<string, string>());
     const references: Reference[] = [];
     const defaults = new Map<string, Datum>();
@@ -74,17 +78,17 @@ export class Table {
   }
 }
 
+export type { Row } from './row.ts';
+
 /** Reads a column of a row, `_uuid` and `_version` included. */
 export function rowDatum(row: Row, column: string): Datum {
-  if (column === '_uuid') return { keys: [row.uuid], values: null };
-  if (column === '_version') return { keys: [row.version], values: null };
-  return row.columns.get(column) ?? { keys: [], values: null };
+  return row.get(column);
 }
 
 /** The uuids that a reference column of a row holds; a strong reference to itself keeps no row alive and does not count. */
 export function referredUuids(row: Row, reference: Reference): readonly string[] {
-  const datum = row.columns.get(reference.column);
-  const uuids = ((reference.isValue ? datum?.values : datum?.keys) ?? []) as readonly string[];
+  const { keys, values } = row.get(reference.column);
+  const uuids = ((reference.isValue ? values : keys) ?? []) as readonly string[];
   return reference.base.refType === 'strong' && uuids.includes(row.uuid)
     ? uuids.filter((uuid) => uuid !== row.uuid)
     : uuids;
@@ -93,7 +97,7 @@ export function referredUuids(row: Row, reference: Reference): readonly string[]
 export function indexKey(row: Row, columns: readonly string[]): string {
   return JSON.stringify(
     columns.map((name) => {
-      const { keys, values } = rowDatum(row, name);
+      const { keys, values } = row.get(name);
       return [keys.map(String), values?.map(String) ?? 0];
     }),
   );
@@ -103,13 +107,13 @@ export class Database {
   readonly schema: DatabaseSchema;
   readonly tables = new Map<string, Table>();
   readonly strongRefs = new Map<string, number>();
-  /** Referred uuid -> rows that refer to it weakly, as table name -> uuids. */
-  readonly weakSources = new Map<string, Map<string, Set<string>>>();
+  readonly history = new TransactionHistory($random);
   readonly #listeners = new Set<(changes: Changes) => void>();
 
   constructor(schema: DatabaseSchema) {
     this.schema = schema;
-    for (const table of schema.tables.values()) this.tables.set(table.name, new Table(table));
+    const versions = new NumberedUuids($random);
+    for (const table of schema.tables.values()) this.tables.set(table.name, new Table(table, versions));
   }
 
   get name(): string {
@@ -128,8 +132,21 @@ export class Database {
     return () => this.#listeners.delete(fn);
   }
 
-  /** Makes `changes` the committed contents; the caller has checked them. */
+  get rowCount(): number {
+    let count = 0;
+    for (const table of this.tables.values()) count += table.rows.size;
+    return count;
+  }
+
+  /** Makes `changes` the committed contents and tells of it; the caller has checked them. */
   apply(changes: Changes): void {
+    this.load(changes);
+    this.history.add(changes, this.rowCount);
+    for (const fn of [...this.#listeners]) fn(changes);
+  }
+
+  /** As `apply`, of what was committed before. */
+  load(changes: Changes): void {
     for (const change of changes) if (change.old !== undefined) this.#forget(change.table, change.old);
     for (const change of changes) {
       if (change.new === undefined) change.table.rows.delete(change.uuid);
@@ -138,7 +155,6 @@ export class Database {
         this.#learn(change.table, change.new);
       }
     }
-    for (const fn of [...this.#listeners]) fn(changes);
   }
 
   #forget(table: Table, row: Row): void {
@@ -151,10 +167,7 @@ export class Database {
     }
     for (const reference of table.weakColumns) {
       for (const uuid of referredUuids(row, reference)) {
-        const sources = this.weakSources.get(uuid);
-        sources?.get(table.schema.name)?.delete(row.uuid);
-        if (sources?.get(table.schema.name)?.size === 0) sources.delete(table.schema.name);
-        if (sources?.size === 0) this.weakSources.delete(uuid);
+        removeSource(table.weakSources, uuid, row.uuid);
       }
     }
     table.schema.indexes.forEach((columns, i) => table.indexes[i]?.delete(indexKey(row, columns)));
@@ -167,11 +180,7 @@ export class Database {
     }
     for (const reference of table.weakColumns) {
       for (const uuid of referredUuids(row, reference)) {
-        let sources = this.weakSources.get(uuid);
-        if (sources === undefined) this.weakSources.set(uuid, (sources = new Map<string, Set<string>>()));
-        const set = sources.get(table.schema.name);
-        if (set === undefined) sources.set(table.schema.name, new Set([row.uuid]));
-        else set.add(row.uuid);
+        addSource(table.weakSources, uuid, row.uuid);
       }
     }
     table.schema.indexes.forEach((columns, i) => table.indexes[i]?.set(indexKey(row, columns), row.uuid));
@@ -181,16 +190,29 @@ export class Database {
   usage(): { atoms: number; cells: number; weakRefs: number } {
     let atoms = 0;
     let cells = 0;
+    let weakRefs = 0;
     for (const table of this.tables.values()) {
       for (const row of table.rows.values()) {
         // _uuid and _version count, too.
-        cells += row.columns.size + 2;
-        atoms += 2;
-        for (const datum of row.columns.values()) atoms += datum.keys.length + (datum.values?.length ?? 0);
+        cells += row.cellCount + 2;
+        atoms += row.atomCount + 2;
       }
+      for (const sources of table.weakSources.values())
+        weakRefs += typeof sources === 'string' ? 1 : sources.size;
     }
-    let weakRefs = 0;
-    for (const sources of this.weakSources.values()) for (const set of sources.values()) weakRefs += set.size;
     return { atoms, cells, weakRefs };
   }
+}
+
+function addSource(sources: Map<string, string | Set<string>>, uuid: string, source: string): void {
+  const known = sources.get(uuid);
+  if (known === undefined || known === source) sources.set(uuid, source);
+  else if (typeof known === 'string') sources.set(uuid, new Set([known, source]));
+  else known.add(source);
+}
+
+function removeSource(sources: Map<string, string | Set<string>>, uuid: string, source: string): void {
+  const known = sources.get(uuid);
+  if (known === source) sources.delete(uuid);
+  else if (typeof known === 'object' && known.delete(source) && known.size === 0) sources.delete(uuid);
 }

@@ -1,13 +1,13 @@
 /**
- * The log of a standalone database (ovsdb(5)): records of a header line `OVSDB JSON <length> <sha1>`,
- * that many bytes of JSON, newline included. The first record is the schema, each other a
- * transaction.
+ * The log of a standalone database: records (`log-record.ts`), the first of which is the schema, each
+ * other one a transaction.
  *
- * A record that is cut short or damaged ends the log: what follows the last good record is dropped
- * with a warning before the next write. `append` hands a record to the kernel, `sync` makes all
- * appended ones durable; calls of `sync` at the same time share one fdatasync.
+ * A record that is cut short or damaged ends the log if nothing good follows: it was being written when
+ * the machine stopped, and is dropped with a warning before the next write. If good records follow, the
+ * file was damaged otherwise: it is not opened for writing, since that would drop them. `append` hands a
+ * record to the kernel, `sync` makes all appended ones durable; calls of `sync` at the same time share one
+ * fdatasync. The log can be replaced while it is in use (`LogRewrite`).
  */
-import { hash } from 'node:crypto';
 import {
   closeSync,
   fdatasync,
@@ -15,58 +15,53 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
-  readSync,
   realpathSync,
   renameSync,
   unlinkSync,
-  writeSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { vlog } from '../../util/log.ts';
 import { errorText } from '../../sys/errno.ts';
-import { formatJson, parseJson } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { OvsdbError } from '../errors.ts';
+import { encodeRecord, findRecordBehind, readRecord, writeAllSync } from './log-record.ts';
+import { ioError } from './io-error.ts';
+import { LogRewrite } from './log-rewrite.ts';
 
 const log = vlog('ovsdb_log');
-const headerPattern = /^OVSDB (JSON|CLUSTER) (\d{1,16}) ([0-9a-f]{40})$/;
-/** Longest record accepted: a JavaScript string holds no more. */
-const maxRecordBytes = 0x1fffffe8;
 
 export type LogMode = 'read' | 'write' | 'create';
-
-function ioError(path: string, what: string, error: unknown): OvsdbError {
-  return new OvsdbError(`I/O error: ${path}: ${what} (${errorText(error)})`);
-}
-
-/** A record as it stands in the file. */
-function encodeRecord(json: Json): Uint8Array {
-  const body = `${formatJson(json)}\n`;
-  return Buffer.from(`OVSDB JSON ${Buffer.byteLength(body)} ${hash('sha1', body)}\n${body}`, 'utf8');
-}
 
 export class LogFile {
   readonly path: string;
   /** Where the file really is, also after a change of directory: `replace` must not replace a link to it. */
   readonly #realPath: string;
+  readonly #isReadOnly: boolean;
   #fd: number;
   /** Where the next record is read, and after reading to the end, written. */
   #offset = 0;
   #size: number;
   #isBroken = false;
+  /** What a failed write left behind `#offset` is still there. */
+  #isTorn = false;
   #pendingSync: Promise<void> | undefined;
   #nextSync: Promise<void> | undefined;
+  /** Until it resolves the directory may still name a file that was replaced. */
+  #directorySync: Promise<void> | undefined;
+  #rewrite: LogRewrite | undefined;
   #records = 0;
 
   /** @throws OvsdbError `I/O error: ...` */
   constructor(path: string, mode: LogMode) {
     this.path = path;
+    this.#isReadOnly = mode === 'read';
     try {
       this.#fd = openSync(path, mode === 'read' ? 'r' : mode === 'write' ? 'r+' : 'wx+', 0o640);
       this.#size = fstatSync(this.#fd).size;
       this.#realPath = realpathSync(path);
     } catch (error) {
-      throw ioError(path, mode === 'create' ? 'create failed' : 'open failed', error);
+      throw ioError(`${path}: ${mode === 'create' ? 'create failed' : 'open failed'}`, error);
     }
   }
 
@@ -81,63 +76,31 @@ export class LogFile {
    * Reads the next record.
    *
    * @returns undefined at the end of the good part; a damaged rest is reported once to the log.
+   * @throws OvsdbError if the log is open for writing and good records follow a damaged one
    */
   read(): Json | undefined {
     if (this.#isBroken || this.#offset >= this.#size) return undefined;
-    try {
-      return this.#readRecord();
-    } catch (error) {
-      if (!(error instanceof OvsdbError)) throw error;
-      this.#isBroken = true;
-      log.warn(error.message);
-      return undefined;
+    const record = readRecord(this.#fd, this.#offset, this.#size);
+    if ('json' in record && record.magic === 'JSON') {
+      this.#offset = record.endOffset;
+      this.#records++;
+      return record.json;
     }
+    if ('json' in record) throw new OvsdbError(`${this.path}: clustered databases are not supported`);
+    this.#isBroken = true;
+    const message = `syntax error: ${this.path}: ${record.why}`;
+    if (!this.#isReadOnly) this.#refuseDamagedMiddle(message);
+    log.warn(message);
+    return undefined;
   }
 
-  #bytes(offset: number, length: number): Buffer {
-    const buffer = Buffer.allocUnsafe(length);
-    let done = 0;
-    while (done < length) {
-      const n = readSync(this.#fd, buffer, done, length - done, offset + done);
-      if (n === 0) break;
-      done += n;
-    }
-    return buffer.subarray(0, done);
-  }
-
-  #readRecord(): Json {
-    const fail = (what: string): OvsdbError => new OvsdbError('syntax error', `${this.path}: ${what}`);
-    const head = this.#bytes(this.#offset, Math.min(128, this.#size - this.#offset));
-    const newline = head.indexOf(0x0a);
-    const match = newline < 0 ? null : headerPattern.exec(head.toString('latin1', 0, newline));
-    if (match === null)
-      throw fail(
-        `parse error at offset ${this.#offset} in header line "${head.toString('latin1', 0, newline < 0 ? head.length : newline)}"`,
-      );
-    const length = Number(match[2]);
-    const start = this.#offset + newline + 1;
-    if (match[1] === 'CLUSTER') throw new OvsdbError(`${this.path}: clustered databases are not supported`);
-    if (length > maxRecordBytes || start + length > this.#size) {
-      throw fail(`error reading ${length} bytes starting at offset ${start} (unexpected end of file)`);
-    }
-    const body = this.#bytes(start, length);
-    const digest = hash('sha1', body);
-    if (digest !== match[3]) {
-      throw fail(
-        `${length} bytes starting at offset ${start} have SHA-1 hash ${digest} but should have hash ${match[3] ?? ''}`,
-      );
-    }
-    let json: Json;
-    try {
-      json = parseJson(body.toString('utf8'));
-    } catch (error) {
-      throw fail(
-        `${length} bytes starting at offset ${start} are not valid JSON (${error instanceof Error ? error.message : ''})`,
-      );
-    }
-    this.#offset = start + length;
-    this.#records++;
-    return json;
+  #refuseDamagedMiddle(message: string): void {
+    const next = findRecordBehind(this.#fd, this.#offset, this.#size);
+    if (next < 0) return;
+    throw new OvsdbError(
+      `${message}; the record at offset ${this.#offset} is damaged, but good ones follow from offset ${next}. ` +
+        `Restore the file from a backup, or give up what follows the damage with "truncate -s ${this.#offset} ${this.path}" on a copy`,
+    );
   }
 
   /** Cuts off what lies behind the last good record. Call once after reading everything. */
@@ -148,28 +111,43 @@ export class LogFile {
       ftruncateSync(this.#fd, this.#offset);
       this.#size = this.#offset;
     } catch (error) {
-      throw ioError(this.path, 'cannot truncate', error);
+      throw ioError(`${this.path}: cannot truncate`, error);
     }
   }
 
   /** Writes a record behind the last one. On error the file is as before. @throws OvsdbError */
   append(json: Json): void {
-    const bytes = encodeRecord(json);
+    this.appendBytes(encodeRecord(json));
+  }
+
+  /** As `append` for an encoded record. @throws OvsdbError */
+  appendBytes(bytes: Uint8Array): void {
     try {
-      for (let done = 0; done < bytes.length;) {
-        done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#offset + done);
-      }
+      if (this.#isTorn) this.#cutTorn();
+      this.#isTorn = true;
+      writeAllSync(this.#fd, bytes, this.#offset);
+      this.#isTorn = false;
     } catch (error) {
       try {
-        ftruncateSync(this.#fd, this.#offset);
+        this.#cutTorn();
       } catch {
-        // The next open drops the torn record.
+        // Before the next record, or by whoever opens the file next.
       }
-      throw ioError(this.path, 'write failed', error);
+      throw ioError(`${this.path}: write failed`, error);
     }
     this.#offset += bytes.length;
     this.#size = this.#offset;
     this.#records++;
+    try {
+      this.#rewrite?.follow(bytes);
+    } catch (error) {
+      this.#abandonRewrite(error);
+    }
+  }
+
+  #cutTorn(): void {
+    ftruncateSync(this.#fd, this.#offset);
+    this.#isTorn = false;
   }
 
   /** Resolves when everything appended so far is on the disk. @throws OvsdbError */
@@ -194,44 +172,109 @@ export class LogFile {
   }
 
   async #fdatasync(): Promise<void> {
+    const rewrite = this.#rewrite?.isCurrent === true ? this.#rewrite : undefined;
     try {
-      await new Promise<void>((resolve, reject) => {
-        fdatasync(this.#fd, (error) => (error === null ? resolve() : reject(error)));
-      });
+      await syncData(this.#fd);
+      if (this.#directorySync !== undefined) await this.#directorySync;
+      if (rewrite !== undefined) await this.#syncRewrite(rewrite);
     } catch (error) {
-      throw ioError(this.path, 'fsync failed', error);
+      throw ioError(`${this.path}: fsync failed`, error);
     } finally {
       if (this.#nextSync === undefined) this.#pendingSync = undefined;
     }
   }
 
+  async #syncRewrite(rewrite: LogRewrite): Promise<void> {
+    try {
+      await syncData(rewrite.fd);
+    } catch (error) {
+      if (rewrite === this.#rewrite) this.#abandonRewrite(error);
+    }
+  }
+
   /**
-   * Replaces the whole contents by `records`: a new file is written, synced and renamed over.
+   * Replaces the whole contents by encoded records: a new file is written, synced and renamed over.
    *
    * @throws OvsdbError; the old file then stays in use.
    */
-  replace(records: readonly Json[]): void {
+  replace(records: Iterable<Uint8Array>): void {
+    if (this.#rewrite !== undefined) this.#abandonRewrite(null);
     const temporary = `${this.#realPath}.tmp`;
     removeQuietly(temporary);
     const next = new LogFile(temporary, 'create');
     try {
-      for (const record of records) next.append(record);
+      for (const record of records) next.appendBytes(record);
       fsyncSync(next.#fd);
       renameSync(temporary, this.#realPath);
     } catch (error) {
       next.close();
       removeQuietly(temporary);
-      throw error instanceof OvsdbError ? error : ioError(this.path, 'replace failed', error);
+      throw error instanceof OvsdbError ? error : ioError(`${this.path}: replace failed`, error);
     }
     syncDirectory(dirname(this.#realPath));
-    const old = this.#fd;
-    this.#fd = next.#fd;
-    this.#offset = next.#offset;
-    this.#size = next.#size;
-    this.#records = next.#records;
+    this.#use(next.#fd, next.#offset, next.#records);
+  }
+
+  /**
+   * As `replace`, while the log stays in use: records appended meanwhile are in the new file, too.
+   *
+   * @param pieces Text of the one record behind the schema, of the moment of the call.
+   * @returns false if something else replaced the log first.
+   * @throws OvsdbError; the old file then stays in use.
+   */
+  async replaceOnline(schema: Json, pieces: Iterable<string>): Promise<boolean> {
+    if (this.#rewrite !== undefined) this.#abandonRewrite(null);
+    const temporary = `${this.#realPath}.tmp`;
+    removeQuietly(temporary);
+    let rewrite: LogRewrite;
+    try {
+      this.#rewrite = rewrite = new LogRewrite(temporary);
+    } catch (error) {
+      throw ioError(`${this.path}: replace failed`, error);
+    }
+    try {
+      await rewrite.writeSnapshot(encodeRecord(schema), pieces);
+      if (!rewrite.wasAbandoned()) await syncData(rewrite.fd);
+      if (rewrite.wasAbandoned()) return false;
+      renameSync(temporary, this.#realPath);
+    } catch (error) {
+      if (!rewrite.wasAbandoned()) this.#abandonRewrite(null);
+      throw ioError(`${this.path}: replace failed`, error);
+    } finally {
+      if (rewrite.wasAbandoned()) this.#closeLater(rewrite.fd);
+    }
+    this.#rewrite = undefined;
+    this.#directorySync = syncDirectoryLater(dirname(this.#realPath)).finally(() => {
+      this.#directorySync = undefined;
+    });
+    this.#use(rewrite.fd, rewrite.sizeBytes, rewrite.recordCount);
+    return true;
+  }
+
+  /** Goes on without the replacement; its writer closes the file. */
+  #abandonRewrite(error: unknown): void {
+    const rewrite = this.#rewrite;
+    if (rewrite === undefined) return;
+    this.#rewrite = undefined;
+    rewrite.abandon();
+    removeQuietly(rewrite.path);
+    if (error !== null) log.warn(`${this.path}: not replaced: ${errorText(error)}`);
+  }
+
+  #use(fd: number, offset: number, records: number): void {
+    this.#closeLater(this.#fd);
+    this.#fd = fd;
+    this.#offset = offset;
+    this.#size = offset;
+    this.#records = records;
+    this.#isTorn = false;
+  }
+
+  /** Closes a file that a running sync may still use. */
+  #closeLater(fd: number): void {
     const pending = this.#nextSync ?? this.#pendingSync;
-    if (pending === undefined) closeSync(old);
-    else void pending.catch(() => undefined).then(() => closeSync(old));
+    if (pending === undefined) closeSync(fd);
+    else void pending.catch(() => undefined).then(() => closeSync(fd));
   }
 
   syncNow(): void {
@@ -240,8 +283,15 @@ export class LogFile {
   }
 
   close(): void {
+    this.#abandonRewrite(null);
     closeSync(this.#fd);
   }
+}
+
+async function syncData(fd: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
+  });
 }
 
 function removeQuietly(path: string): void {
@@ -259,5 +309,14 @@ function syncDirectory(path: string): void {
     closeSync(fd);
   } catch {
     // Some file systems cannot sync a directory; the rename is then as durable as they make it.
+  }
+}
+
+async function syncDirectoryLater(path: string): Promise<void> {
+  try {
+    const directory = await open(path, 'r');
+    await directory.sync().finally(async () => await directory.close());
+  } catch {
+    // As in syncDirectory.
   }
 }

@@ -6,11 +6,11 @@ import { formatJson, isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json, JsonObject } from '../../stream/index.ts';
 import { clauseHolds, conditionFromJson } from '../data/condition.ts';
 import type { Condition } from '../data/condition.ts';
-import { datumDiff, datumEquals, datumToJson, isDefaultDatum } from '../data/datum.ts';
+import { datumDiff, datumToJson } from '../data/datum.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
-import { rowDatum } from './database.ts';
-import type { Changes, Database, Row } from './database.ts';
+import type { Changes, Database } from './database.ts';
+import type { Row } from './row.ts';
 
 /** 1: `update`; 2: `update2`; 3: `update3`. */
 export type MonitorVersion = 1 | 2 | 3;
@@ -44,7 +44,7 @@ export class Monitor {
     this.database = database;
     this.id = id;
     this.version = version;
-    if (!isJsonObject(requests)) throw syntaxError(requests, '<monitor-requests> must be an object');
+    if (!isJsonObject(requests)) throw syntaxError(requests, 'monitor-requests must be object');
     for (const [name, json] of Object.entries(requests)) {
       const schema = database.tables.get(name)?.schema;
       if (schema === undefined) throw new OvsdbError('syntax error', `no table named ${name}`);
@@ -73,7 +73,7 @@ export class Monitor {
         : this.#namedColumns(table.schema, columnsJson);
     for (const column of columns) {
       if (table.columns.some((c) => c.column === column)) {
-        throw syntaxError(columnsJson ?? json, `column ${column.name} mentioned more than once`);
+        throw new OvsdbError('syntax error', `column ${column.name} mentioned more than once`, columnsJson);
       }
       table.columns.push({ column, select });
     }
@@ -118,6 +118,14 @@ export class Monitor {
     return updates;
   }
 
+  /** The reply to a `monitor_cond_since`: what happened after the transaction `lastId` if that is known, else everything. */
+  initialSince(lastId: string): Json {
+    const { history } = this.database;
+    const missed = history.since(lastId);
+    if (missed === null) return [false, history.latestId, this.initial()];
+    return [true, history.latestId, this.updates(missed) ?? {}];
+  }
+
   /** What a commit means for this monitor; null if nothing. */
   updates(changes: Changes): JsonObject | null {
     const updates: Record<string, Record<string, Json>> = {};
@@ -150,21 +158,22 @@ export class Monitor {
    */
   changeConditions(requests: Json): JsonObject | null {
     if (!isJsonObject(requests))
-      throw syntaxError(requests, '<monitor-cond-update-requests> must be an object');
+      throw new OvsdbError('syntax error', 'monitor-cond-change-requests must be object');
     const fresh = new Map<string, Condition>();
     for (const [name, json] of Object.entries(requests)) {
       const monitored = this.#tables.get(name);
-      if (monitored === undefined) {
-        throw new OvsdbError('syntax error', `no table named ${name}`);
-      }
-      const clauses: Condition[number][] = [];
-      for (const item of isJsonArray(json) ? json : [json]) {
+      if (monitored === undefined)
+        throw new OvsdbError('syntax error', `no table named ${name} in monitor session`);
+      if (!isJsonArray(json))
+        throw new OvsdbError('syntax error', `table ${name} no monitor-cond-change JSON array`);
+      // The last one counts.
+      for (const item of json) {
         const request = objectWith(item, `table ${name}`, ['columns', 'where']);
         if (request['columns'] !== undefined) throw syntaxError(item, 'changing columns is unsupported');
-        if (request['where'] !== undefined)
-          clauses.push(...conditionFromJson(monitored.schema, request['where']));
+        const { where = [] } = request;
+        // Monitors of RFC 7047 have no conditions, but may take another id this way.
+        if (this.version > 1) fresh.set(name, conditionFromJson(monitored.schema, where));
       }
-      fresh.set(name, clauses);
     }
     const updates: Record<string, Record<string, Json>> = {};
     for (const [name, condition] of fresh) {
@@ -185,7 +194,7 @@ export class Monitor {
 
 function sees(condition: Condition, row: Row): boolean {
   if (condition.length === 0) return true;
-  return condition.some((clause) => clauseHolds(clause, (column) => rowDatum(row, column)));
+  return condition.some((clause) => clauseHolds(clause, (column) => row.get(column)));
 }
 
 function objectWith(json: Json, what: string, allowed: readonly string[]): JsonObject {
@@ -233,14 +242,12 @@ function rowUpdate1(
   const after: Record<string, Json> = {};
   let hasChanged = kind !== 'modify';
   for (const { column, select } of table.columns) {
-    const oldDatum = old === undefined ? undefined : rowDatum(old, column.name);
-    const newDatum = row === undefined ? undefined : rowDatum(row, column.name);
-    const isChanged = oldDatum !== undefined && newDatum !== undefined && !datumEquals(oldDatum, newDatum);
+    const isChanged = old !== undefined && row !== undefined && !row.hasSame(column.name, old);
     hasChanged ||= isChanged;
     if (!select[kind]) continue;
-    if (oldDatum !== undefined && (kind === 'delete' || isChanged))
-      before[column.name] = datumToJson(column.type, oldDatum);
-    if (newDatum !== undefined) after[column.name] = datumToJson(column.type, newDatum);
+    if (old !== undefined && (kind === 'delete' || isChanged))
+      before[column.name] = datumToJson(column.type, old.get(column.name));
+    if (row !== undefined) after[column.name] = datumToJson(column.type, row.get(column.name));
   }
   if (!hasChanged) return null;
   return {
@@ -260,14 +267,12 @@ function rowUpdate2(
   const json: Record<string, Json> = {};
   for (const { column, select } of table.columns) {
     if (!select[kind]) continue;
-    const after = rowDatum(row, column.name);
+    const { name, type } = column;
     if (old === undefined) {
-      if (!isDefaultDatum(column.type, after)) json[column.name] = datumToJson(column.type, after);
-      continue;
+      if (!row.hasDefault(name)) json[name] = datumToJson(type, row.get(name));
+    } else if (!row.hasSame(name, old)) {
+      json[name] = datumToJson(type, datumDiff(type, old.get(name), row.get(name)));
     }
-    const before = rowDatum(old, column.name);
-    if (!datumEquals(before, after))
-      json[column.name] = datumToJson(column.type, datumDiff(column.type, before, after));
   }
   if (kind === 'modify' && Object.keys(json).length === 0) return null;
   return { [kind]: json };

@@ -5,19 +5,19 @@ import { randomUuid } from '../../util/random.ts';
 import type { Random } from '../../util/random.ts';
 import { isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json, JsonObject } from '../../stream/index.ts';
-import { isId, isUuid } from '../data/atom.ts';
+import { isId, isInteger, isUuid } from '../data/atom.ts';
 import type { SymbolTable } from '../data/atom.ts';
 import { conditionFromJson, conditionHolds, conditionUuid } from '../data/condition.ts';
 import type { Condition } from '../data/condition.ts';
-import { checkDatum, datumFromJson, datumToJson } from '../data/datum.ts';
+import { checkDatum, compareDatums, datumFromJson, datumToJson } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import { mutate, mutationsFromJson } from '../data/mutation.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 import { isBuiltinColumn } from '../schema.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
-import { rowDatum } from './database.ts';
-import type { Database, Row, Table } from './database.ts';
+import type { Database, Table } from './database.ts';
 import type { AccessControl } from './rbac.ts';
+import type { Row } from './row.ts';
 import type { Transaction } from './transaction.ts';
 
 export interface ExecutionContext {
@@ -41,12 +41,12 @@ export interface ExecutionState {
 
 interface NamedUuid {
   readonly uuid: string;
-  isCreated: boolean;
+  readonly isCreated: boolean;
 }
 
 const emptyText: Datum = { keys: [''], values: null };
 
-type MemberType = 'object' | 'array' | 'string' | 'id' | 'boolean' | 'number';
+type MemberType = 'object' | 'array' | 'string' | 'id' | 'boolean' | 'integer';
 
 /** Takes the members of an operation and complains as OVS does about wrong, missing and left-over ones. */
 class Members {
@@ -94,8 +94,8 @@ function isMember(value: Json, type: MemberType): boolean {
       return isJsonArray(value);
     case 'id':
       return typeof value === 'string' && isId(value);
-    case 'number':
-      return typeof value === 'number' || typeof value === 'bigint';
+    case 'integer':
+      return isInteger(value);
     default:
       return typeof value === type;
   }
@@ -144,18 +144,18 @@ export class Execution {
 
   #one(json: Json, what: string): Json {
     const members = new Members(json, what);
-    const op = members.text('op', 'string');
+    const op = members.text('op', 'id');
     switch (op) {
       case 'insert':
-        return this.#insert(members);
+        return this.#writable(op, this.#insert(members));
       case 'select':
         return this.#select(members);
       case 'update':
-        return this.#update(members);
+        return this.#writable(op, this.#update(members));
       case 'mutate':
-        return this.#mutate(members);
+        return this.#writable(op, this.#mutate(members));
       case 'delete':
-        return this.#delete(members);
+        return this.#writable(op, this.#delete(members));
       case 'wait':
         return this.#wait(members);
       case 'commit': {
@@ -192,7 +192,8 @@ export class Execution {
     return table;
   }
 
-  #requireWritable(op: string): void {
+  /** Whether writing is allowed comes last. */
+  #writable(op: string, result: Json): Json {
     if (this.#context.database.name === '_Server' && this.#context.isReadOnly) {
       throw new OvsdbError(
         'not allowed',
@@ -205,6 +206,7 @@ export class Execution {
         `${op} operation not allowed when database server is in read only mode`,
       );
     }
+    return result;
   }
 
   #insert(members: Members): Json {
@@ -214,40 +216,43 @@ export class Execution {
     const uuidJson = members.optional('uuid', 'string');
     members.finish();
     const { transaction, random } = this.#context;
-    let uuid: string;
+    let wanted: string | undefined;
     if (typeof uuidJson === 'string') {
       if (!isUuid(uuidJson)) throw syntaxError(uuidJson, 'bad uuid');
-      uuid = uuidJson.toLowerCase();
-      if (transaction.isUsed(table, uuid)) {
+      wanted = uuidJson.toLowerCase();
+      if (transaction.isUsed(table, wanted)) {
         throw new OvsdbError(
           'duplicate uuid',
           `This UUID would duplicate a UUID already present within the table or deleted within the same transaction.`,
           uuidJson,
         );
       }
-      if (typeof name === 'string') this.#names.set(name, { uuid, isCreated: true });
-    } else if (typeof name === 'string') {
-      const entry = this.#name(name);
-      if (entry.isCreated) {
-        throw new OvsdbError(
-          'duplicate uuid-name',
-          'This "uuid-name" appeared on an earlier "insert" operation.',
-          name,
-        );
-      }
-      entry.isCreated = true;
-      uuid = entry.uuid;
-    } else uuid = randomUuid(random);
+    }
+    const uuid = typeof name === 'string' ? this.#declare(name, wanted) : (wanted ?? randomUuid(random));
     const columns = this.#row(table.schema, rowJson);
     for (const column of table.schema.columns.values()) {
       // Defaults have to obey the constraints, too.
       if (!isBuiltinColumn(column.name) && !columns.has(column.name))
         checkDatum(column.type, table.defaults.get(column.name));
     }
-    this.#requireWritable('insert');
     this.#context.access?.insert(table, columns);
     transaction.insert(table, uuid, columns);
     return { uuid: ['uuid', uuid] };
+  }
+
+  /** The row of an insert that has a name. */
+  #declare(name: string, wanted: string | undefined): string {
+    const entry = this.#name(name);
+    if (entry.isCreated) {
+      throw new OvsdbError(
+        'duplicate uuid-name',
+        'This "uuid-name" appeared on an earlier "insert" operation.',
+        name,
+      );
+    }
+    const uuid = wanted ?? entry.uuid;
+    this.#names.set(name, { uuid, isCreated: true });
+    return uuid;
   }
 
   /** `<row>`: columns that it names, without `_uuid` and `_version`. */
@@ -273,7 +278,7 @@ export class Execution {
   #matching(table: Table, condition: Condition): Row[] {
     const { transaction } = this.#context;
     const uuid = conditionUuid(condition);
-    const holds = (row: Row): boolean => conditionHolds(condition, (column) => rowDatum(row, column));
+    const holds = (row: Row): boolean => conditionHolds(condition, (column) => row.get(column));
     if (uuid !== undefined) {
       const row = transaction.row(table, uuid);
       return row !== undefined && holds(row) ? [row] : [];
@@ -291,15 +296,20 @@ export class Execution {
     const table = this.#table(members);
     const whereJson = members.required('where', 'array');
     const columnsJson = members.optional('columns', 'array');
+    const sortJson = members.optional('sort', 'array');
     members.finish();
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const columns =
       columnsJson === undefined
         ? [...table.schema.columns.values()]
         : columnSetFromJson(columnsJson, table.schema);
+    // Not in RFC 7047: the rows in the order of some columns.
+    const sort = sortJson === undefined ? [] : columnSetFromJson(sortJson, table.schema);
+    const matching = this.#matching(table, condition);
+    if (sort.length > 0) matching.sort((a, b) => compareRows(a, b, sort));
     const seen = new Set<string>();
     const rows: Json[] = [];
-    for (const row of this.#matching(table, condition)) {
+    for (const row of matching) {
       const json = rowToJson(row, columns);
       // A projection without _uuid is a set: equal rows count once.
       const key = JSON.stringify(json, (_, v: unknown) => (typeof v === 'bigint' ? `${v}n` : v));
@@ -326,7 +336,6 @@ export class Execution {
       }
     }
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
-    this.#requireWritable('update');
     const rows = this.#matching(table, condition);
     this.#context.access?.update(table, rows, columns.keys());
     for (const row of rows) this.#context.transaction.update(table, row, columns);
@@ -340,7 +349,6 @@ export class Execution {
     members.finish();
     const mutations = mutationsFromJson(table.schema, mutationsJson, this.#symbols);
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
-    this.#requireWritable('mutate');
     const rows = this.#matching(table, condition);
     this.#context.access?.mutate(
       table,
@@ -351,7 +359,7 @@ export class Execution {
       const columns = new Map<string, Datum>();
       for (const mutation of mutations) {
         const { name } = mutation.column;
-        columns.set(name, mutate(columns.get(name) ?? rowDatum(row, name), mutation));
+        columns.set(name, mutate(columns.get(name) ?? row.get(name), mutation));
       }
       this.#context.transaction.update(table, row, columns);
     }
@@ -362,7 +370,6 @@ export class Execution {
     const table = this.#table(members);
     const condition = this.#where(members, table.schema);
     members.finish();
-    this.#requireWritable('delete');
     const rows = this.#matching(table, condition);
     this.#context.access?.delete(table, rows);
     for (const row of rows) this.#context.transaction.delete(table, row.uuid);
@@ -371,12 +378,14 @@ export class Execution {
 
   #wait(members: Members): Json {
     const table = this.#table(members);
-    const timeout = members.optional('timeout', 'number');
+    const timeout = members.optional('timeout', 'integer');
     const whereJson = members.required('where', 'array');
     members.optional('columns', 'array');
     const until = members.required('until', 'string');
     const rowsJson = members.required('rows', 'array');
     members.finish();
+    if (timeout !== undefined && Number(timeout) < 0)
+      throw syntaxError(timeout, 'timeout must be nonnegative');
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const columns = this.#columns(members, table.schema);
     if (until !== '==' && until !== '!=') throw syntaxError(until, '"until" must be "==" or "!="');
@@ -390,9 +399,7 @@ export class Execution {
     const wanted = new Set(
       (isJsonArray(rowsJson) ? rowsJson : []).map((json) => key(this.#expectedRow(table, json))),
     );
-    const present = new Set(
-      this.#matching(table, condition).map((row) => key((column) => rowDatum(row, column))),
-    );
+    const present = new Set(this.#matching(table, condition).map((row) => key((column) => row.get(column))));
     const isEqual = wanted.size === present.size && [...wanted].every((k) => present.has(k));
     if (isEqual === (until === '==')) return {};
     const { elapsedMs } = this.#context;
@@ -428,8 +435,16 @@ function columnSetFromJson(json: Json, schema: TableSchema): ColumnSchema[] {
   return columns;
 }
 
+function compareRows(a: Row, b: Row, columns: readonly ColumnSchema[]): number {
+  for (const { name } of columns) {
+    const order = compareDatums(a.get(name), b.get(name));
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
 function rowToJson(row: Row, columns: readonly ColumnSchema[]): JsonObject {
   const json: Record<string, Json> = {};
-  for (const column of columns) json[column.name] = datumToJson(column.type, rowDatum(row, column.name));
+  for (const column of columns) json[column.name] = datumToJson(column.type, row.get(column.name));
   return json;
 }

@@ -103,7 +103,7 @@ export class AccessControl {
   }
 
   #ownsRow(permissions: Row, table: Table, row: Row): boolean {
-    return this.#owns(permissions, table, (name) => row.columns.get(name));
+    return this.#owns(permissions, table, (name) => row.get(name));
   }
 
   /** Whether a row is the client's by one of the ways that its permissions name. */

@@ -166,7 +166,7 @@ export class OvsdbServer {
   convert(name: string, schema: DatabaseSchema, onDone: () => void): void {
     const { storage } = this.#hosted.get(name) ?? {};
     if (storage === undefined) throw new OvsdbError('not supported', `${name} cannot be converted`);
-    const converted = storage.convertOnline(schema, 'converted by ovsdb-server', this.timers.clock.wallMs());
+    const converted = storage.convertRunning(schema, 'converted by ovsdb-server', this.timers.clock.wallMs());
     onDone();
     this.replaceDatabase(name, converted, `committed ${name} database schema conversion`);
   }
@@ -257,7 +257,7 @@ export class OvsdbServer {
   #forward(request: TransactRequest, forwarder: Forwarder): () => boolean {
     // The source knows neither the client's role nor whether it may write.
     if (request.isReadOnly || request.access != null) {
-      const execution = this.#execute(request, new Transaction(request.database, this.#random), 0);
+      const execution = this.#execute(request, new Transaction(request.database), 0);
       const refusals = ['permission error', 'not allowed'];
       if (execution.hasFailed && refusals.includes(errorCodeOf(execution.results))) {
         request.onDone(execution.results);
@@ -301,7 +301,7 @@ export class OvsdbServer {
    * @throws OvsdbError and then nothing has changed
    */
   commit(database: Database, change: (transaction: Transaction) => void): void {
-    const transaction = new Transaction(database, this.#random);
+    const transaction = new Transaction(database);
     change(transaction);
     this.#commit(transaction, '');
   }
@@ -315,7 +315,7 @@ export class OvsdbServer {
     const { request } = waiting;
     const { database } = request;
     transactions.add();
-    const transaction = new Transaction(database, this.#random);
+    const transaction = new Transaction(database);
     const elapsedMs = Math.trunc(this.timers.clock.nowMs() - waiting.startMs);
     const execution = this.#execute(request, transaction, elapsedMs);
     const { state, results } = execution;
@@ -379,23 +379,22 @@ export class OvsdbServer {
 
   #compactIfLong(hosted: Hosted): void {
     const nowMs = this.timers.clock.nowMs();
-    if (hosted.storage?.shouldCompact !== true || nowMs < hosted.compactAfterMs) return;
+    const { storage } = hosted;
+    if (storage === undefined || nowMs < hosted.compactAfterMs || !storage.shouldCompact(nowMs)) return;
     hosted.compactAfterMs = nowMs + compactIntervalMs;
-    try {
-      this.compact(hosted.name);
-    } catch (error) {
+    this.compact(hosted.name).catch((error: unknown) => {
       log.warn(
-        `${hosted.storage.path}: compaction failed: ${error instanceof Error ? error.message : String(error)}`,
+        `${storage.path}: compaction failed: ${error instanceof Error ? error.message : String(error)}`,
       );
-    }
+    });
   }
 
-  /** Rewrites the log of a database. @throws OvsdbError */
-  compact(name: string): void {
+  /** Rewrites the log of a database, in slices; commits go on meanwhile. @throws OvsdbError */
+  async compact(name: string): Promise<void> {
     const storage = this.storage(name);
     if (storage === undefined) return;
     const before = storage.log.sizeBytes;
-    storage.compact('compacting database online', this.timers.clock.wallMs());
+    if (!(await storage.compactOnline('compacting database online', this.timers.clock.wallMs()))) return;
     log.info(`${storage.path}: compacted from ${before} to ${storage.log.sizeBytes} bytes`);
   }
 

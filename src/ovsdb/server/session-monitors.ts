@@ -7,7 +7,7 @@
  */
 import { formatJson, isJsonObject, jsonEquals } from '../../stream/index.ts';
 import type { Json, JsonRpcConnection } from '../../stream/index.ts';
-import { ZERO_UUID, isUuid } from '../data/atom.ts';
+import { isUuid } from '../data/atom.ts';
 import { OvsdbError } from '../errors.ts';
 import type { Database } from './database.ts';
 import { Monitor } from './monitor.ts';
@@ -49,15 +49,17 @@ export class SessionMonitors {
     }
     const [, id = null, requests = null, lastId = null] = params;
     if (!isJsonObject(requests))
-      throw new OvsdbError('syntax error', '<monitor-requests> must be an object', requests);
+      throw new OvsdbError('syntax error', 'monitor-requests must be object', requests);
     if (this.#find(id) !== undefined) throw new OvsdbError('syntax error', 'duplicate monitor ID', id);
-    if (version === 3 && (typeof lastId !== 'string' || !isUuid(lastId))) {
+    if (version === 3 && typeof lastId !== 'string')
+      throw new OvsdbError('syntax error', 'last-txn-id must be string', lastId);
+    if (typeof lastId === 'string' && !isUuid(lastId)) {
       throw new OvsdbError('syntax error', 'last-txn-id must be UUID format.', lastId);
     }
     const monitor = new Monitor(database, id, requests, version);
     const monitorClass = this.#classes.acquire(`${version} ${formatJson(requests, true)}`);
     this.#followed.push({ monitor, monitorClass, merged: new MergedChanges() });
-    return version === 3 ? [false, ZERO_UUID, monitor.initial()] : monitor.initial();
+    return typeof lastId === 'string' ? monitor.initialSince(lastId) : monitor.initial();
   }
 
   /** Serves `monitor_cond_change`. @throws OvsdbError */
@@ -67,8 +69,6 @@ export class SessionMonitors {
     const followed = this.#find(id);
     if (followed === undefined) throw new OvsdbError('syntax error', 'unknown monitor session', id);
     const { monitor } = followed;
-    if (monitor.version === 1)
-      throw new OvsdbError('syntax error', 'monitor session does not support conditions', id);
     if (!jsonEquals(id, newId) && this.#find(newId) !== undefined)
       throw new OvsdbError('syntax error', 'duplicate monitor ID', newId);
     // What was merged is to be seen through the old conditions.
@@ -133,7 +133,8 @@ export class SessionMonitors {
   #send(monitor: Monitor, updates: string): void {
     const id = formatJson(monitor.id);
     const method = { 1: 'update', 2: 'update2', 3: 'update3' }[monitor.version];
-    const params = monitor.version === 3 ? `${id},"${ZERO_UUID}",${updates}` : `${id},${updates}`;
+    const params =
+      monitor.version === 3 ? `${id},"${monitor.database.history.latestId}",${updates}` : `${id},${updates}`;
     this.#connection.sendText(`{"id":null,"method":"${method}","params":[${params}]}`);
   }
 

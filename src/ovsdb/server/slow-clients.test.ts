@@ -9,10 +9,11 @@ import { JsonRpcConnection, JsonStreamParser, connectStream, isJsonObject } from
 import type { Json, JsonRpcMessage } from '../../stream/index.ts';
 import { schemaFromJson } from '../schema.ts';
 import { Database } from './database.ts';
-import type { Row, RowChange } from './database.ts';
+import type { RowChange } from './database.ts';
 import { runOvsdbServer } from './embed.ts';
 import type { RunningOvsdbServer } from './embed.ts';
 import { MergedChanges } from './monitor-sharing.ts';
+import { Row } from './row.ts';
 import { createDatabase } from './storage.ts';
 
 const schema = schemaFromJson({
@@ -122,12 +123,9 @@ describe('slow clients', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 20 }), fc.array(step, { maxLength: 20 }), (first, then) => {
         const rows = new Map<string, Row>();
-        let serial = 0;
         const apply = ({ uuid, isThere }: { uuid: string; isThere: boolean }): RowChange => {
           const old = rows.get(uuid);
-          const row: Row | undefined = isThere
-            ? { uuid, version: String(serial++), columns: new Map() }
-            : undefined;
+          const row = isThere ? Row.create(uuid, table.layout, new Map()) : undefined;
           if (row === undefined) rows.delete(uuid);
           else rows.set(uuid, row);
           return { table, uuid, old, new: row };

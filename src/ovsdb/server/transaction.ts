@@ -6,15 +6,14 @@
  * RFC 7047 §4.1.3 in OVS's order (references, garbage, row limits, weak references, indexes) and may
  * change more rows; `changes` is what to log and `Database.apply`. A transaction that fails is dropped.
  */
-import { randomUuid } from '../../util/random.ts';
-import type { Random } from '../../util/random.ts';
 import { ZERO_UUID } from '../data/atom.ts';
-import { datumEquals, datumFromEntries, datumFromKeys } from '../data/datum.ts';
+import { datumFromEntries, datumFromKeys } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import { formatDatum } from '../data/text.ts';
 import { OvsdbError } from '../errors.ts';
-import { indexKey, referredUuids, rowDatum } from './database.ts';
-import type { Database, Reference, Row, RowChange, Table } from './database.ts';
+import { indexKey, referredUuids } from './database.ts';
+import type { Database, Reference, RowChange, Table } from './database.ts';
+import { Row } from './row.ts';
 
 interface Touched {
   readonly table: Table;
@@ -24,13 +23,11 @@ interface Touched {
 
 export class Transaction {
   readonly database: Database;
-  readonly #random: Random;
   readonly #touched = new Map<Table, Map<string, Touched>>();
   readonly #deletedByOperation = new Set<string>();
 
-  constructor(database: Database, random: Random) {
+  constructor(database: Database) {
     this.database = database;
-    this.#random = random;
   }
 
   #of(table: Table): Map<string, Touched> {
@@ -71,19 +68,11 @@ export class Transaction {
   }
 
   insert(table: Table, uuid: string, columns: ReadonlyMap<string, Datum>): void {
-    const whole = new Map(table.defaults);
-    for (const [name, datum] of columns) whole.set(name, datum);
-    this.#of(table).set(uuid, {
-      table,
-      old: undefined,
-      new: { uuid, version: randomUuid(this.#random), columns: whole },
-    });
+    this.#of(table).set(uuid, { table, old: undefined, new: Row.create(uuid, table.layout, columns) });
   }
 
   update(table: Table, row: Row, columns: ReadonlyMap<string, Datum>): void {
-    const whole = new Map(row.columns);
-    for (const [name, datum] of columns) whole.set(name, datum);
-    this.#write(table, row.uuid, { ...row, columns: whole });
+    this.#write(table, row.uuid, row.with(columns));
   }
 
   delete(table: Table, uuid: string): void {
@@ -109,11 +98,21 @@ export class Transaction {
    * @throws OvsdbError `referential integrity violation` or `constraint violation`
    */
   check(): void {
+    this.#dropUnchanged();
     const refs = this.#countReferences();
     this.#collectGarbage(refs);
     this.#checkMaxRows();
     this.#dropWeakReferences();
     this.#checkIndexes();
+  }
+
+  /** Rows that were written and are as before concern no check. */
+  #dropUnchanged(): void {
+    for (const rows of this.#touched.values()) {
+      for (const [uuid, { old, new: row }] of rows) {
+        if (old !== undefined && row !== undefined && row.equals(old)) rows.delete(uuid);
+      }
+    }
   }
 
   /** Strong references that this transaction adds to (or takes from) each row, checked. */
@@ -128,16 +127,16 @@ export class Transaction {
       if (touched.old !== undefined) add(touched.old, touched.table, -1);
       if (touched.new !== undefined) add(touched.new, touched.table, 1);
     }
-    for (const [uuid, touched] of this.#allTouched()) {
+    for (const [, touched] of this.#allTouched())
       if (touched.new !== undefined) this.#checkTargets(touched.table, touched.new);
-      else {
-        const left = (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0);
-        if (left > 0) {
-          throw new OvsdbError(
-            'referential integrity violation',
-            `cannot delete ${touched.table.schema.name} row ${uuid} because of ${left} remaining reference(s)`,
-          );
-        }
+    for (const [uuid, touched] of this.#allTouched()) {
+      if (touched.new !== undefined) continue;
+      const left = (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0);
+      if (left > 0) {
+        throw new OvsdbError(
+          'referential integrity violation',
+          `cannot delete ${touched.table.schema.name} row ${uuid} because of ${left} remaining reference(s)`,
+        );
       }
     }
     return delta;
@@ -203,8 +202,11 @@ export class Transaction {
     for (const [uuid, touched] of this.#allTouched()) {
       if (touched.new !== undefined) suspects.push([touched.table, uuid]);
       else {
-        for (const [name, sources] of this.database.weakSources.get(uuid) ?? []) {
-          for (const source of sources) suspects.push([this.database.table(name), source]);
+        for (const table of this.database.tables.values()) {
+          if (table.weakColumns.length === 0) continue;
+          const sources = table.weakSources.get(uuid) ?? [];
+          for (const source of typeof sources === 'string' ? [sources] : sources)
+            suspects.push([table, source]);
         }
       }
     }
@@ -219,7 +221,7 @@ export class Transaction {
     const columns = new Map<string, Datum>();
     for (const name of new Set(table.weakColumns.map((r) => r.column))) {
       const references = table.weakColumns.filter((r) => r.column === name);
-      const before = row.columns.get(name) ?? { keys: [], values: null };
+      const before = row.get(name);
       const keep = before.keys.map((key, i) =>
         references.every(
           (r) =>
@@ -280,30 +282,26 @@ export class Transaction {
     }
   }
 
-  /** The rows that really differ from what is committed; modified ones get a new version. */
+  /**
+   * What to commit, after `check`; modified rows get a new version. A row that lost a weak reference may be as before
+   * all the same: its new version is told.
+   */
   changes(): RowChange[] {
     const changes: RowChange[] = [];
     for (const [uuid, { table, old, new: row }] of this.#allTouched()) {
       if (old === undefined && row === undefined) continue;
-      if (old !== undefined && row !== undefined) {
-        if (isSameRow(old, row)) continue;
-        changes.push({ table, uuid, old, new: { ...row, version: randomUuid(this.#random) } });
-      } else changes.push({ table, uuid, old, new: row });
+      const isModified = old !== undefined && row !== undefined;
+      changes.push({ table, uuid, old, new: isModified ? row.withNewVersion() : row });
     }
     return changes;
   }
-}
-
-function isSameRow(a: Row, b: Row): boolean {
-  for (const [name, datum] of b.columns) if (!datumEquals(datum, a.columns.get(name) ?? datum)) return false;
-  return true;
 }
 
 function indexText(table: Table, columns: readonly string[], row: Row): string {
   return enumerate(
     columns.map((name) => {
       const column = table.schema.columns.get(name);
-      return column === undefined ? '' : formatDatum(column.type, rowDatum(row, name));
+      return column === undefined ? '' : formatDatum(column.type, row.get(name));
     }),
   );
 }

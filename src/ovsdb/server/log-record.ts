@@ -1,0 +1,96 @@
+/**
+ * One record of a log (ovsdb(5)): a line `OVSDB JSON <length> <sha1>`, then that many bytes of JSON,
+ * newline included.
+ */
+import { hash } from 'node:crypto';
+import { readSync, writeSync } from 'node:fs';
+import { formatJson, parseJson } from '../../stream/index.ts';
+import type { Json } from '../../stream/index.ts';
+
+const headerPattern = /^OVSDB (JSON|CLUSTER) (\d{1,16}) ([0-9a-f]{40})$/;
+/** Longest record accepted: a JavaScript string holds no more. */
+const maxRecordBytes = 0x1fffffe8;
+const searchBytes = 1 << 20;
+const magic = Buffer.from('OVSDB ');
+
+export function recordHeader(length: number, sha1: string): Uint8Array {
+  return Buffer.from(`OVSDB JSON ${length} ${sha1}\n`, 'latin1');
+}
+
+/** A record as it stands in the file. */
+export function encodeRecord(json: Json): Uint8Array {
+  const body = `${formatJson(json)}\n`;
+  return Buffer.from(`OVSDB JSON ${Buffer.byteLength(body)} ${hash('sha1', body)}\n${body}`, 'utf8');
+}
+
+/** A record whose JSON text comes in pieces, the newline at its end included. */
+export function encodePieces(pieces: Iterable<string>): Uint8Array {
+  const body = Buffer.concat(Array.from(pieces, (piece) => Buffer.from(piece, 'utf8')));
+  return Buffer.concat([recordHeader(body.length, hash('sha1', body)), body]);
+}
+
+/** @throws the error of write(2), with any part written */
+export function writeAllSync(fd: number, bytes: Uint8Array, offset: number): void {
+  for (let done = 0; done < bytes.length;)
+    done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+}
+
+function readBytes(fd: number, offset: number, length: number): Buffer {
+  const buffer = Buffer.allocUnsafe(length);
+  let done = 0;
+  while (done < length) {
+    const n = readSync(fd, buffer, done, length - done, offset + done);
+    if (n === 0) break;
+    done += n;
+  }
+  return buffer.subarray(0, done);
+}
+
+/** Why a record cannot be read. */
+export interface Damage {
+  readonly why: string;
+}
+
+export interface ReadRecord {
+  readonly magic: 'JSON' | 'CLUSTER';
+  readonly json: Json;
+  readonly endOffset: number;
+}
+
+/** Reads the record at `offset` of a file of `size` bytes. */
+export function readRecord(fd: number, offset: number, size: number): ReadRecord | Damage {
+  const head = readBytes(fd, offset, Math.min(128, size - offset));
+  const newline = head.indexOf(0x0a);
+  const line = head.toString('latin1', 0, newline < 0 ? head.length : newline);
+  const match = newline < 0 ? null : headerPattern.exec(line);
+  if (match === null) return { why: `parse error at offset ${offset} in header line "${line}"` };
+  const length = Number(match[2]);
+  const start = offset + newline + 1;
+  if (length > maxRecordBytes || start + length > size) {
+    return { why: `error reading ${length} bytes starting at offset ${start} (unexpected end of file)` };
+  }
+  const body = readBytes(fd, start, length);
+  const where = `${length} bytes starting at offset ${start}`;
+  const digest = hash('sha1', body);
+  if (digest !== match[3]) {
+    return { why: `${where} have SHA-1 hash ${digest} but should have hash ${match[3] ?? ''}` };
+  }
+  try {
+    const json = parseJson(body.toString('utf8'));
+    return { magic: match[1] === 'CLUSTER' ? 'CLUSTER' : 'JSON', json, endOffset: start + length };
+  } catch (error) {
+    return { why: `${where} are not valid JSON (${error instanceof Error ? error.message : ''})` };
+  }
+}
+
+/** Where the next whole record behind `offset` begins, or -1: a damaged record is then not the last one. */
+export function findRecordBehind(fd: number, offset: number, size: number): number {
+  for (let at = offset + 1; at < size; at += searchBytes) {
+    // Overlap, so that no header is split.
+    const bytes = readBytes(fd, at, Math.min(searchBytes + magic.length - 1, size - at));
+    for (let found = bytes.indexOf(magic); found >= 0; found = bytes.indexOf(magic, found + 1)) {
+      if ('json' in readRecord(fd, at + found, size)) return at + found;
+    }
+  }
+  return -1;
+}
