@@ -1,5 +1,5 @@
 /**
- * Byte streams over unix and TCP sockets, active and passive.
+ * Byte streams over unix, TCP and TLS sockets, active and passive.
  *
  * What: `connectStream` gives a connected `ByteStream`, `listenStream` a listener that hands out one
  * per client. Life cycle: a stream delivers data to its handlers once they are set (bytes that came
@@ -13,9 +13,10 @@ import { createConnection, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { SystemError } from '../util/errors.ts';
-import { errnoOf, strerror } from './errno.ts';
+import { SocketStream, toSystemError } from './socket-stream.ts';
 import { formatHostPort } from './target.ts';
 import type { StreamTarget } from './target.ts';
+import { createTlsServer, openTls, peerNameOf } from './tls-stream.ts';
 
 export interface StreamHandlers {
   /** The bytes belong to the receiver. */
@@ -27,8 +28,10 @@ export interface StreamHandlers {
 }
 
 export interface ByteStream {
-  /** `unix:PATH`, `tcp:HOST:PORT`, or `unix#N` for an accepted unix client. */
+  /** `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT`, or `unix#N` for an accepted unix client. */
   readonly name: string;
+  /** The common name in the certificate of a TLS peer that was verified, else null. */
+  readonly peerId: string | null;
   /** Local `HOST:PORT` of a TCP stream. */
   readonly localAddress: string;
   /** Bytes written but not yet taken by the kernel. */
@@ -55,70 +58,6 @@ export interface StreamListener {
 
 let $unixCount = 0;
 
-class SocketStream implements ByteStream {
-  readonly name: string;
-  readonly #socket: Socket;
-  #error: SystemError | null = null;
-  #isStarted = false;
-
-  constructor(name: string, socket: Socket) {
-    this.name = name;
-    this.#socket = socket;
-    socket.setNoDelay(true);
-    socket.on('error', (error) => {
-      this.#error ??= toSystemError(error, name);
-    });
-  }
-  get localAddress(): string {
-    const { localAddress, localPort } = this.#socket;
-    return localAddress === undefined ? '' : formatHostPort(localAddress, localPort ?? 0);
-  }
-  get backlogBytes(): number {
-    return this.#socket.writableLength;
-  }
-  start(handlers: StreamHandlers): void {
-    if (this.#isStarted) return;
-    this.#isStarted = true;
-    const socket = this.#socket;
-    let isClosed = false;
-    const onClose = (): void => {
-      if (isClosed) return;
-      isClosed = true;
-      handlers.onClose(this.#error);
-    };
-    socket.on('close', onClose);
-    socket.on('drain', () => {
-      if (!isClosed) handlers.onDrain?.();
-    });
-    socket.on('data', (bytes: Buffer) => {
-      if (!isClosed) handlers.onData(bytes);
-    });
-    if (socket.closed) queueMicrotask(onClose);
-    else socket.resume();
-  }
-  send(bytes: Uint8Array | string): void {
-    if (this.#socket.writable) this.#socket.write(bytes);
-  }
-  pause(): void {
-    this.#socket.pause();
-  }
-  resume(): void {
-    if (this.#isStarted) this.#socket.resume();
-  }
-  close(): void {
-    this.#socket.destroySoon();
-  }
-  destroy(): void {
-    this.#socket.destroy();
-  }
-}
-
-function toSystemError(error: unknown, name: string): SystemError {
-  if (error instanceof SystemError) return error;
-  const { code, errno, syscall } = errnoOf(error);
-  return new SystemError(code, errno, syscall, `${name}: ${strerror(code)}`);
-}
-
 /** Longest path that fits struct sockaddr_un with its terminator. */
 const UNIX_PATH_MAX = 107;
 
@@ -141,23 +80,21 @@ function withShortPath<T>(path: string, fn: (path: string, done: () => void) => 
  */
 export async function connectStream(target: StreamTarget, signal?: AbortSignal): Promise<ByteStream> {
   const name =
-    target.kind === 'unix' ? `unix:${target.path}` : `tcp:${formatHostPort(target.host, target.port)}`;
+    target.kind === 'unix'
+      ? `unix:${target.path}`
+      : `${target.kind}:${formatHostPort(target.host, target.port)}`;
   return await new Promise<ByteStream>((resolve, reject) => {
-    const open = (socket: Socket, done: () => void): void => {
+    let settle = (): void => undefined;
+    const watch = (socket: Socket, done: () => void): void => {
       const onAbort = (): void => {
         socket.destroy(new SystemError('ETIMEDOUT', 110, 'connect', `${name}: Connection timed out`));
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      const settle = (): void => {
+      settle = () => {
         signal?.removeEventListener('abort', onAbort);
-        socket.removeAllListeners();
+        socket.removeAllListeners('error');
         done();
       };
-      socket.once('connect', () => {
-        settle();
-        socket.pause();
-        resolve(new SocketStream(name, socket));
-      });
       socket.once('error', (error) => {
         settle();
         socket.on('error', () => undefined);
@@ -165,14 +102,29 @@ export async function connectStream(target: StreamTarget, signal?: AbortSignal):
       });
       if (signal?.aborted === true) onAbort();
     };
+    const use = (socket: Socket, peerId: string | null): void => {
+      settle();
+      socket.pause();
+      resolve(new SocketStream(name, socket, peerId));
+    };
+    const watchPlain = (socket: Socket, done: () => void): void => {
+      watch(socket, done);
+      socket.once('connect', () => use(socket, null));
+    };
+    const fail = (error: unknown): void => reject(toSystemError(error, name));
     try {
       if (target.kind === 'unix') {
-        withShortPath(target.path, (path, done) => open(createConnection({ path }), done));
+        withShortPath(target.path, (path, done) => watchPlain(createConnection({ path }), done));
+      } else if (target.kind === 'tcp') {
+        watchPlain(createConnection({ host: target.host, port: target.port }), () => undefined);
       } else {
-        open(createConnection({ host: target.host, port: target.port }), () => undefined);
+        openTls(target, name, (socket) => use(socket, target.tls.verifies ? peerNameOf(socket) : null)).then(
+          (socket) => watch(socket, () => undefined),
+          fail,
+        );
       }
     } catch (error) {
-      reject(toSystemError(error, name));
+      fail(error);
     }
   });
 }
@@ -187,21 +139,30 @@ export async function listenStream(
   target: StreamTarget,
   onStream: (stream: ByteStream) => void,
 ): Promise<StreamListener> {
-  const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
-    const { remoteAddress, remotePort } = socket;
-    const name =
-      target.kind === 'unix'
-        ? `unix#${$unixCount++}`
-        : `tcp:${formatHostPort((remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''), remotePort ?? 0)}`;
-    onStream(new SocketStream(name, socket));
-  });
-  if (target.kind === 'unix') return await listenUnix(server, target.path);
-  await listenOn(server, `ptcp:${target.port}`, (done) => {
-    server.listen({ port: target.port, host: target.host === '' ? '0.0.0.0' : target.host }, done);
+  if (target.kind === 'unix') {
+    const server = createServer({ pauseOnConnect: true }, (socket) =>
+      onStream(new SocketStream(`unix#${$unixCount++}`, socket, null)),
+    );
+    return await listenUnix(server, target.path);
+  }
+  const { kind, port, host } = target;
+  const nameOf = ({ remoteAddress, remotePort }: Socket): string =>
+    `${kind}:${formatHostPort((remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''), remotePort ?? 0)}`;
+  const server =
+    kind === 'tcp'
+      ? createServer({ pauseOnConnect: true, noDelay: true }, (socket) =>
+          onStream(new SocketStream(nameOf(socket), socket, null)),
+        )
+      : await createTlsServer(target.tls, (socket) =>
+          onStream(new SocketStream(nameOf(socket), socket, target.tls.verifies ? peerNameOf(socket) : null)),
+        );
+  const scheme = kind === 'tcp' ? 'ptcp' : 'pssl';
+  await listenOn(server, `${scheme}:${port}`, (done) => {
+    server.listen({ port, host: host === '' ? '0.0.0.0' : host }, done);
   });
   const address = server.address();
   const boundPort = typeof address === 'object' && address !== null ? address.port : 0;
-  const name = target.host === '' ? `ptcp:${boundPort}` : `ptcp:${boundPort}:${target.host}`;
+  const name = host === '' ? `${scheme}:${boundPort}` : `${scheme}:${boundPort}:${host}`;
   return { name, boundPort, close: () => closeServer(server) };
 }
 

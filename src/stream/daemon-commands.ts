@@ -65,7 +65,7 @@ export function registerDaemonCommands(
 
   const history = new CoverageHistory(coverage);
   commands.registerCommand('coverage/show', '', 0, 0, async () => history.show(await coverage()));
-  commands.registerCommand('coverage/read-counter', '{counter}', 1, 1, async ([name = '']) => {
+  commands.registerCommand('coverage/read-counter', 'COUNTER', 1, 1, async ([name = '']) => {
     const total = (await coverage()).get(name);
     if (total === undefined) throw new OvsError('EINVAL', `No such counter`);
     return `${total}\n`;

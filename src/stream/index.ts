@@ -6,6 +6,8 @@ export * from './json-stream.ts';
 export * from './jsonrpc.ts';
 export * from './target.ts';
 export * from './timers.ts';
+export * from './tls-identity.ts';
+export * from './tls-options.ts';
 export * from './unixctl.ts';
 export * from './reconnect.ts';
 export * from './session.ts';

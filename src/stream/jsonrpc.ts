@@ -80,6 +80,8 @@ function messageToJson(message: JsonRpcMessage): Json {
 export interface JsonRpcHandlers {
   onMessage(message: JsonRpcMessage): void;
   onClose(error: SystemError | null): void;
+  /** The peer has read a backlog that had grown beyond some 16 KB. */
+  onDrain?(): void;
 }
 
 export class JsonRpcConnection {
@@ -106,6 +108,9 @@ export class JsonRpcConnection {
   }
   get localAddress(): string {
     return this.#stream.localAddress;
+  }
+  get peerId(): string | null {
+    return this.#stream.peerId;
   }
   get isOpen(): boolean {
     return this.#isOpen;
@@ -159,6 +164,7 @@ export class JsonRpcConnection {
   }
 
   #onDrain(): void {
+    if (this.#isOpen) this.#handlers?.onDrain?.();
     while (this.#isOpen && this.backlogBytes <= holdBackBytes) {
       const message = this.#held.shift();
       if (message === undefined) {
@@ -178,8 +184,19 @@ export class JsonRpcConnection {
   send(message: JsonRpcMessage): void {
     if (!this.#isOpen) return;
     if (log.enabled('dbg')) log.dbg(`${this.name}: send ${describe(message)}`);
+    this.#gather(formatJson(messageToJson(message)));
+  }
+
+  /** Sends the text of a message, which the caller has made for many connections. */
+  sendText(text: string): void {
+    if (!this.#isOpen) return;
+    if (log.enabled('dbg')) log.dbg(`${this.name}: send ${text}`);
+    this.#gather(text);
+  }
+
+  #gather(text: string): void {
     if (this.#gathered === '') queueMicrotask(() => this.#write());
-    this.#gathered += formatJson(messageToJson(message));
+    this.#gathered += text;
     if (this.#gathered.length > gatherLength) this.#write();
   }
 

@@ -87,6 +87,7 @@ describe('JSON-RPC', () => {
     const stream: ByteStream = {
       name: 'test',
       localAddress: '',
+      peerId: null,
       backlogBytes: 0,
       start: () => undefined,
       send: (bytes) => written.push(String(bytes)),

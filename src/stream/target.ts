@@ -1,12 +1,21 @@
 /**
- * Connection methods as OVS writes them: `tcp:HOST[:PORT]`, `ptcp:[PORT][:HOST]`, `unix:FILE`,
- * `punix:FILE`; IPv6 addresses in `[ ]`. See ovsdb(7) and ovs-vsctl(8).
+ * Connection methods as OVS writes them: `tcp:HOST[:PORT]`, `ptcp:[PORT][:HOST]`, the same with `ssl:` and
+ * `pssl:`, `unix:FILE`, `punix:FILE`; IPv6 addresses in `[ ]`. See ovsdb(7) and ovs-vsctl(8).
  */
 import { SystemError } from '../util/errors.ts';
+import { processTls } from './tls-identity.ts';
+import type { TlsIdentity } from './tls-identity.ts';
 
 export type StreamTarget =
   | { readonly kind: 'unix'; readonly path: string; readonly isPassive: boolean }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly isPassive: boolean };
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly isPassive: boolean }
+  | {
+      readonly kind: 'ssl';
+      readonly host: string;
+      readonly port: number;
+      readonly isPassive: boolean;
+      readonly tls: TlsIdentity;
+    };
 
 export const OVSDB_PORT = 6640;
 export const OPENFLOW_PORT = 6653;
@@ -27,9 +36,15 @@ function unsupported(name: string): SystemError {
  *
  * @param runDir Where a relative `unix:`/`punix:` path is looked up.
  * @param defaultPort Port if the text names none.
+ * @param tls Whose keys `ssl:` and `pssl:` use.
  * @throws SystemError EAFNOSUPPORT for another or a malformed method.
  */
-export function parseTarget(text: string, defaultPort: number, runDir: string): StreamTarget {
+export function parseTarget(
+  text: string,
+  defaultPort: number,
+  runDir: string,
+  tls: TlsIdentity = processTls,
+): StreamTarget {
   const colon = text.indexOf(':');
   const scheme = text.slice(0, Math.max(0, colon));
   const rest = text.slice(colon + 1);
@@ -42,16 +57,23 @@ export function parseTarget(text: string, defaultPort: number, runDir: string): 
         path: rest.startsWith('/') ? rest : `${runDir}/${rest}`,
         isPassive: scheme === 'punix',
       };
-    case 'tcp': {
-      const [host, port] = splitHost(rest);
+    case 'tcp':
+    case 'ssl': {
+      const [host, portText] = splitHost(rest);
       if (host === '') throw unsupported(text);
-      return { kind: 'tcp', host, port: parsePort(port, defaultPort, text), isPassive: false };
+      const port = parsePort(portText, defaultPort, text);
+      return scheme === 'tcp'
+        ? { kind: 'tcp', host, port, isPassive: false }
+        : { kind: 'ssl', host, port, isPassive: false, tls };
     }
-    case 'ptcp': {
+    case 'ptcp':
+    case 'pssl': {
       const separator = rest.indexOf(':');
-      const port = separator < 0 ? rest : rest.slice(0, separator);
       const [host] = splitHost(separator < 0 ? '' : rest.slice(separator + 1));
-      return { kind: 'tcp', host, port: parsePort(port, defaultPort, text), isPassive: true };
+      const port = parsePort(separator < 0 ? rest : rest.slice(0, separator), defaultPort, text);
+      return scheme === 'ptcp'
+        ? { kind: 'tcp', host, port, isPassive: true }
+        : { kind: 'ssl', host, port, isPassive: true, tls };
     }
     default:
       throw unsupported(text);
@@ -60,7 +82,7 @@ export function parseTarget(text: string, defaultPort: number, runDir: string): 
 
 /** Whether `text` begins with a passive method's scheme. */
 export function isPassiveTarget(text: string): boolean {
-  return /^(punix:.|ptcp:)/.test(text);
+  return /^(punix:.|ptcp:|pssl:)/.test(text);
 }
 
 function splitHost(text: string): [host: string, port: string] {

@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import { netdevEnvironment } from '../netdev/environment.ts';
+import { applyTlsOption, streamUsage, tlsSpecs } from '../stream/tls-options.ts';
 import {
   daemonUsage,
   daemonizeComplete,
   daemonizeStart,
   ovsFatal,
   parseDaemonOptions,
+  vlogUsage,
 } from '../sys/daemon.ts';
 import { ovsRundir } from '../sys/dirs.ts';
 import { errorText } from '../sys/errno.ts';
@@ -26,7 +28,9 @@ function usage(): string {
     `usage: ${program} [OPTIONS] [DATABASE]\n` +
     `where DATABASE is a socket on which ovsdb-server is listening\n` +
     `      (default: "unix:${ovsRundir()}/db.sock").\n` +
+    streamUsage('DATABASE', { active: true, bootstrap: true }) +
     daemonUsage(program) +
+    vlogUsage(program) +
     '\nOther options:\n' +
     '  --unixctl=SOCKET          override default control socket name\n' +
     '  --mlockall                lock all memory into RAM as it is used\n' +
@@ -58,6 +62,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       { name: 'arena-mb', arg: 'required' },
       { name: 'help', short: 'h' },
       { name: 'version', short: 'V' },
+      ...tlsSpecs,
     ]);
     for (const { name, value } of parsed.options) {
       if (name === 'unixctl') unixctl = value;
@@ -72,7 +77,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       } else if (name === 'version') {
         process.stdout.write(`${versionText(program)}\n`);
         return 0;
-      }
+      } else applyTlsOption({ name, value });
     }
     if (parsed.rest.length > 1) {
       throw new UsageError('at most one non-option argument accepted; use --help for usage');

@@ -118,6 +118,10 @@ export class TestClient {
     });
   }
 
+  static over(connection: JsonRpcConnection): TestClient {
+    return new TestClient(connection);
+  }
+
   static async connect(socket: string): Promise<TestClient> {
     return new TestClient(
       new JsonRpcConnection(await connectStream({ kind: 'unix', path: socket, isPassive: false })),

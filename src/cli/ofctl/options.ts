@@ -1,6 +1,7 @@
 /** Options of ovs-ofctl. */
 import { getopt } from '../../sys/getopt.ts';
 import type { OptionSpec } from '../../sys/getopt.ts';
+import { applyTlsOption, tlsSpecs } from '../../stream/tls-options.ts';
 import { vlogSetVerbosity, vlogSetLogFile } from '../../sys/vlog-sink.ts';
 import { P_ANY, formatProtocols, parseProtocol, protocolsOfVersions } from '../../openflow/protocols.ts';
 import { UsageError } from '../../util/errors.ts';
@@ -71,6 +72,7 @@ export const ofctlSpecs: readonly OptionSpec[] = [
   { name: 'log-file', arg: 'optional' },
   { name: 'syslog-target', arg: 'required' },
   { name: 'syslog-method', arg: 'required' },
+  ...tlsSpecs,
 ];
 
 const versionNames: Readonly<Record<string, number>> = {
@@ -203,7 +205,7 @@ export function parseOptions(argv: readonly string[]): {
         special = 'version';
         break;
       default:
-        break;
+        applyTlsOption({ name, value });
     }
   }
   if (bundle) {

@@ -1,7 +1,7 @@
 /** Checks of JSON objects with OVS's wording. */
 import { isJsonObject } from '../../stream/json.ts';
 import type { Json, JsonObject } from '../../stream/json.ts';
-import { syntaxError } from '../errors.ts';
+import { OvsdbError, syntaxError } from '../errors.ts';
 
 /**
  * Checks that `json` is an object with all of `required` and nothing but those and `optional`.
@@ -15,7 +15,8 @@ export function expectMembers(
   required: readonly string[],
   optional: readonly string[],
 ): JsonObject {
-  if (!isJsonObject(json)) throw syntaxError(json, `Parsing ${what} failed: Object expected.`);
+  // OVS shows no syntax when it cannot name a member.
+  if (!isJsonObject(json)) throw new OvsdbError('syntax error', `Parsing ${what} failed: Object expected.`);
   for (const key of required) {
     if (json[key] === undefined)
       throw syntaxError(json, `Parsing ${what} failed: Required '${key}' member is missing.`);

@@ -193,8 +193,9 @@ export class Database {
     let weakRefs = 0;
     for (const table of this.tables.values()) {
       for (const row of table.rows.values()) {
-        cells += row.cellCount;
-        atoms += row.atomCount;
+        // _uuid and _version count, too.
+        cells += row.cellCount + 2;
+        atoms += row.atomCount + 2;
       }
       for (const sources of table.weakSources.values())
         weakRefs += typeof sources === 'string' ? 1 : sources.size;

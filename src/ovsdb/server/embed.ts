@@ -3,31 +3,42 @@
  */
 import { existsSync, lstatSync, mkdirSync, readlinkSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { registerDaemonCommands, UnixctlCommands, UnixctlServer } from '../../stream/index.ts';
-import type { Timers } from '../../stream/index.ts';
+import { processTls, registerDaemonCommands, UnixctlCommands, UnixctlServer } from '../../stream/index.ts';
+import type { Timers, TlsIdentity } from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { unlinkAtExit } from '../../sys/exit-hooks.ts';
 import { OVS_VERSION } from '../../util/version.ts';
 import { vlog } from '../../util/log.ts';
 import { registerServerCommands } from './commands.ts';
+import { openHosted } from './open-hosted.ts';
 import { RemoteManager } from './remotes.ts';
+import { Replication } from './replication.ts';
 import { OvsdbServer } from './server.ts';
 import { defaultSchemaFile, readSchemaFile } from './share-dir.ts';
-import { createDatabase, openDatabase } from './storage.ts';
+import { createDatabase } from './storage.ts';
 
 const log = vlog('ovsdb_server');
 
 export interface OvsdbServerOptions {
-  /** Database files. */
+  /** Database files, or `relay:DB:REMOTES`. */
   readonly files: readonly string[];
   readonly remotes: readonly string[];
   /** Control socket; null for none. */
   readonly unixctlPath: string | null;
   readonly timers?: Timers;
+  /** Keys of `ssl:` and `pssl:` remotes; this process's own if absent. */
+  readonly tls?: TlsIdentity;
+  /** The active server, tables that are not copied from it, and whether to begin as its backup. */
+  readonly sync?: {
+    readonly from: string | null;
+    readonly excludeTables: string;
+    readonly isBackup: boolean;
+  };
 }
 
 export interface RunningOvsdbServer {
   readonly server: OvsdbServer;
+  readonly replication: Replication;
   readonly remotes: RemoteManager;
   /** Resolves when `exit` was asked for by unixctl. */
   readonly exitRequested: Promise<void>;
@@ -41,11 +52,14 @@ export interface RunningOvsdbServer {
  */
 export async function runOvsdbServer(options: OvsdbServerOptions): Promise<RunningOvsdbServer> {
   const server = new OvsdbServer(options.timers === undefined ? {} : { timers: options.timers });
-  for (const file of options.files) {
-    const storage = openDatabase(file);
-    server.addDatabase(storage.database, storage);
+  for (const file of options.files) openHosted(server, file);
+  const remotes = new RemoteManager(server, ovsRundir(), options.tls ?? processTls);
+  const replication = new Replication(server);
+  if (options.sync !== undefined) {
+    replication.setExcluded(options.sync.excludeTables);
+    if (options.sync.from !== null) replication.setActiveServer(options.sync.from);
+    if (options.sync.isBackup) replication.start();
   }
-  const remotes = new RemoteManager(server, ovsRundir());
   for (const remote of options.remotes) {
     await remotes.add(remote);
     if (/^p?unix:/.test(remote)) unlinkAtExit(unixPath(remote));
@@ -56,7 +70,7 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
   });
   const commands = new UnixctlCommands(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
   registerDaemonCommands(commands, () => server.usage());
-  registerServerCommands(commands, server, remotes, requestExit);
+  registerServerCommands(commands, { server, remotes, replication, requestExit });
   const unixctl = new UnixctlServer(commands);
   if (options.unixctlPath !== null) {
     await unixctl.listen(options.unixctlPath);
@@ -66,8 +80,10 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
   return {
     server,
     remotes,
+    replication,
     exitRequested,
     close: async () => {
+      replication.close();
       await unixctl.drain();
       await unixctl.close();
       await remotes.close();

@@ -6,26 +6,51 @@ export interface LockHolder {
   onStolen(name: string): void;
 }
 
+interface Entry {
+  readonly holder: LockHolder;
+  /** Once owned and then taken by another. */
+  isLost: boolean;
+}
+
+/** Names of locks, as the status of a connection tells them. */
+export interface LockNames {
+  readonly held: readonly string[];
+  readonly waiting: readonly string[];
+  readonly lost: readonly string[];
+}
+
 export class LockTable {
   /** Owner first. */
-  readonly #queues = new Map<string, LockHolder[]>();
+  readonly #queues = new Map<string, Entry[]>();
 
   isOwner(name: string, holder: LockHolder): boolean {
-    return this.#queues.get(name)?.[0] === holder;
+    return this.#queues.get(name)?.[0]?.holder === holder;
   }
   /** Whether `holder` owns or awaits the lock. */
   isInvolved(name: string, holder: LockHolder): boolean {
-    return this.#queues.get(name)?.includes(holder) === true;
+    return this.#queues.get(name)?.some((entry) => entry.holder === holder) === true;
+  }
+
+  /** The locks with which `holder` has to do. */
+  namesOf(holder: LockHolder): LockNames {
+    const names = { held: [] as string[], waiting: [] as string[], lost: [] as string[] };
+    for (const [name, queue] of this.#queues) {
+      const at = queue.findIndex((entry) => entry.holder === holder);
+      if (at < 0) continue;
+      const list = at === 0 ? names.held : queue[at]?.isLost === true ? names.lost : names.waiting;
+      list.push(name);
+    }
+    return names;
   }
 
   /** @returns whether the lock is now owned; else `onLocked` tells later. */
   lock(name: string, holder: LockHolder): boolean {
     const queue = this.#queues.get(name);
     if (queue === undefined) {
-      this.#queues.set(name, [holder]);
+      this.#queues.set(name, [{ holder, isLost: false }]);
       return true;
     }
-    queue.push(holder);
+    queue.push({ holder, isLost: false });
     return false;
   }
 
@@ -33,23 +58,28 @@ export class LockTable {
   steal(name: string, holder: LockHolder): void {
     const queue = this.#queues.get(name);
     if (queue === undefined) {
-      this.#queues.set(name, [holder]);
+      this.#queues.set(name, [{ holder, isLost: false }]);
       return;
     }
     const [owner] = queue;
-    queue.unshift(holder);
-    owner?.onStolen(name);
+    queue.unshift({ holder, isLost: false });
+    if (owner === undefined) return;
+    owner.isLost = true;
+    owner.holder.onStolen(name);
   }
 
   unlock(name: string, holder: LockHolder): void {
     const queue = this.#queues.get(name);
-    const at = queue?.indexOf(holder) ?? -1;
+    const at = queue?.findIndex((entry) => entry.holder === holder) ?? -1;
     if (queue === undefined || at < 0) return;
     queue.splice(at, 1);
     const [next] = queue;
     if (next === undefined) this.#queues.delete(name);
-    // As the stock server, which tells the owner again when another client stops waiting.
-    else next.onLocked(name);
+    else {
+      next.isLost = false;
+      // As the stock server, which tells the owner again when another client stops waiting.
+      next.holder.onLocked(name);
+    }
   }
 
   /** Gives back everything that `holder` owns or awaits. */

@@ -10,6 +10,7 @@ import {
   vlogUsage,
 } from '../../sys/daemon.ts';
 import { absFileName, ovsDbdir, ovsRundir } from '../../sys/dirs.ts';
+import { applyTlsOption, streamUsage, tlsSpecs } from '../../stream/index.ts';
 import type { OptionSpec } from '../../sys/getopt.ts';
 import { UsageError } from '../../util/errors.ts';
 import { versionText } from '../../util/version.ts';
@@ -22,16 +23,14 @@ const specs: readonly OptionSpec[] = [
   { name: 'remote', arg: 'required' },
   { name: 'unixctl', arg: 'required' },
   { name: 'run', arg: 'required' },
-  { name: 'private-key', short: 'p', arg: 'required' },
-  { name: 'certificate', short: 'c', arg: 'required' },
-  { name: 'ca-cert', short: 'C', arg: 'required' },
-  { name: 'bootstrap-ca-cert', arg: 'required' },
-  { name: 'peer-ca-cert', arg: 'required' },
-  { name: 'ssl-protocols', arg: 'required' },
-  { name: 'ssl-ciphers', arg: 'required' },
+  { name: 'sync-from', arg: 'required' },
+  { name: 'sync-exclude-tables', arg: 'required' },
+  { name: 'active' },
+  { name: 'no-dbs' },
   { name: 'disable-file-column-diff' },
   { name: 'help', short: 'h' },
   { name: 'version', short: 'V' },
+  ...tlsSpecs,
 ];
 
 function usage(): string {
@@ -42,14 +41,20 @@ function usage(): string {
     `The default DATABASE, if none is given, is\n${ovsDbdir()}/conf.db.\n` +
     '\nJSON-RPC options (may be specified any number of times):\n' +
     '  --remote=REMOTE         connect or listen to REMOTE\n' +
-    'Passive OVSDB connection methods:\n' +
-    '  ptcp:[PORT][:IP]        listen to TCP PORT (default: 6640) on IP\n' +
-    '  punix:FILE              listen on Unix domain socket FILE\n' +
+    streamUsage('JSON-RPC', { active: true, passive: true, bootstrap: true }) +
     daemonUsage(program) +
     vlogUsage(program) +
+    '\nSyncing options:\n' +
+    '  --sync-from=SERVER      sync DATABASE from active SERVER and start in\n' +
+    '                          backup mode (except with --active)\n' +
+    '  --sync-exclude-tables=DB:TABLE,...\n' +
+    '                          exclude the TABLE in DB from syncing\n' +
+    '  --active                with --sync-from, start in active mode\n' +
     '\nOther options:\n' +
     '  --run COMMAND           run COMMAND as subprocess then exit\n' +
     '  --unixctl=SOCKET        override default control socket name\n' +
+    '  --disable-file-column-diff\n' +
+    "                          don't use column diff in database file\n" +
     '  -h, --help              display this help message\n' +
     '  -V, --version           display version information\n'
   );
@@ -60,6 +65,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   const remotes: string[] = [];
   let unixctl: string | null = null;
   let command: string | null = null;
+  let syncFrom: string | null = null;
+  let excludeTables = '';
+  let isActive = false;
+  let hasDatabases = true;
   let parsed: ReturnType<typeof parseDaemonOptions>;
   try {
     parsed = parseDaemonOptions(program, argv, specs);
@@ -67,25 +76,34 @@ export async function main(argv: readonly string[]): Promise<number> {
       if (name === 'remote') remotes.push(value ?? '');
       else if (name === 'unixctl') unixctl = value;
       else if (name === 'run') command = value;
+      else if (name === 'sync-from') syncFrom = value;
+      else if (name === 'sync-exclude-tables') excludeTables = value ?? '';
+      else if (name === 'active') isActive = true;
+      else if (name === 'no-dbs') hasDatabases = false;
       else if (name === 'help') {
         process.stdout.write(usage());
         return 0;
       } else if (name === 'version') {
         process.stdout.write(`${versionText(program)}\n`);
         return 0;
-      }
+      } else applyTlsOption({ name, value });
     }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${program}: ${error.message}\n`);
     return 1;
   }
-  const files = parsed.rest.length > 0 ? parsed.rest : [join(ovsDbdir(), 'conf.db')];
+  const files = parsed.rest.length > 0 || !hasDatabases ? parsed.rest : [join(ovsDbdir(), 'conf.db')];
 
   await daemonizeStart(parsed.daemon);
   let running: RunningOvsdbServer;
   try {
-    running = await runOvsdbServer({ files, remotes, unixctlPath: unixctlPath(unixctl) });
+    running = await runOvsdbServer({
+      files,
+      remotes,
+      unixctlPath: unixctlPath(unixctl),
+      sync: { from: syncFrom, excludeTables, isBackup: syncFrom !== null && !isActive },
+    });
   } catch (error) {
     ovsFatal(program, error instanceof Error ? error.message : String(error));
   }

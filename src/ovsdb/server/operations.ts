@@ -16,6 +16,7 @@ import { OvsdbError, syntaxError } from '../errors.ts';
 import { isBuiltinColumn } from '../schema.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
 import type { Database, Table } from './database.ts';
+import type { AccessControl } from './rbac.ts';
 import type { Row } from './row.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -26,6 +27,8 @@ export interface ExecutionContext {
   /** Time since the request came; a `wait` gives up after its time-out of it. */
   readonly elapsedMs: number;
   readonly isReadOnly: boolean;
+  /** What the client's role allows; null or absent: everything. */
+  readonly access?: AccessControl | null;
   hasLock(name: string): boolean;
 }
 
@@ -232,6 +235,7 @@ export class Execution {
       if (!isBuiltinColumn(column.name) && !columns.has(column.name))
         checkDatum(column.type, table.defaults.get(column.name));
     }
+    this.#context.access?.insert(table, columns);
     transaction.insert(table, uuid, columns);
     return { uuid: ['uuid', uuid] };
   }
@@ -333,6 +337,7 @@ export class Execution {
     }
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const rows = this.#matching(table, condition);
+    this.#context.access?.update(table, rows, columns.keys());
     for (const row of rows) this.#context.transaction.update(table, row, columns);
     return { count: rows.length };
   }
@@ -345,6 +350,11 @@ export class Execution {
     const mutations = mutationsFromJson(table.schema, mutationsJson, this.#symbols);
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const rows = this.#matching(table, condition);
+    this.#context.access?.mutate(
+      table,
+      rows,
+      mutations.map((mutation) => mutation.column.name),
+    );
     for (const row of rows) {
       const columns = new Map<string, Datum>();
       for (const mutation of mutations) {
@@ -361,6 +371,7 @@ export class Execution {
     const condition = this.#where(members, table.schema);
     members.finish();
     const rows = this.#matching(table, condition);
+    this.#context.access?.delete(table, rows);
     for (const row of rows) this.#context.transaction.delete(table, row.uuid);
     return { count: rows.length };
   }

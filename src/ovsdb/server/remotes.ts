@@ -5,51 +5,44 @@
  * `reconcile` opens what is wanted and not open, and closes what is open and no longer wanted; it
  * runs when remotes or a database change. A remote that cannot be opened is logged and stays listed.
  */
-import { StreamSession, isPassiveTarget, listenStream, parseTarget, OVSDB_PORT } from '../../stream/index.ts';
-import type { Json, StreamListener } from '../../stream/index.ts';
+import { OVSDB_PORT, TlsIdentity, isPassiveTarget, parseTarget, strerror } from '../../stream/index.ts';
+import type { Json } from '../../stream/index.ts';
+import { SystemError } from '../../util/errors.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
-import type { ColumnSchema } from '../schema.ts';
 import { OvsdbError } from '../errors.ts';
 import { rowDatum } from './database.ts';
 import type { Database, Row, Table } from './database.ts';
+import { isDbColumn, parseDbColumn } from './db-column.ts';
+import type { DbColumn } from './db-column.ts';
+import { openRemote } from './remote.ts';
+import type { OpenRemote, RemoteOptions } from './remote.ts';
 import type { OvsdbServer } from './server.ts';
+import { ServerTls } from './server-tls.ts';
 
 const log = vlog('ovsdb_jsonrpc_server');
 const openErrors = rateLimit(1, 5);
-const defaultProbeMs = 5000;
-
-interface Wanted {
-  readonly target: string;
-  readonly maxBackoffMs: number;
-  readonly probeIntervalMs: number | undefined;
-  readonly isReadOnly: boolean;
-}
-
-interface OpenRemote {
-  readonly wanted: Wanted;
-  close(): void;
-  status(): { isConnected: boolean; status: Record<string, string> };
-}
-
-interface DbRemote {
-  readonly database: Database;
-  readonly table: Table;
-  readonly column: ColumnSchema;
-}
+/** A port that is taken, or keys that are not there yet, may be free or there later. */
+const retryMs = 1000;
 
 export class RemoteManager {
   readonly #server: OvsdbServer;
   readonly #runDir: string;
+  readonly #tls: ServerTls;
   readonly #remotes = new Set<string>();
   readonly #open = new Map<string, OpenRemote>();
   readonly #opening = new Map<string, Promise<void>>();
-  readonly #watched = new Set<Database>();
+  readonly #watched = new WeakSet<Database>();
   #cancelStatus: () => void = () => undefined;
+  #cancelRetry: () => void = () => undefined;
+  #lastWanted: ReadonlyMap<string, RemoteOptions> = new Map();
   #isClosed = false;
 
-  constructor(server: OvsdbServer, runDir: string) {
+  /** @param tls What the command line says of keys, `db:` forms included. */
+  constructor(server: OvsdbServer, runDir: string, tls = new TlsIdentity()) {
     this.#server = server;
     this.#runDir = runDir;
+    this.#tls = new ServerTls(server, tls);
+    server.onDatabasesChanged(() => void this.reconcile());
   }
 
   get remotes(): string[] {
@@ -58,7 +51,7 @@ export class RemoteManager {
 
   /** @throws OvsdbError for a `db:` remote that names something that is not there */
   async add(remote: string): Promise<void> {
-    if (remote.startsWith('db:')) this.#parseDb(remote);
+    if (isDbColumn(remote)) parseDbColumn(this.#server, remote);
     this.#remotes.add(remote);
     await this.reconcile();
   }
@@ -69,35 +62,22 @@ export class RemoteManager {
     await this.reconcile();
   }
 
-  #parseDb(remote: string): DbRemote {
-    const [databaseName = '', tableName, columnName] = remote.slice('db:'.length).split(',');
-    if (tableName === undefined || columnName === undefined) {
-      throw new OvsdbError(`"${remote}": invalid syntax`);
-    }
-    const database = this.#server.database(databaseName);
-    if (database === undefined) throw new OvsdbError(`"${remote}": no database named ${databaseName}`);
-    const table = database.tables.get(tableName);
-    if (table === undefined) throw new OvsdbError(`"${remote}": no table named ${tableName}`);
-    const column = table.schema.columns.get(columnName);
-    if (column === undefined)
-      throw new OvsdbError(`"${remote}": table "${tableName}" has no column "${columnName}"`);
-    const { type } = column;
+  #parseDb(remote: string): DbColumn {
+    const parsed = parseDbColumn(this.#server, remote);
+    const { type } = parsed.column;
     if (type.value !== null || (type.key.type !== 'string' && type.key.refTable === null)) {
-      throw new OvsdbError(`"${remote}": type of column is not string or reference`);
+      throw new OvsdbError(
+        `"${remote}": table "${parsed.table.schema.name}" column "${parsed.column.name}" is not string or set of strings`,
+      );
     }
-    return { database, table, column };
+    return parsed;
   }
 
-  #wanted(): Map<string, Wanted> {
-    const wanted = new Map<string, Wanted>();
+  #wanted(): Map<string, RemoteOptions> {
+    const wanted = new Map<string, RemoteOptions>();
     for (const remote of this.#remotes) {
-      if (!remote.startsWith('db:')) {
-        wanted.set(remote, {
-          target: remote,
-          maxBackoffMs: 8000,
-          probeIntervalMs: undefined,
-          isReadOnly: false,
-        });
+      if (!isDbColumn(remote)) {
+        wanted.set(remote, { target: remote });
         continue;
       }
       try {
@@ -109,157 +89,81 @@ export class RemoteManager {
     return wanted;
   }
 
-  *#wantedOf({ database, table, column }: DbRemote): Generator<Wanted> {
-    this.#watch(database);
+  *#wantedOf({ database, table, column }: DbColumn): Generator<RemoteOptions> {
+    const { refTable } = column.type.key;
     for (const row of table.rows.values()) {
       for (const atom of rowDatum(row, column.name).keys) {
-        const { refTable } = column.type.key;
         if (refTable === null) {
-          if (atom !== '')
-            yield { target: String(atom), maxBackoffMs: 8000, probeIntervalMs: undefined, isReadOnly: false };
+          if (atom !== '') yield { target: String(atom) };
           continue;
         }
         const referred = database.table(refTable).rows.get(String(atom));
-        const target = referred === undefined ? undefined : rowDatum(referred, 'target').keys[0];
-        if (referred === undefined || typeof target !== 'string' || target === '') continue;
-        const number = (name: string): number | undefined => {
-          const value = rowDatum(referred, name).keys[0];
-          return value === undefined ? undefined : Number(value);
-        };
-        yield {
-          target,
-          maxBackoffMs: number('max_backoff') ?? 8000,
-          probeIntervalMs: number('inactivity_probe'),
-          isReadOnly: rowDatum(referred, 'read_only').keys[0] === true,
-        };
+        const options = referred === undefined ? null : optionsFromRow(referred);
+        if (options !== null) yield options;
+        else log.info(`Table \`${refTable}' has missing or invalid \`target' column`, openErrors);
       }
     }
   }
 
-  #watch(database: Database): void {
-    if (this.#watched.has(database)) return;
-    this.#watched.add(database);
-    database.onCommit(() => {
-      queueMicrotask(() => void this.reconcile());
-    });
+  /** Follows every database that decides about a remote or a key. */
+  #watch(): void {
+    for (const name of this.#server.databaseNames) {
+      const database = this.#server.database(name);
+      if (database === undefined || name === '_Server' || this.#watched.has(database)) continue;
+      this.#watched.add(database);
+      database.onCommit(() => {
+        if (this.#tls.followsDatabases || [...this.#remotes].some(isDbColumn))
+          queueMicrotask(() => void this.reconcile());
+      });
+    }
   }
 
   /** Resolves when every listener that can be opened now is open. */
   async reconcile(): Promise<void> {
     if (this.#isClosed) return;
+    this.#watch();
+    this.#tls.refresh();
     const wanted = this.#wanted();
+    this.#lastWanted = wanted;
     for (const [target, remote] of this.#open) {
-      const still = wanted.get(target);
-      const isSame =
-        still?.probeIntervalMs === remote.wanted.probeIntervalMs &&
-        still?.maxBackoffMs === remote.wanted.maxBackoffMs &&
-        still.isReadOnly === remote.wanted.isReadOnly;
-      if (isSame) continue;
+      const options = wanted.get(target);
+      if (options !== undefined) {
+        remote.setOptions(options);
+        continue;
+      }
+      log.info(`${target}: remote deconfigured`);
       this.#open.delete(target);
       remote.close();
     }
-    for (const [target, remote] of wanted) {
+    for (const [target, options] of wanted) {
       if (this.#open.has(target) || this.#opening.has(target)) continue;
-      const opening = this.#openRemote(remote).finally(() => this.#opening.delete(target));
+      const opening = this.#openRemote(options).finally(() => this.#opening.delete(target));
       this.#opening.set(target, opening);
     }
     await Promise.all(this.#opening.values());
     this.#armStatus();
+    this.#cancelRetry();
+    if ([...wanted.keys()].some((target) => !this.#open.has(target)))
+      this.#cancelRetry = this.#server.timers.after(retryMs, () => void this.reconcile());
   }
 
-  async #openRemote(wanted: Wanted): Promise<void> {
-    const { target } = wanted;
+  async #openRemote(options: RemoteOptions): Promise<void> {
+    const { target } = options;
     try {
-      const remote = isPassiveTarget(target) ? await this.#listen(wanted) : this.#connect(wanted);
+      const parsed = parseTarget(target, OVSDB_PORT, this.#runDir, this.#tls.identity);
+      const remote = await openRemote(this.#server, options, parsed);
       if (this.#isClosed) remote.close();
       else this.#open.set(target, remote);
     } catch (error) {
-      const what = error instanceof Error ? error.message : String(error);
+      const what = error instanceof SystemError ? strerror(error.code) : String(error);
       log.err(`${target}: listen failed: ${what}`, openErrors);
     }
-  }
-
-  async #listen(wanted: Wanted): Promise<OpenRemote> {
-    const target = parseTarget(wanted.target, OVSDB_PORT, this.#runDir);
-    const probeIntervalMs = wanted.probeIntervalMs ?? (target.kind === 'unix' ? 0 : defaultProbeMs);
-    const sessions = new Set<{ close(): void }>();
-    const { clock } = this.#server.timers;
-    const openedMs = clock.nowMs();
-    let connectedMs = openedMs;
-    let disconnectedMs = openedMs;
-    const since = (ms: number): string => String(Math.trunc((clock.nowMs() - ms) / 1000));
-    const listener: StreamListener = await listenStream(target, (stream) => {
-      connectedMs = clock.nowMs();
-      const session = this.#server.accept(stream, {
-        probeIntervalMs,
-        isReadOnly: wanted.isReadOnly,
-        onEnd: () => {
-          disconnectedMs = clock.nowMs();
-          sessions.delete(session);
-        },
-      });
-      sessions.add(session);
-    });
-    return {
-      wanted,
-      close: () => {
-        void listener.close();
-        for (const session of [...sessions]) session.close();
-      },
-      status: () => ({
-        isConnected: sessions.size > 0,
-        status: {
-          ...(listener.boundPort === 0 ? {} : { bound_port: String(listener.boundPort) }),
-          ...(sessions.size > 1 ? { n_connections: String(sessions.size) } : {}),
-          sec_since_connect: connectedMs === openedMs ? '0' : since(connectedMs),
-          sec_since_disconnect: disconnectedMs === openedMs ? '0' : since(disconnectedMs),
-        },
-      }),
-    };
-  }
-
-  #connect(wanted: Wanted): OpenRemote {
-    const target = parseTarget(wanted.target, OVSDB_PORT, this.#runDir);
-    const session = new StreamSession({
-      name: wanted.target,
-      target,
-      timers: this.#server.timers,
-      maxBackoffMs: wanted.maxBackoffMs,
-      // The server session probes.
-      probeIntervalMs: 0,
-      onConnect: (stream) =>
-        this.#server.adopt(stream, {
-          probeIntervalMs: wanted.probeIntervalMs ?? (target.kind === 'unix' ? 0 : defaultProbeMs),
-          isReadOnly: wanted.isReadOnly,
-        }),
-      onDisconnect: () => undefined,
-      onProbe: () => undefined,
-    });
-    session.start();
-    return {
-      wanted,
-      close: () => session.stop(),
-      status: () => {
-        const { state, connectedMs, disconnectedMs } = session.reconnect;
-        const nowMs = this.#server.timers.clock.nowMs();
-        const since = (ms: number): string => String(Math.trunc((nowMs - ms) / 1000));
-        return {
-          isConnected: session.isConnected,
-          status: {
-            state: state.toUpperCase(),
-            ...(session.lastError === '' ? {} : { last_error: session.lastError }),
-            ...(connectedMs === -Infinity ? {} : { sec_since_connect: since(connectedMs) }),
-            ...(disconnectedMs === -Infinity ? {} : { sec_since_disconnect: since(disconnectedMs) }),
-          },
-        };
-      },
-    };
   }
 
   /** Writes `is_connected` and `status` of the rows that configure remotes, every few seconds while there are some. */
   #armStatus(): void {
     this.#cancelStatus();
-    if (this.#isClosed || ![...this.#remotes].some((r) => r.startsWith('db:'))) return;
+    if (this.#isClosed || ![...this.#remotes].some(isDbColumn)) return;
     this.#cancelStatus = this.#server.timers.after(2500, () => {
       this.#writeStatus();
       this.#armStatus();
@@ -267,9 +171,10 @@ export class RemoteManager {
   }
 
   #writeStatus(): void {
+    if (this.#server.isBackup) return;
     for (const remote of this.#remotes) {
-      if (!remote.startsWith('db:')) continue;
-      let parsed: DbRemote;
+      if (!isDbColumn(remote)) continue;
+      let parsed: DbColumn;
       try {
         parsed = this.#parseDb(remote);
       } catch {
@@ -294,12 +199,13 @@ export class RemoteManager {
     const target = rowDatum(row, 'target').keys[0];
     const open = typeof target === 'string' ? this.#open.get(target) : undefined;
     if (
-      open === undefined ||
+      typeof target !== 'string' ||
+      (open === undefined && (isPassiveTarget(target) || !this.#lastWanted.has(target))) ||
       !table.schema.columns.has('is_connected') ||
       !table.schema.columns.has('status')
     )
       return [];
-    const { isConnected, status } = open.status();
+    const { isConnected, status } = open?.status() ?? { isConnected: false, status: { state: 'BACKOFF' } };
     return [
       {
         op: 'update',
@@ -313,6 +219,7 @@ export class RemoteManager {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelStatus();
+    this.#cancelRetry();
     await Promise.allSettled(this.#opening.values());
     for (const remote of this.#open.values()) remote.close();
     this.#open.clear();
@@ -320,6 +227,25 @@ export class RemoteManager {
 
   /** Closes every session; active ones connect again (ovsdb-server/reconnect). */
   reconnect(): void {
-    for (const session of [...this.#server.sessions]) session.close();
+    for (const session of [...this.#server.sessions]) session.disconnect('user ran ovsdb-server/reconnect');
   }
+}
+
+/** Null without a target. */
+function optionsFromRow(row: Row): RemoteOptions | null {
+  const first = (name: string): unknown => rowDatum(row, name).keys[0];
+  const number = (name: string): number | undefined => {
+    const value = first(name);
+    return value === undefined ? undefined : Number(value);
+  };
+  const target = first('target');
+  const role = first('role');
+  if (typeof target !== 'string' || target === '') return null;
+  return {
+    target,
+    maxBackoffMs: number('max_backoff'),
+    probeIntervalMs: number('inactivity_probe'),
+    isReadOnly: first('read_only') === true,
+    role: typeof role === 'string' ? role : '',
+  };
 }

@@ -1,28 +1,29 @@
 /**
  * One client of the server: its requests, monitors, locks and waiting transactions.
  */
-import { formatJson, isJsonObject, jsonEquals, JsonRpcConnection } from '../../stream/index.ts';
+import { formatJson, JsonRpcConnection } from '../../stream/index.ts';
 import type { ByteStream, Json, JsonRpcMessage, StreamHandlers } from '../../stream/index.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
-import { isId, isUuid } from '../data/atom.ts';
+import { isId } from '../data/atom.ts';
 import { OvsdbError } from '../errors.ts';
-import { schemaToJson } from '../schema.ts';
-import type { Changes, Database } from './database.ts';
+import { schemaFromJson, schemaToJson } from '../schema.ts';
+import type { Database } from './database.ts';
 import type { LockHolder } from './locks.ts';
-import { Monitor } from './monitor.ts';
 import type { MonitorVersion } from './monitor.ts';
+import type { CommitUpdates } from './monitor-sharing.ts';
+import { AccessControl, permissionError } from './rbac.ts';
 import type { OvsdbServer } from './server.ts';
+import { SessionMonitors } from './session-monitors.ts';
 
 const log = vlog('ovsdb_jsonrpc_server');
 const badRequests = rateLimit(60, 5);
-/** A client that reads nothing while updates pile up loses its connection, as it would start over anyway. */
-const maxBacklogBytes = 64 * 1024 * 1024;
 
 export interface SessionSettings {
   /** 0 = never probe. */
   readonly probeIntervalMs: number;
   readonly isReadOnly: boolean;
-  readonly onEnd?: () => void;
+  /** Name of the client's role for access control; empty or absent: it may do everything. */
+  readonly role?: string;
 }
 
 /** A reply that is not an RFC error object: OVS answers these with a bare string. */
@@ -34,8 +35,9 @@ export class ServerSession implements LockHolder {
   readonly handlers: StreamHandlers;
   readonly #server: OvsdbServer;
   readonly #connection: JsonRpcConnection;
-  readonly #settings: SessionSettings;
-  readonly #monitors: Monitor[] = [];
+  readonly #onEnd: (() => void) | undefined;
+  #settings: SessionSettings;
+  readonly #monitors: SessionMonitors;
   /** Transactions under way, by the text of their ids. */
   readonly #pending = new Map<string, () => boolean>();
   #isDbChangeAware = false;
@@ -43,21 +45,31 @@ export class ServerSession implements LockHolder {
   #isProbing = false;
   #cancelProbe: () => void = () => undefined;
 
-  constructor(server: OvsdbServer, stream: ByteStream, settings: SessionSettings) {
+  constructor(server: OvsdbServer, stream: ByteStream, settings: SessionSettings, onEnd?: () => void) {
     this.name = stream.name;
+    this.#onEnd = onEnd;
     this.#server = server;
     this.#settings = settings;
     this.#connection = new JsonRpcConnection(stream, { holdsBack: true });
+    this.#monitors = new SessionMonitors(this.#connection, server.monitorClasses);
     this.#lastActivityMs = server.timers.clock.nowMs();
     this.handlers = this.#connection.attach({
       onMessage: (message) => this.#onMessage(message),
       onClose: () => this.#onClose(),
+      onDrain: () => this.#monitors.flush(false),
     });
     this.#armProbe();
   }
 
   get monitorCount(): number {
-    return this.#monitors.length;
+    return this.#monitors.count;
+  }
+  get backlogBytes(): number {
+    return this.#connection.backlogBytes;
+  }
+  /** Whether nothing may be changed nor locked. */
+  get isReadOnly(): boolean {
+    return this.#settings.isReadOnly || this.#server.isBackup;
   }
 
   close(): void {
@@ -65,14 +77,32 @@ export class ServerSession implements LockHolder {
     this.#onClose();
   }
 
+  /** Other rights need a new connection; a client learns of what it may do only when it asks. */
+  setSettings(settings: SessionSettings): void {
+    const before = this.#settings;
+    this.#settings = settings;
+    if (before.isReadOnly !== settings.isReadOnly || before.role !== settings.role) {
+      this.disconnect('remote options changed');
+    } else if (before.probeIntervalMs !== settings.probeIntervalMs) {
+      this.#cancelProbe();
+      this.#armProbe();
+    }
+  }
+
+  /** Closes the connection, so that the client looks again at what is here. */
+  disconnect(reason: string): void {
+    log.info(`${this.name}: disconnecting (${reason})`);
+    this.close();
+  }
+
   #onClose(): void {
     if (!this.#server.sessions.delete(this)) return;
     this.#cancelProbe();
     for (const cancel of this.#pending.values()) cancel();
     this.#pending.clear();
-    this.#monitors.length = 0;
+    this.#monitors.clear();
     this.#server.locks.release(this);
-    this.#settings.onEnd?.();
+    this.#onEnd?.();
   }
 
   #armProbe(): void {
@@ -105,33 +135,14 @@ export class ServerSession implements LockHolder {
     this.#connection.notify('stolen', [name]);
   }
 
-  /** A database was added, or `removed` was taken away. */
-  onDatabasesChanged(removed?: Database): void {
-    if (!this.#isDbChangeAware) {
-      this.close();
-      return;
-    }
-    for (const monitor of this.#monitors.filter((m) => m.database === removed)) {
-      this.#monitors.splice(this.#monitors.indexOf(monitor), 1);
-      this.#connection.notify('monitor_canceled', [monitor.id]);
-    }
+  /** Databases came or went, `gone` among them. */
+  onDatabasesChanged(reason: string, gone?: Database): void {
+    if (!this.#isDbChangeAware) this.disconnect(reason);
+    else if (gone !== undefined) this.#monitors.cancelAll(gone);
   }
 
-  onCommit(database: Database, changes: Changes): void {
-    for (const monitor of this.#monitors) {
-      if (monitor.database !== database) continue;
-      const updates = monitor.updates(changes);
-      if (updates !== null) this.#sendUpdates(monitor, updates);
-    }
-  }
-
-  #sendUpdates(monitor: Monitor, updates: Json): void {
-    if (monitor.version === 1) this.#connection.notify('update', [monitor.id, updates]);
-    else if (monitor.version === 2) this.#connection.notify('update2', [monitor.id, updates]);
-    else this.#connection.notify('update3', [monitor.id, monitor.database.history.latestId, updates]);
-    if (this.#connection.backlogBytes <= maxBacklogBytes) return;
-    log.warn(`${this.name}: ${this.#connection.backlogBytes} bytes of updates not read, disconnecting`);
-    this.#connection.abort(null);
+  onCommit(updates: CommitUpdates): void {
+    this.#monitors.onCommit(updates);
   }
 
   #onMessage(message: JsonRpcMessage): void {
@@ -167,9 +178,14 @@ export class ServerSession implements LockHolder {
 
   /** @returns the result, or undefined if the reply comes later. */
   #call(id: Json, method: string, params: readonly Json[]): Json | undefined {
+    if (method.startsWith('monitor_cond') && !this.#server.isMonitorCondEnabled)
+      throw new PlainError('unknown method');
     switch (method) {
       case 'transact':
         this.#transact(id, params);
+        return undefined;
+      case 'convert':
+        this.#convert(id, params);
         return undefined;
       case 'monitor':
         return this.#monitor(params, 1);
@@ -178,9 +194,12 @@ export class ServerSession implements LockHolder {
       case 'monitor_cond_since':
         return this.#monitor(params, 3);
       case 'monitor_cond_change':
-        return this.#monitorCondChange(params);
+        this.#monitors.change(params);
+        return {};
       case 'monitor_cancel':
-        return this.#monitorCancel(params);
+        if (params.length !== 1) throw new PlainError('invalid parameters');
+        if (!this.#monitors.cancel(params[0] ?? null)) throw new PlainError('unknown monitor');
+        return {};
       case 'get_schema':
         return schemaToJson(this.#database(method, params).schema);
       case 'list_dbs':
@@ -215,15 +234,22 @@ export class ServerSession implements LockHolder {
     if (typeof name !== 'string') {
       throw new OvsdbError('syntax error', `${method} request params must begin with <db-name>`, params);
     }
-    const database = this.#server.database(name);
-    if (database === undefined) {
+    const hosted = this.#server.hosted(name);
+    if (hosted === undefined) {
       throw new OvsdbError(
         'unknown database',
         `${method} request specifies unknown database ${name}`,
         params,
       );
     }
-    return database;
+    if (hosted.database === null) {
+      throw new OvsdbError(
+        'database not available',
+        `${method} request specifies database ${name} which is not yet available because it has not completed joining its cluster`,
+        params,
+      );
+    }
+    return hosted.database;
   }
 
   #transact(id: Json, params: readonly Json[]): void {
@@ -234,12 +260,15 @@ export class ServerSession implements LockHolder {
     const cancel = this.#server.transact({
       database,
       operations: params.slice(1),
-      isReadOnly: this.#settings.isReadOnly || database.name === '_Server',
+      isReadOnly: this.isReadOnly || database.name === '_Server',
+      access: AccessControl.of(database, this.#client),
       hasLock: (name) => this.#server.locks.isOwner(name, this),
-      onDone: (results) => {
+      onDone: (results, error) => {
         progress.isDone = true;
         this.#pending.delete(key);
-        this.#connection.reply(id, results);
+        this.#monitors.flush(true);
+        if (error === undefined) this.#connection.reply(id, results);
+        else this.#connection.replyError(id, error);
       },
     });
     if (!progress.isDone) this.#pending.set(key, cancel);
@@ -253,53 +282,56 @@ export class ServerSession implements LockHolder {
     this.#connection.replyError(id, 'canceled');
   }
 
+  get #client(): { role: string; id: string | null } {
+    return { role: this.#settings.role ?? '', id: this.#connection.peerId };
+  }
+
+  #convert(id: Json, params: readonly Json[]): void {
+    const database = this.#database('convert', params);
+    const { name } = database;
+    if (params.length !== 2) throw new OvsdbError('syntax error', 'array expected', params);
+    // The stock server lets a client of a read-only remote convert; that can only be an oversight.
+    if (this.isReadOnly)
+      throw new OvsdbError(
+        'not allowed',
+        'convert operation not allowed when database server is in read only mode',
+      );
+    if (this.#client.role !== '') {
+      throw permissionError(
+        this.#client,
+        `"convert" of database ${name} (only the root role may convert databases)`,
+      );
+    }
+    const { forwarder } = this.#server.hosted(name) ?? {};
+    if (forwarder !== undefined) {
+      forwarder.forward('convert', params, (result, error) => {
+        if (error === null) this.#connection.reply(id, result);
+        else this.#connection.replyError(id, error);
+      });
+      return;
+    }
+    const schema = schemaFromJson(params[1] ?? null);
+    if (schema.name !== name) {
+      throw new OvsdbError(
+        'invalid parameters',
+        `new schema name (${schema.name}) does not match database name (${name})`,
+      );
+    }
+    this.#server.convert(name, schema, () => this.#connection.reply(id, {}));
+  }
+
   #monitor(params: readonly Json[], version: MonitorVersion): Json {
     const method = { 1: 'monitor', 2: 'monitor_cond', 3: 'monitor_cond_since' }[version];
-    const database = this.#database(method, params);
-    if (params.length !== (version === 3 ? 4 : 3)) {
-      throw new OvsdbError('syntax error', 'invalid parameters', params);
-    }
-    const [, id = null, requests = null, lastId = null] = params;
-    if (!isJsonObject(requests))
-      throw new OvsdbError('syntax error', 'monitor-requests must be object', requests);
-    if (this.#monitors.some((m) => jsonEquals(m.id, id)))
-      throw new OvsdbError('syntax error', 'duplicate monitor ID', id);
-    if (version === 3 && typeof lastId !== 'string')
-      throw new OvsdbError('syntax error', 'last-txn-id must be string', lastId);
-    if (typeof lastId === 'string' && !isUuid(lastId)) {
-      throw new OvsdbError('syntax error', 'last-txn-id must be UUID format.', lastId);
-    }
-    const monitor = new Monitor(database, id, requests, version);
-    this.#monitors.push(monitor);
-    return typeof lastId === 'string' ? monitor.initialSince(lastId) : monitor.initial();
-  }
-
-  #monitorCondChange(params: readonly Json[]): Json {
-    if (params.length !== 3) throw new OvsdbError('syntax error', 'invalid parameters', params);
-    const [id = null, newId = null, requests = null] = params;
-    const monitor = this.#monitors.find((m) => jsonEquals(m.id, id));
-    if (monitor === undefined) throw new OvsdbError('syntax error', 'unknown monitor session', id);
-    if (!jsonEquals(id, newId) && this.#monitors.some((m) => jsonEquals(m.id, newId))) {
-      throw new OvsdbError('syntax error', 'duplicate monitor ID', newId);
-    }
-    const updates = monitor.changeConditions(requests);
-    monitor.id = newId;
-    if (updates !== null) this.#sendUpdates(monitor, updates);
-    return {};
-  }
-
-  #monitorCancel(params: readonly Json[]): Json {
-    if (params.length !== 1) throw new PlainError('invalid parameters');
-    const at = this.#monitors.findIndex((m) => jsonEquals(m.id, params[0] ?? null));
-    if (at < 0) throw new PlainError('unknown monitor');
-    this.#monitors.splice(at, 1);
-    return {};
+    return this.#monitors.add(this.#database(method, params), params, version);
   }
 
   #lock(method: 'lock' | 'steal' | 'unlock', params: readonly Json[]): Json {
     const [name] = params;
     if (params.length !== 1 || typeof name !== 'string' || !isId(name)) {
       throw new OvsdbError('syntax error', `${method} request params must be <id>`, params);
+    }
+    if (this.isReadOnly) {
+      throw new PlainError('lock and unlock methods not allowed, DB server is read only.');
     }
     const { locks } = this.#server;
     if (method === 'unlock') {

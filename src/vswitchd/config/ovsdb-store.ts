@@ -1,4 +1,5 @@
 import { Idl, type IdlChange, type IdlRow } from '../../ovsdb/client/index.ts';
+import { processTls } from '../../stream/tls-identity.ts';
 import { vlog } from '../../util/log.ts';
 import type {
   BridgeConfig,
@@ -14,7 +15,7 @@ const log = vlog('bridge');
 
 /** Columns that say what is wished; a change of any of them is a new configuration. */
 const configColumns: Readonly<Record<string, readonly string[]>> = {
-  Open_vSwitch: ['bridges', 'next_cfg', 'other_config'],
+  Open_vSwitch: ['bridges', 'next_cfg', 'other_config', 'ssl'],
   Bridge: [
     'name',
     'datapath_type',
@@ -38,6 +39,7 @@ const configColumns: Readonly<Record<string, readonly string[]>> = {
     'other_config',
   ],
   Flow_Table: ['name', 'flow_limit', 'prefixes'],
+  SSL: ['private_key', 'certificate', 'ca_cert', 'bootstrap_ca_cert'],
 };
 
 /** Columns that we write: in the replica, so that only differences are sent. */
@@ -82,6 +84,7 @@ export class OvsdbStore implements ConfigStore {
       ]),
     );
     const moved = (): void => {
+      this.#configureTls();
       this.changeSeq++;
       this.onChange();
       wake();
@@ -99,6 +102,18 @@ export class OvsdbStore implements ConfigStore {
       moved();
     });
     this.#idl.start();
+  }
+
+  /** The keys of connections to controllers; without a row those of the command line stay. */
+  #configureTls(): void {
+    const ssl = this.#idl.rows('SSL')[0];
+    if (ssl === undefined) return;
+    processTls.configure({
+      privateKey: ssl.str('private_key'),
+      certificate: ssl.str('certificate'),
+      caCert: ssl.str('ca_cert'),
+      isBootstrap: ssl.bool('bootstrap_ca_cert'),
+    });
   }
 
   read(): SwitchConfig | null {

@@ -1,0 +1,75 @@
+/** A `ByteStream` over a socket of Node, plain or TLS. */
+import type { Socket } from 'node:net';
+import { SystemError } from '../util/errors.ts';
+import type { ByteStream, StreamHandlers } from './byte-stream.ts';
+import { errnoOf, strerror } from './errno.ts';
+import { formatHostPort } from './target.ts';
+
+export class SocketStream implements ByteStream {
+  readonly name: string;
+  readonly peerId: string | null;
+  readonly #socket: Socket;
+  #error: SystemError | null = null;
+  #isStarted = false;
+
+  constructor(name: string, socket: Socket, peerId: string | null) {
+    this.name = name;
+    this.peerId = peerId;
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('error', (error) => {
+      this.#error ??= toSystemError(error, name);
+    });
+  }
+  get localAddress(): string {
+    const { localAddress, localPort } = this.#socket;
+    return localAddress === undefined ? '' : formatHostPort(localAddress, localPort ?? 0);
+  }
+  get backlogBytes(): number {
+    return this.#socket.writableLength;
+  }
+  start(handlers: StreamHandlers): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    const socket = this.#socket;
+    let isClosed = false;
+    const onClose = (): void => {
+      if (isClosed) return;
+      isClosed = true;
+      handlers.onClose(this.#error);
+    };
+    socket.on('close', onClose);
+    socket.on('drain', () => {
+      if (!isClosed) handlers.onDrain?.();
+    });
+    socket.on('data', (bytes: Buffer) => {
+      if (!isClosed) handlers.onData(bytes);
+    });
+    if (socket.closed) queueMicrotask(onClose);
+    else socket.resume();
+  }
+  send(bytes: Uint8Array | string): void {
+    if (this.#socket.writable) this.#socket.write(bytes);
+  }
+  pause(): void {
+    this.#socket.pause();
+  }
+  resume(): void {
+    if (this.#isStarted) this.#socket.resume();
+  }
+  close(): void {
+    this.#socket.destroySoon();
+  }
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** The errno of an error of a socket; what TLS dislikes is EPROTO. */
+export function toSystemError(error: unknown, name: string): SystemError {
+  if (error instanceof SystemError) return error;
+  const { code, errno, syscall } = errnoOf(error);
+  if (errno === 0 && /^(ERR_)?(SSL|TLS|OSSL)/.test(code))
+    return new SystemError('EPROTO', 71, 'ssl', `${name}: ${strerror('EPROTO')}`);
+  return new SystemError(code, errno, syscall, `${name}: ${strerror(code)}`);
+}
