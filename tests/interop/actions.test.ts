@@ -283,6 +283,9 @@ class Stock {
       'br0',
       `in_port=1,dl_type=${String(type)},actions=${actions}`,
     );
+    // The flow of the last rule may still stand.
+    this.#appctl('revalidator/wait');
+    this.#appctl('dpctl/del-flows');
     const before = ['p2', 'p3'].map((port) => this.#sent(port).length);
     this.#receive(frame);
     return ['p2', 'p3'].map((port, i) => this.#sent(port).slice(before[i]));

@@ -23,6 +23,8 @@ import type { ThreadManager, WorkerThread } from './thread-manager.ts';
 const log = vlog('dpif_netdev');
 /** Lines about an assignment that are logged each time. */
 const fullLogLines = 64;
+/** How often the start of a thread for one that died is tried while it fails. */
+const reviveIntervalMs = 1000;
 
 /** A forwarding loop as the commands see it. */
 export interface PmdView {
@@ -81,6 +83,9 @@ export class PmdPool implements PortThreads {
   #attached: Promise<ReadonlyMap<RxPort, Error>> | null = null;
   #isStale = false;
   #foldAtMs = 0;
+  /** PMDs whose threads died and could not be started anew, with the dead thread. */
+  readonly #dead = new Map<PmdThread, WorkerThread>();
+  #reviveAtMs = 0;
   /** What the log said of queues at the last assignment. */
   #logged: ReadonlySet<string> = new Set();
 
@@ -251,6 +256,13 @@ export class PmdPool implements PortThreads {
   run(nowMs: number): void {
     if (this.#isStale) this.settle().catch((error: unknown) => log.err(messageOf(error)));
     this.#chains.run(nowMs);
+    if (this.#dead.size > 0 && nowMs >= this.#reviveAtMs) {
+      this.#reviveAtMs = nowMs + reviveIntervalMs;
+      for (const [pmd, dead] of [...this.#dead]) {
+        if (this.#pmds.includes(pmd)) this.#revive(pmd, dead);
+        else this.#dead.delete(pmd);
+      }
+    }
     if (nowMs < this.#foldAtMs) return;
     const isFirst = this.#foldAtMs === 0;
     this.#foldAtMs = nowMs + loadIntervalMs;
@@ -437,6 +449,16 @@ export class PmdPool implements PortThreads {
 
   #startThread(pmd: PmdThread): void {
     const record = this.#createRecord(pmd.coreId);
+    try {
+      this.#startThreadOn(pmd, record);
+    } catch (error) {
+      this.#udpif.retirePmd(record);
+      throw error;
+    }
+    pmd.collectPerf(this.#config.perfMetrics, this.#perfLog);
+  }
+
+  #startThreadOn(pmd: PmdThread, record: number): void {
     const settings: PmdSettings = {
       pmd: record,
       udpif: this.#udpif.address,
@@ -449,14 +471,21 @@ export class PmdPool implements PortThreads {
       this.#threads.start('pmd', name, settings, (dead) => this.#revive(pmd, dead)),
       new PmdMeter(this.#core, record, this.#clock),
     );
-    pmd.collectPerf(this.#config.perfMetrics, this.#perfLog);
     log.info(`PMD thread on numa_id: ${pmd.numaId}, core id: ${pmd.coreId.toString().padStart(2)} created.`);
   }
 
+  /** A PMD thread for one that died; tried again while memory is used up, which the dead one's megaflows free as they expire. */
   #revive(pmd: PmdThread, dead: WorkerThread): void {
     if (!this.#pmds.includes(pmd) || pmd.thread !== dead) return;
     const old = pmd.pmd;
-    this.#startThread(pmd);
+    try {
+      this.#startThread(pmd);
+    } catch (error) {
+      log.err(`core ${pmd.coreId}: no new PMD thread yet: ${messageOf(error)}`);
+      this.#dead.set(pmd, dead);
+      return;
+    }
+    this.#dead.delete(pmd);
     this.#udpif.retirePmd(old);
     this.#inOrder(() => this.#assign(noPorts)).catch((error: unknown) => log.err(messageOf(error)));
   }
