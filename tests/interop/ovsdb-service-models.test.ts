@@ -7,6 +7,7 @@ import { canonical } from '../support/ovsdb.ts';
 import type { TestClient } from '../support/ovsdb.ts';
 import { DbServer } from '../support/ovsdb-services.ts';
 import type { Kind, ServerSetup } from '../support/ovsdb-services.ts';
+import { RaftCluster } from '../support/raft.ts';
 import { missing } from '../support/tools.ts';
 
 const skip = missing({ tools: ['ovsdb-server', 'ovs-appctl'] });
@@ -250,5 +251,41 @@ describe.skipIf(skip !== null)('relay', () => {
     }, 'it commits again');
     expect(await rows(source)).toContain('late');
     client.close();
+  });
+
+  it('follows a raft cluster whose leader is killed', async () => {
+    const cluster = await RaftCluster.start(3, '/usr/share/openvswitch/vswitch.ovsschema');
+    try {
+      const relay = await start('ours', { databases: [`relay:Open_vSwitch:${cluster.remotes}`] });
+      const client = await relay.connect();
+      await client.call('set_db_change_aware', [true]);
+      /** Until it is committed; a transaction that was under way when the leader died may have been, too. */
+      const commits = async (what: string, ...operations: Json[]): Promise<void> => {
+        await waitFor(async () => {
+          const reply = formatJson(await client.call('transact', ['Open_vSwitch', ...operations]));
+          return !reply.includes('"error"') || reply.includes('Transaction causes');
+        }, `${what} is committed`);
+      };
+      const bridge = (name: string): Json[] => [
+        { op: 'insert', table: 'Bridge', 'uuid-name': 'b', row: { name } },
+        {
+          op: 'mutate',
+          table: 'Open_vSwitch',
+          where: [],
+          mutations: [['bridges', 'insert', ['set', [['named-uuid', 'b']]]]],
+        },
+      ];
+      await commits('the root', { op: 'insert', table: 'Open_vSwitch', row: {} });
+      await commits('first', ...bridge('first'));
+      await cluster.kill(await cluster.leader());
+      await commits('second', ...bridge('second'));
+      const select = { op: 'select', table: 'Bridge', where: [], columns: ['name'] };
+      const reply = await client.call('transact', ['Open_vSwitch', select]);
+      expect(formatJson(reply)).toContain('first');
+      expect(formatJson(reply)).toContain('second');
+      client.close();
+    } finally {
+      await cluster.stop();
+    }
   });
 });

@@ -13,6 +13,8 @@ export interface CommandContext {
   readonly server: OvsdbServer;
   readonly remotes: RemoteManager;
   readonly replication: Replication;
+  /** As the server was started. */
+  readonly hasColumnDiff: boolean;
   requestExit(): void;
 }
 
@@ -29,13 +31,15 @@ export function registerServerCommands(commands: UnixctlCommands, context: Comma
   registerPerformanceCommands(commands);
 }
 
-function registerDatabaseCommands(commands: UnixctlCommands, { server }: CommandContext): void {
+function registerDatabaseCommands(commands: UnixctlCommands, context: CommandContext): void {
+  const { server } = context;
+  let { hasColumnDiff } = context;
   const compactable = (): string[] =>
     server.databaseNames.filter((name) => server.storage(name) !== undefined);
 
   commands.registerCommand('ovsdb-server/list-dbs', '', 0, 0, () => lines(server.databaseNames));
   commands.registerCommand('ovsdb-server/add-db', 'DB', 1, 1, ([text = '']) => {
-    openHosted(server, text);
+    openHosted(server, text, hasColumnDiff);
     return '';
   });
   commands.registerCommand('ovsdb-server/remove-db', 'DB', 1, 1, ([name = '']) => {
@@ -58,6 +62,16 @@ function registerDatabaseCommands(commands: UnixctlCommands, { server }: Command
     if (server.hosted(name) === undefined) throw new OvsdbError('Failed to find the database.');
     return 'status: ok\n';
   });
+  if (!hasColumnDiff) {
+    commands.registerCommand('ovsdb/file/column-diff-enable', '', 0, 0, () => {
+      hasColumnDiff = true;
+      for (const name of server.databaseNames) {
+        const storage = server.storage(name);
+        if (storage !== undefined) storage.hasColumnDiff = true;
+      }
+      return '';
+    });
+  }
   commands.registerCommand('ovsdb-server/disable-monitor-cond', '', 0, 0, () => {
     server.disableMonitorCond('user ran ovsdb-server/disable-monitor-cond');
     return '';

@@ -26,6 +26,8 @@ export interface OvsdbServerOptions {
   /** Control socket; null for none. */
   readonly unixctlPath: string | null;
   readonly timers?: Timers;
+  /** False: logs hold changed columns whole (`--disable-file-column-diff`). */
+  readonly hasColumnDiff?: boolean;
   /** Keys of `ssl:` and `pssl:` remotes; this process's own if absent. */
   readonly tls?: TlsIdentity;
   /** The active server, tables that are not copied from it, and whether to begin as its backup. */
@@ -52,7 +54,8 @@ export interface RunningOvsdbServer {
  */
 export async function runOvsdbServer(options: OvsdbServerOptions): Promise<RunningOvsdbServer> {
   const server = new OvsdbServer(options.timers === undefined ? {} : { timers: options.timers });
-  for (const file of options.files) openHosted(server, file);
+  const hasColumnDiff = options.hasColumnDiff ?? true;
+  for (const file of options.files) openHosted(server, file, hasColumnDiff);
   const remotes = new RemoteManager(server, ovsRundir(), options.tls ?? processTls);
   const replication = new Replication(server);
   if (options.sync !== undefined) {
@@ -70,7 +73,7 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
   });
   const commands = new UnixctlCommands(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
   registerDaemonCommands(commands, () => server.usage());
-  registerServerCommands(commands, { server, remotes, replication, requestExit });
+  registerServerCommands(commands, { server, remotes, replication, hasColumnDiff, requestExit });
   const unixctl = new UnixctlServer(commands);
   if (options.unixctlPath !== null) {
     await unixctl.listen(options.unixctlPath);

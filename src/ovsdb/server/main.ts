@@ -69,6 +69,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let excludeTables = '';
   let isActive = false;
   let hasDatabases = true;
+  let hasColumnDiff = true;
   let parsed: ReturnType<typeof parseDaemonOptions>;
   try {
     parsed = parseDaemonOptions(program, argv, specs);
@@ -80,6 +81,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       else if (name === 'sync-exclude-tables') excludeTables = value ?? '';
       else if (name === 'active') isActive = true;
       else if (name === 'no-dbs') hasDatabases = false;
+      else if (name === 'disable-file-column-diff') hasColumnDiff = false;
       else if (name === 'help') {
         process.stdout.write(usage());
         return 0;
@@ -102,6 +104,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       files,
       remotes,
       unixctlPath: unixctlPath(unixctl),
+      hasColumnDiff,
       sync: { from: syncFrom, excludeTables, isBackup: syncFrom !== null && !isActive },
     });
   } catch (error) {

@@ -8,9 +8,10 @@ import { openDatabase } from './storage.ts';
 /**
  * Hosts a database as the command line and `add-db` name it: a file, or `relay:DB:REMOTES`.
  *
+ * @param hasColumnDiff Whether its log may hold changes of columns as differences.
  * @throws OvsdbError and then nothing has changed
  */
-export function openHosted(server: OvsdbServer, text: string): void {
+export function openHosted(server: OvsdbServer, text: string, hasColumnDiff = true): void {
   const relay = parseRelay(text);
   if (relay !== null) {
     const source = new RelaySource(server, relay.name, relay.remotes);
@@ -24,6 +25,7 @@ export function openHosted(server: OvsdbServer, text: string): void {
       throw new OvsdbError('ovsdb error', `${text}: already open`);
   }
   const storage = openDatabase(text);
+  storage.hasColumnDiff = hasColumnDiff;
   try {
     if (storage.database.name.startsWith('_'))
       throw new OvsdbError('ovsdb error', `${text}: names beginning with "_" are reserved`);

@@ -12,6 +12,7 @@ import type { Json } from '../../stream/index.ts';
 import { vlog } from '../../util/log.ts';
 import { ZERO_UUID, isUuid } from '../data/atom.ts';
 import { DatabaseLink } from '../client/link.ts';
+import { SERVER_DATABASE, ServerStatusRows, serverColumns, whyUnfit } from '../client/server-status.ts';
 import { OvsdbError } from '../errors.ts';
 import { schemaFromJson, schemaToJson } from '../schema.ts';
 import { formatJson } from '../../stream/index.ts';
@@ -21,6 +22,7 @@ import type { Forwarder, Hosted } from './hosted.ts';
 import type { OvsdbServer } from './server.ts';
 
 const log = vlog('relay');
+const statusMonitor = 'status of the source';
 
 interface Forwarded {
   readonly method: string;
@@ -35,6 +37,7 @@ export class RelaySource implements Forwarder {
   readonly #unsent: Forwarded[] = [];
   /** Notifications that came before the contents they change; null while in step. */
   #early: (readonly Json[])[] | null = [];
+  #status: ServerStatusRows | null = null;
   /** The last transaction of the source that the copy has. */
   #lastId = ZERO_UUID;
   #isClosed = false;
@@ -87,8 +90,34 @@ export class RelaySource implements Forwarder {
     });
   }
 
+  /**
+   * Follows what the source says of the database in its `_Server`, if it has one: a member that has left its
+   * cluster, or a relay without source, is left for the next remote.
+   */
+  async #followStatus(): Promise<void> {
+    this.#status = null;
+    const requests = { Database: [{ columns: [...serverColumns] }] };
+    let contents: Json;
+    try {
+      contents = await this.#link.call('monitor_cond', [SERVER_DATABASE, statusMonitor, requests]);
+    } catch (error) {
+      if (error instanceof OvsdbError && error.code === 'connection lost') throw error;
+      return;
+    }
+    this.#status = new ServerStatusRows();
+    this.#applyStatus(contents);
+  }
+
+  /** @throws OvsdbError if the source cannot be used */
+  #applyStatus(updates: Json): void {
+    this.#status?.apply(updates);
+    const why = whyUnfit(this.#status?.of(this.hosted.name), this.hosted.name, false, 0);
+    if (why !== null) throw new OvsdbError(why);
+  }
+
   async #fetch(): Promise<void> {
     const { name } = this.hosted;
+    await this.#followStatus();
     const schema = schemaFromJson(await this.#link.call('get_schema', [name]));
     const before = this.hosted.database;
     const isSame =
@@ -131,6 +160,16 @@ export class RelaySource implements Forwarder {
   }
 
   #onNotification(method: string, params: readonly Json[]): void {
+    if (method === 'update2' && params[0] === statusMonitor) {
+      try {
+        this.#applyStatus(params[1] ?? null);
+      } catch (error) {
+        if (!(error instanceof OvsdbError)) throw error;
+        log.info(`${this.#link.name}: ${error.message}`);
+        this.#link.drop(error.message);
+      }
+      return;
+    }
     if ((method !== 'update2' && method !== 'update3') || params[0] !== this.hosted.name) return;
     if (this.#early !== null) this.#early.push(params);
     else {
