@@ -14,6 +14,8 @@ import { formatJson } from '../stream/json.ts';
 import { OvsError } from '../util/errors.ts';
 import { vlog } from '../util/log.ts';
 import { DB_SCHEMA_VERSION, versionText } from '../util/version.ts';
+import { terminal } from './output.ts';
+import type { Output } from './output.ts';
 import { TableStyle } from './table.ts';
 import { ExitStatus } from './vsctl/bridge-commands.ts';
 import { commands, globalOptions, parseCommandLine } from './vsctl/command-line.ts';
@@ -34,17 +36,6 @@ interface Settings {
   readonly style: TableStyle;
   readonly output: Output;
 }
-
-/** Where texts go; the terminal unless someone else runs the commands. */
-export interface Output {
-  out(text: string): void;
-  err(text: string): void;
-}
-
-const terminal: Output = {
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
-};
 
 export async function main(argv: readonly string[], output: Output = terminal): Promise<number> {
   initVlog(program);

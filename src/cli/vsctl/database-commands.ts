@@ -70,7 +70,7 @@ const list: Command = {
     const mustExist = !invocation.options.has('if-exists');
     const uuids =
       names.length === 0
-        ? context.transaction.uuids(table.name)
+        ? context.uuids(table.name)
         : names.map((name) => findRow(context, table, name, mustExist)).filter((uuid) => uuid !== undefined);
     return tableOfRows(context, table, columns, uuids);
   },
@@ -84,7 +84,7 @@ const find: Command = {
   run: (context, invocation) => {
     const table = tableOf(context, invocation);
     const columns = listColumns(table, invocation.options.get('columns'));
-    const uuids = context.transaction
+    const uuids = context
       .uuids(table.name)
       .filter((uuid) => invocation.args.slice(1).every((text) => conditionHolds(context, table, uuid, text)));
     return tableOfRows(context, table, columns, uuids);

@@ -1,5 +1,6 @@
 import { ovsRundir } from '../../sys/dirs.ts';
 import { vlogUsage } from '../../sys/daemon.ts';
+import { streamUsage, tableUsage } from '../usage.ts';
 
 export function usage(program: string): string {
   return `${program}: ovs-vswitchd management utility
@@ -83,16 +84,8 @@ Options:
   -t, --timeout=SECS          wait at most SECS seconds for ovs-vswitchd
   --dry-run                   do not commit changes to database
   --oneline                   print exactly one line of output per command
-
-Output formatting options:
-  -f, --format=FORMAT         set output formatting to FORMAT
-                              ("table", "html", "csv", or "json")
-  -d, --data=FORMAT           set table cell output formatting to
-                              FORMAT ("string", "bare", or "json")
-  --no-headings               omit table heading row
-  --pretty                    pretty-print JSON in output
-  --bare                      equivalent to "--format=list --data=bare --no-headings"
-${vlogUsage(program)}
+${tableUsage}${vlogUsage(program)}  --no-syslog             equivalent to --verbose=vsctl:syslog:warn
+${streamUsage('database')}
 Other options:
   -h, --help                  display this help message
   -V, --version               display version information
