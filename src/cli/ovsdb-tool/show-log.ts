@@ -1,12 +1,12 @@
 /** `ovsdb-tool show-log`: the records of a database file in words. */
-import { isJsonObject } from '../stream/index.ts';
-import type { Json } from '../stream/index.ts';
-import { datumFromJson } from '../ovsdb/data/datum.ts';
-import { formatDatum } from '../ovsdb/data/text.ts';
-import { OvsdbError } from '../ovsdb/errors.ts';
-import { schemaFromJson } from '../ovsdb/schema.ts';
-import type { DatabaseSchema, TableSchema } from '../ovsdb/schema.ts';
-import { LogFile } from '../ovsdb/server/log-file.ts';
+import { isJsonObject } from '../../stream/index.ts';
+import type { Json } from '../../stream/index.ts';
+import { datumFromJson } from '../../ovsdb/data/datum.ts';
+import { formatDatum } from '../../ovsdb/data/text.ts';
+import { OvsdbError } from '../../ovsdb/errors.ts';
+import { schemaFromJson } from '../../ovsdb/schema.ts';
+import type { DatabaseSchema, TableSchema } from '../../ovsdb/schema.ts';
+import { LogFile } from '../../ovsdb/server/log-file.ts';
 
 /**
  * @param verbosity 0: dates and comments; 1: also the rows changed; 2: also the columns.
