@@ -2,6 +2,8 @@
 import { getopt } from '../sys/getopt.ts';
 import type { OptionSpec, ParsedOption } from '../sys/getopt.ts';
 import { initVlog, vlogSet, vlogSetLogFile, vlogSetVerbosity } from '../sys/vlog-sink.ts';
+import { isUuid } from '../ovsdb/data/atom.ts';
+import { OvsdbError } from '../ovsdb/errors.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
 import { versionText } from '../util/version.ts';
 import { clusterCommands } from './ovsdb-tool/cluster-commands.ts';
@@ -46,7 +48,7 @@ export async function main(argv: readonly string[], output: Output = terminal): 
     const outcome = await command.run(args, { ...settings, name });
     output.out(typeof outcome === 'string' ? outcome : outcome.text);
     if (typeof outcome === 'string') return 0;
-    if (outcome.error !== undefined) output.err(`${program}: ${outcome.error}\n`);
+    if (outcome.error !== undefined) output.err(outcome.error);
     return outcome.status;
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
@@ -75,6 +77,13 @@ async function applyOptions(
         break;
       case 'log-file':
         vlogSetLogFile(value);
+        break;
+      case 'cid':
+        if (!isUuid(value ?? '')) throw new UsageError(`${value ?? ''}: not a valid UUID`);
+        break;
+      case 'election-timer':
+        if (!/^\d+$/.test(value ?? '') || Number(value) < 100 || Number(value) > 600_000)
+          throw new OvsdbError('ovsdb error', 'election timer must be between 100 and 600000, in msec.');
         break;
       case 'version':
         output.out(`${versionText(program)}\n`);

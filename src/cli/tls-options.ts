@@ -5,9 +5,9 @@ export const tlsOptions: readonly OptionSpec[] = [
   { name: 'private-key', short: 'p', arg: 'required' },
   { name: 'certificate', short: 'c', arg: 'required' },
   { name: 'ca-cert', short: 'C', arg: 'required' },
-  { name: 'bootstrap-ca-cert', arg: 'required' },
   { name: 'ssl-protocols', arg: 'required' },
   { name: 'ssl-ciphers', arg: 'required' },
+  { name: 'bootstrap-ca-cert', arg: 'required' },
 ];
 
 export function isTlsOption(name: string): boolean {

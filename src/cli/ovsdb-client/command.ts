@@ -1,11 +1,9 @@
 /** What commands of ovsdb-client get and give. */
 import type { Json } from '../../stream/index.ts';
-import { formatJson, formatJsonPretty, parseJson } from '../../stream/json.ts';
-import { jsonErrorText } from '../../stream/json-error.ts';
+import { formatJson, formatJsonPretty } from '../../stream/json.ts';
 import type { DaemonOptions } from '../../sys/daemon.ts';
 import { schemaFromJson } from '../../ovsdb/schema.ts';
 import type { DatabaseSchema } from '../../ovsdb/schema.ts';
-import { UsageError } from '../../util/errors.ts';
 import type { Output } from '../output.ts';
 import type { TableStyle } from '../table.ts';
 import type { Connection } from './connection.ts';
@@ -45,13 +43,6 @@ export interface Command {
   readonly minArgs: number;
   readonly maxArgs: number;
   run(run: Run): Promise<void>;
-}
-
-/** @throws UsageError in OVS's words if the text is not an object or an array */
-export function parseJsonArgument(text: string): Json {
-  const fault = jsonErrorText(text);
-  if (fault !== null) throw new UsageError(`"${text}": ${fault}`);
-  return parseJson(text);
 }
 
 export function printJson(run: Run, value: Json): void {

@@ -6,7 +6,8 @@ import type { Datum } from '../../ovsdb/data/datum.ts';
 import type { ColumnType } from '../../ovsdb/data/type.ts';
 import type { ColumnSchema, TableSchema } from '../../ovsdb/schema.ts';
 import { UsageError } from '../../util/errors.ts';
-import { fetchSchema, parseJsonArgument, printJson } from './command.ts';
+import { parseJsonArgument } from '../json-argument.ts';
+import { fetchSchema, printJson } from './command.ts';
 import type { Command } from './command.ts';
 import { tableNamed } from './schema-commands.ts';
 

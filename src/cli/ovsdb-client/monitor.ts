@@ -15,7 +15,8 @@ import { SystemClock } from '../../util/clock.ts';
 import { OvsError, UsageError } from '../../util/errors.ts';
 import { hashString, hmapOrder } from '../../util/hmap-order.ts';
 import type { Cell } from '../table.ts';
-import { fetchSchema, parseJsonArgument } from './command.ts';
+import { parseJsonArgument } from '../json-argument.ts';
+import { fetchSchema } from './command.ts';
 import type { Command, Run } from './command.ts';
 import { inBackground } from './background.ts';
 

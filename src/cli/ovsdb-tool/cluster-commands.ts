@@ -37,7 +37,10 @@ export function readHead(path: string): FileHead {
     const match = /^OVSDB (JSON|CLUSTER) (\d{1,9}) ([0-9a-f]{40})$/.exec(line);
     const body = match === null ? head : bytesOf(fd, line.length + 1, Number(match[2]));
     if (match === null || hash('sha1', body) !== match[3])
-      throw new OvsdbError(`ovsdb error: ${path}: cannot identify file type`);
+      throw new OvsdbError(
+        'ovsdb error',
+        `${path}: ${line === '' ? 'cannot identify file type' : 'unexpected file format'}`,
+      );
     const record = parseJson(body.toString('utf8'));
     if (!isJsonObject(record)) throw new OvsdbError('syntax error', 'object expected', record);
     return { magic: match[1] === 'CLUSTER' ? 'CLUSTER' : 'JSON', record };
@@ -60,28 +63,27 @@ function prints(member: string, missing: string): Command {
     run: ([path = '']) => {
       const value = clusterHead(path)[member];
       if (typeof value === 'string') return `${value}\n`;
-      return { text: '', error: `${path}: ${missing}`, status: 2 };
+      return { text: '', error: `${path}: ${missing}\n`, status: 2 };
     },
   };
 }
 
 function refuses(minArgs: number, maxArgs: number): Command {
-  return {
-    minArgs,
-    maxArgs,
-    run: (_args, { name }) => {
-      throw new OvsError(
-        'ENOTSUP',
-        `'${name}' needs the ovsdb-tool program of Open vSwitch: megaflow reads and writes no clustered databases`,
-      );
-    },
-  };
+  return { minArgs, maxArgs, run: (_args, { name }) => refuse(name) };
+}
+
+/** @throws OvsError */
+export function refuse(command: string): never {
+  throw new OvsError(
+    'ENOTSUP',
+    `${command}: clustered databases are not supported, use the ovsdb-tool program of Open vSwitch`,
+  );
 }
 
 /** Refuses what works on standalone databases only. @throws OvsdbError */
 export function requireStandalone(path: string): void {
   if (readHead(path).magic === 'CLUSTER')
-    throw new UsageError(`${path}: cannot apply this operation to clustered database file`);
+    throw new OvsdbError('ovsdb error', `${path}: cannot apply this operation to clustered database file`);
 }
 
 /** The name of the database in a clustered file. */

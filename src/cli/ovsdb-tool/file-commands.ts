@@ -1,5 +1,5 @@
 /** Commands on standalone database files and on schema files. */
-import { formatJson, isJsonArray, isJsonObject, jsonEquals, parseJson } from '../../stream/index.ts';
+import { formatJson, isJsonArray, isJsonObject, jsonEquals } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { ovsDbdir } from '../../sys/dirs.ts';
 import { SystemClock } from '../../util/clock.ts';
@@ -11,51 +11,65 @@ import type { DatabaseSchema } from '../../ovsdb/schema.ts';
 import { OvsdbServer } from '../../ovsdb/server/server.ts';
 import { defaultSchemaFile, readSchemaFile } from '../../ovsdb/server/share-dir.ts';
 import { createDatabase, openDatabase, readSchema } from '../../ovsdb/server/storage.ts';
-import { clusterName, readHead, requireStandalone } from './cluster-commands.ts';
-import type { Command } from './command.ts';
+import { parseJsonArgument } from '../json-argument.ts';
+import { clusterName, readHead, refuse, requireStandalone } from './cluster-commands.ts';
+import type { Command, ToolSettings } from './command.ts';
 import { showLog } from './show-log.ts';
 
 const databaseOf = (args: readonly string[]): string => args[0] ?? `${ovsDbdir()}/conf.db`;
 const schemaOf = (args: readonly string[]): string => args[0] ?? defaultSchemaFile();
 
-async function transact(args: readonly string[], isReadOnly: boolean): Promise<string> {
+/** Runs a transaction on a file; `query` leaves the file as it is. */
+async function transact(args: readonly string[], isQuery: boolean): Promise<string> {
   const path = args.length === 2 ? (args[0] ?? '') : databaseOf([]);
-  const request = parseTransaction(args.at(-1) ?? '');
+  const request = parseJsonArgument(args.at(-1) ?? '');
   requireStandalone(path);
-  const storage = openDatabase(path, isReadOnly);
+  const storage = openDatabase(path, isQuery);
   try {
+    const { database } = storage;
+    if (!isJsonArray(request)) return errorLine(new OvsdbError('syntax error', 'array expected', request));
     const [name, ...operations] = request;
-    if (name !== storage.database.name) throw new OvsdbError('syntax error', 'unknown database', request);
+    if (name !== database.name)
+      return errorLine(new OvsdbError('syntax error', 'database name expected as first parameter', request));
     const server = new OvsdbServer();
-    server.addDatabase(storage.database, storage);
+    // Without its file a database changes in memory only.
+    if (isQuery) server.addDatabase(database);
+    else server.addDatabase(database, storage);
     const results = await new Promise<readonly Json[]>((resolve) => {
       server.transact({
-        database: storage.database,
-        // Nothing can satisfy a wait here, so it is not waited for.
-        operations: [...operations, { op: 'commit', durable: true }].map(withoutTimeout),
-        isReadOnly,
+        database,
+        operations: operations.map(withoutTimeout),
+        isReadOnly: false,
         hasLock: () => false,
         onDone: resolve,
       });
     });
-    const [, ...last] = [...results].reverse();
-    const isWhole =
-      results.length === operations.length + 1 &&
-      results.every((r) => !isJsonObject(r) || r['error'] === undefined);
-    return `${formatJson(isWhole ? last.reverse() : results, true)}\n`;
+    if (!isQuery) await storage.sync();
+    return `${formatJson(
+      results.map((result, i) => withoutWait(result, operations[i])),
+      true,
+    )}\n`;
   } finally {
     storage.close();
   }
 }
 
-function withoutTimeout(operation: Json): Json {
-  return isJsonObject(operation) && operation['op'] === 'wait' ? { ...operation, timeout: 0 } : operation;
+function errorLine(error: OvsdbError): string {
+  return `${formatJson(error.toJson(), true)}\n`;
 }
 
-function parseTransaction(text: string): readonly Json[] {
-  const json = parseJson(text);
-  if (!isJsonArray(json)) throw new OvsdbError('syntax error', 'array expected', json);
-  return json;
+const isWaiting = (operation: Json | undefined): boolean =>
+  isJsonObject(operation) && operation['op'] === 'wait' && operation['timeout'] !== 0;
+
+/** Nothing here can satisfy a wait, so it is not waited for... */
+function withoutTimeout(operation: Json): Json {
+  return isWaiting(operation) && isJsonObject(operation) ? { ...operation, timeout: 0 } : operation;
+}
+
+/** ...and this is said instead of a time-out. */
+function withoutWait(result: Json, operation: Json | undefined): Json {
+  const isOver = isJsonObject(result) && result['error'] === 'timed out' && isWaiting(operation);
+  return isOver ? new OvsdbError('not supported', 'triggers not supported').toJson() : result;
 }
 
 /** A command that prints something of the schema in a database file. */
@@ -137,6 +151,11 @@ const needsConversion: Command = {
   },
 };
 
+function showLogOf(args: readonly string[], { name, verbosity }: ToolSettings): string {
+  if (readHead(databaseOf(args)).magic === 'CLUSTER') refuse(name);
+  return showLog(databaseOf(args), verbosity);
+}
+
 /** Exit status 0 if the relation holds, else 2. */
 const compareVersions: Command = {
   minArgs: 3,
@@ -179,5 +198,5 @@ export const fileCommands: Readonly<Record<string, Command>> = {
   'compare-versions': compareVersions,
   query: { minArgs: 1, maxArgs: 2, run: async (args) => await transact(args, true) },
   transact: { minArgs: 1, maxArgs: 2, run: async (args) => await transact(args, false) },
-  'show-log': { minArgs: 0, maxArgs: 1, run: (args, { verbosity }) => showLog(databaseOf(args), verbosity) },
+  'show-log': { minArgs: 0, maxArgs: 1, run: showLogOf },
 };

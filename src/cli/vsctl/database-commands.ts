@@ -112,7 +112,7 @@ const relations = [
 function conditionHolds(context: Context, table: TableSchema, uuid: string, text: string): boolean {
   const { column, key, operator, value } = parseColumnKeyValue(table, text, relations);
   if (operator === null || value === null) {
-    throw new UsageError(`${text}: expected operator or missing operand`);
+    throw new UsageError(`${text}: missing operand`);
   }
   const { type } = column;
   const datum = context.transaction.datum(table.name, uuid, column.name);
@@ -133,13 +133,14 @@ function conditionHolds(context: Context, table: TableSchema, uuid: string, text
       context.resolve,
     );
     const atom = at < 0 ? undefined : datum.values?.[at];
-    if (atom === undefined)
-      return operator === '{!=}' || operator === '{not-in}' || operator === '{<}' || operator === '{<=}';
+    if (operator.startsWith('{'))
+      return relationHolds(operator, { keys: atom === undefined ? [] : [atom], values: null }, right, null);
+    if (atom === undefined) return false;
     return relationHolds(
       operator,
       { keys: [atom], values: null },
       right,
-      operator.startsWith('{') ? null : compareAtoms(atom, right.keys[0] ?? ''),
+      compareAtoms(atom, right.keys[0] ?? ''),
     );
   }
   const isSetOperator = operator.startsWith('{');
@@ -230,6 +231,8 @@ function nameRow(context: Context, id: string, uuid: string): void {
   const name = symbolName(id);
   const old = context.symbols.get(name);
   if (old?.isCreated === true)
+    throw new UsageError(`row id "${id}" may only be specified on one --id option`);
+  if (old !== undefined)
     throw new UsageError(`row id "${id}" specified on "get" command was used before it was defined`);
   context.symbols.set(name, { uuid, isCreated: true, isStrongRef: true });
 }
@@ -446,6 +449,7 @@ const comment: Command = {
   minArgs: 0,
   maxArgs: Infinity,
   options: [],
+  isReadOnly: true,
   run: (context, invocation) => {
     context.transaction.comment(invocation.args.join(' '));
     return undefined;

@@ -19,22 +19,27 @@ interface RowId {
 const direct = (table: string, name: string): RowId => ({ table, name, via: null });
 const viaBridge = (via: string): RowId => ({ table: 'Bridge', name: 'name', via });
 
-const rowIds: Readonly<Record<string, readonly RowId[]>> = {
+/** Tables in the order of their names. */
+export const rowIds: Readonly<Record<string, readonly RowId[]>> = {
+  AutoAttach: [viaBridge('auto_attach')],
   Bridge: [direct('Bridge', 'name')],
+  CT_Timeout_Policy: [],
+  CT_Zone: [],
   Controller: [viaBridge('controller')],
+  Datapath: [],
+  Flow_Sample_Collector_Set: [direct('Flow_Sample_Collector_Set', 'id')],
+  Flow_Table: [direct('Flow_Table', 'name')],
+  IPFIX: [viaBridge('ipfix')],
   Interface: [direct('Interface', 'name')],
-  Mirror: [direct('Mirror', 'name')],
   Manager: [direct('Manager', 'target')],
+  Mirror: [direct('Mirror', 'name')],
   NetFlow: [viaBridge('netflow')],
   Open_vSwitch: [{ table: 'Open_vSwitch', name: null, via: null }],
   Port: [direct('Port', 'name')],
   QoS: [{ table: 'Port', name: 'name', via: 'qos' }],
+  Queue: [],
   SSL: [{ table: 'Open_vSwitch', name: null, via: 'ssl' }],
   sFlow: [viaBridge('sflow')],
-  Flow_Table: [direct('Flow_Table', 'name')],
-  IPFIX: [viaBridge('ipfix')],
-  AutoAttach: [viaBridge('auto_attach')],
-  Flow_Sample_Collector_Set: [direct('Flow_Sample_Collector_Set', 'id')],
 };
 
 function normal(name: string): string {
@@ -46,14 +51,22 @@ function matches<T extends { readonly name: string }>(items: Iterable<T>, typed:
   const wanted = normal(typed);
   const all = [...items];
   const exact = all.filter((item) => normal(item.name) === wanted);
-  return exact.length > 0 ? exact : all.filter((item) => normal(item.name).startsWith(wanted));
+  if (exact.length > 0 || wanted === '') return exact;
+  return all.filter((item) => normal(item.name).startsWith(wanted));
+}
+
+function namesOf(items: readonly { readonly name: string }[]): string {
+  return items
+    .map((item) => item.name)
+    .sort()
+    .join(', ');
 }
 
 export function findTable(schema: DatabaseSchema, typed: string): TableSchema {
   const found = matches(schema.tables.values(), typed);
   const [table] = found;
   if (table === undefined) throw new UsageError(`unknown table "${typed}"`);
-  if (found.length > 1) throw new UsageError(`multiple table names match "${typed}"`);
+  if (found.length > 1) throw new UsageError(`"${typed}" matches multiple table names: ${namesOf(found)}`);
   return table;
 }
 
@@ -64,7 +77,9 @@ export function findColumn(table: TableSchema, typed: string): ColumnSchema {
   if (column === undefined)
     throw new UsageError(`${table.name} does not contain a column whose name matches "${typed}"`);
   if (found.length > 1)
-    throw new UsageError(`${table.name} contains more than one column whose name matches "${typed}"`);
+    throw new UsageError(
+      `${table.name} contains more than one column whose name matches "${typed}": ${namesOf(found)}`,
+    );
   return column;
 }
 

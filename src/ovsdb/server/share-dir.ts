@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseJson } from '../../stream/index.ts';
+import { isJsonArray, parseJson } from '../../stream/index.ts';
 import { jsonErrorText } from '../../stream/json-error.ts';
 import { errorText } from '../../sys/errno.ts';
 import { ovsPkgdatadir } from '../../sys/dirs.ts';
@@ -29,5 +29,12 @@ export function readSchemaFile(path: string): DatabaseSchema {
   }
   const fault = jsonErrorText(text);
   if (fault !== null) throw fail(fault);
-  return schemaFromJson(parseJson(text));
+  try {
+    return schemaFromJson(parseJson(text));
+  } catch (error) {
+    if (!(error instanceof OvsdbError)) throw error;
+    const syntax = error.syntax === undefined ? undefined : parseJson(`[${error.syntax}]`);
+    const details = `failed to parse "${path}" as ovsdb schema: ${error.details ?? ''}`;
+    throw new OvsdbError(error.code, details, isJsonArray(syntax) ? syntax[0] : undefined);
+  }
 }
