@@ -13,6 +13,7 @@ import { initVlog, vlogSet, vlogSetLogFile, vlogSetVerbosity } from '../sys/vlog
 import { strerror } from '../stream/errno.ts';
 import { formatJson } from '../stream/json.ts';
 import { OvsError, SystemError } from '../util/errors.ts';
+import { hashString, hmapOrder } from '../util/hmap-order.ts';
 import { vlog } from '../util/log.ts';
 import { DB_SCHEMA_VERSION, versionText } from '../util/version.ts';
 import { terminal } from './output.ts';
@@ -176,9 +177,11 @@ function transactionError(context: Context): string {
   return error === undefined ? '' : formatJson(error.toJson(), true);
 }
 
+/** @throws OvsError if a name stands for nothing; warnings so far have then been given */
 function checkSymbols(context: Context): void {
-  for (const [name, symbol] of context.symbols) {
+  for (const [name, symbol] of hmapOrder([...context.symbols], ([key]) => hashString(`@${key}`))) {
     if (!symbol.isCreated) {
+      for (const warning of context.warnings) log.warn(warning);
       throw new OvsError(
         'EINVAL',
         `row id "@${name}" is referenced but never created (e.g. with "-- --id=@${name} create ...")`,

@@ -21,7 +21,8 @@ export function parseColumnKeyValue(
 ): ColumnKeyValue {
   const name = readToken(text, 0);
   if (name.token === '') throw new UsageError(`${text}: missing column name`);
-  const column = findColumn(table, name.token);
+  // Without operators the column is only to be read.
+  const column = findColumn(table, name.token, operators.length === 0);
   let at = name.end;
   let key: string | null = null;
   if (text.charAt(at) === ':') {

@@ -52,7 +52,7 @@ const delBondIface: Command = {
 };
 
 function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new UsageError(`Invalid argument ${text}`);
+  if (!/^-?\d+$/.test(text)) throw new UsageError(`Invalid argument ${text}`);
   return Number(text);
 }
 
@@ -136,7 +136,7 @@ function datapath(context: Context, name: string): string {
 }
 
 function zoneNumber(text: string): number {
-  const match = /^zone=(\d+)$/.exec(text);
+  const match = /^zone=(-?\d+)$/.exec(text);
   if (match === null) throw new UsageError(`${text}: expected zone=ZONE_ID`);
   return Number(match[1]);
 }

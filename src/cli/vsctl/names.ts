@@ -3,6 +3,8 @@
  * Records, and Columns").
  */
 import { isUuid } from '../../ovsdb/data/atom.ts';
+import type { Atom } from '../../ovsdb/data/atom.ts';
+import { isBuiltinColumn } from '../../ovsdb/schema.ts';
 import type { ColumnSchema, DatabaseSchema, TableSchema } from '../../ovsdb/schema.ts';
 import { UsageError } from '../../util/errors.ts';
 import type { Context } from './context.ts';
@@ -70,8 +72,11 @@ export function findTable(schema: DatabaseSchema, typed: string): TableSchema {
   return table;
 }
 
-export function findColumn(table: TableSchema, typed: string): ColumnSchema {
-  const columns = [...table.columns.values()].filter((c) => c.name !== '_version');
+/** @param hasUuid Whether `_uuid`, in full, is a column too: it can be read but not written or searched for. */
+export function findColumn(table: TableSchema, typed: string, hasUuid = false): ColumnSchema {
+  const uuid = hasUuid && typed === '_uuid' ? table.columns.get(typed) : undefined;
+  if (uuid !== undefined) return uuid;
+  const columns = [...table.columns.values()].filter((c) => !isBuiltinColumn(c.name));
   const found = matches(columns, typed);
   const [column] = found;
   if (column === undefined)
@@ -96,6 +101,8 @@ export function findRow(
     const symbol = context.symbols.get(typed.slice(1));
     if (symbol !== undefined && transaction.exists(table.name, symbol.uuid)) return symbol.uuid;
   }
+  const all = transaction.uuids(table.name);
+  if (typed === '.' && all.length === 1) return all[0];
   let found: string | undefined;
   for (const id of rowIds[table.name] ?? []) {
     for (const candidate of byId(context, table, id, typed)) {
@@ -106,11 +113,17 @@ export function findRow(
   }
   if (found !== undefined) return found;
   if (/^[0-9a-f-]{4,36}$/i.test(typed)) {
-    const partial = transaction.uuids(table.name).filter((uuid) => uuid.startsWith(typed.toLowerCase()));
+    const partial = all.filter((uuid) => uuid.startsWith(typed.toLowerCase()));
     if (partial.length === 1) return partial[0];
   }
   if (mustExist) throw new UsageError(`no row "${typed}" in table ${table.name}`);
   return undefined;
+}
+
+/** A number may be typed in any way that means the same. */
+function isNamed(name: Atom, typed: string): boolean {
+  if (typeof name === 'string') return name === typed;
+  return /^-?\d+$/.test(typed) && String(name) === String(BigInt(typed));
 }
 
 function* byId(context: Context, table: TableSchema, id: RowId, typed: string): Generator<string> {
@@ -120,7 +133,7 @@ function* byId(context: Context, table: TableSchema, id: RowId, typed: string): 
   for (const uuid of sources) {
     if (id.name !== null) {
       const name = transaction.datum(id.table, uuid, id.name).keys[0];
-      if (name === undefined || String(name) !== typed) continue;
+      if (name === undefined || !isNamed(name, typed)) continue;
     }
     if (id.via === null) yield uuid;
     else {
