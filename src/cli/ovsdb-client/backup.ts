@@ -1,4 +1,7 @@
 /** backup and restore: a database as a standalone database file on standard output and input. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { isJsonArray, isJsonObject, jsonEquals } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { atomToJson } from '../../ovsdb/data/atom.ts';
@@ -68,7 +71,7 @@ const restore: Command = {
   run: async (run) => {
     if (process.stdin.isTTY)
       throw new UsageError('not reading backup from a terminal; please redirect stdin from a file');
-    const snapshot = openDatabase('/dev/stdin', true);
+    const snapshot = readSnapshot();
     const schema = await fetchSchema(run);
     const { name } = snapshot.database;
     const what = difference(snapshot.database.schema, schema);
@@ -84,6 +87,21 @@ const restore: Command = {
     }
   },
 };
+
+/** The database file on standard input, which may be a pipe. @throws OvsError */
+function readSnapshot(): OpenDatabase {
+  const dir = mkdtempSync(join(tmpdir(), 'ovsdb-client-'));
+  const path = join(dir, 'snapshot');
+  try {
+    writeFileSync(path, readFileSync(0));
+    return openDatabase(path, true);
+  } catch (error) {
+    if (!(error instanceof OvsError)) throw error;
+    throw new OvsError(error.code, error.message.replaceAll(path, '/dev/stdin'));
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
 
 /** What two schemas differ in, or null. */
 function difference(own: DatabaseSchema, schema: DatabaseSchema): string | null {

@@ -88,23 +88,14 @@ class Monitor {
     }
     const [isFound, id, updates] = isJsonArray(reply) ? reply : [];
     if (typeof isFound !== 'boolean' || typeof id !== 'string') throw new OvsError('EPROTO', 'bad reply');
-    this.#printId(isFound, id);
-    this.#print(updates, false);
-  }
-
-  /** `found: TRUE, last_id: ...`, as far as known. */
-  #printId(isFound: boolean, id: string): void {
-    this.#run.output.out(`found: ${isFound ? 'true' : 'false'}, last_id: ${id}\n`);
+    this.#print(updates, false, `found: ${isFound ? 'true' : 'false'}, last_id: ${id}\n`);
   }
 
   #notified(method: string, params: readonly Json[]): void {
     if (method === 'update' && this.#version === 1) this.#print(params[1], false);
     else if (method === 'update2' && this.#version === 2) this.#print(params[1], false);
     else if (method === 'update3' && this.#version === 3) {
-      this.#run.output.out(`last_id: ${typeof params[1] === 'string' ? params[1] : ''}\n`);
-      this.#print(params[2], false);
-    } else if (method === 'monitor_canceled') {
-      this.#run.output.out('');
+      this.#print(params[2], false, `last_id: ${typeof params[1] === 'string' ? params[1] : ''}\n`);
     }
   }
 
@@ -114,9 +105,20 @@ class Monitor {
     else this.#blocked.push(action);
   }
 
-  #print(updates: Json | undefined, isInitial: boolean): void {
+  /** @param idLine Stands above the first table, below the empty line that sets it apart. */
+  #print(updates: Json | undefined, isInitial: boolean, idLine = ''): void {
+    let before = idLine;
+    for (const text of this.#texts(updates, isInitial)) {
+      this.#run.output.out(text.startsWith('\n') ? `\n${before}${text.slice(1)}` : before + text);
+      before = '';
+    }
+    if (before !== '') this.#run.output.out(before);
+  }
+
+  /** The tables that an update touches. */
+  *#texts(updates: Json | undefined, isInitial: boolean): Generator<string> {
     if (!isJsonObject(updates)) return;
-    const { style, settings, output } = this.#run;
+    const { style, settings } = this.#run;
     for (const { table, columns } of this.#tables) {
       const rows = updates[table.name];
       if (!isJsonObject(rows)) continue;
@@ -125,14 +127,12 @@ class Monitor {
           ? rowsOfUpdate(uuid, rows[uuid], columns, isInitial)
           : rowsOfUpdate2(uuid, rows[uuid], columns),
       );
-      output.out(
-        style.print({
-          ...(this.#hasCaptions ? { caption: table.name } : {}),
-          ...(settings.hasTimestamps ? { timestampMs: new SystemClock().wallMs() } : {}),
-          headings: ['row', 'action', ...columns.map((c) => c.name)],
-          rows: cells,
-        }),
-      );
+      yield style.print({
+        ...(this.#hasCaptions ? { caption: table.name } : {}),
+        ...(settings.hasTimestamps ? { timestampMs: new SystemClock().wallMs() } : {}),
+        headings: ['row', 'action', ...columns.map((c) => c.name)],
+        rows: cells,
+      });
     }
   }
 
