@@ -1,12 +1,13 @@
 /** `ovsdb-tool show-log`: the records of a database file in words. */
-import { isJsonObject } from '../stream/index.ts';
-import type { Json } from '../stream/index.ts';
-import { datumFromJson } from '../ovsdb/data/datum.ts';
-import { formatDatum } from '../ovsdb/data/text.ts';
-import { OvsdbError } from '../ovsdb/errors.ts';
-import { schemaFromJson } from '../ovsdb/schema.ts';
-import type { DatabaseSchema, TableSchema } from '../ovsdb/schema.ts';
-import { LogFile } from '../ovsdb/server/log-file.ts';
+import { isJsonObject } from '../../stream/index.ts';
+import type { Json, JsonObject } from '../../stream/index.ts';
+import { hashString, hmapOrder } from '../../util/hmap-order.ts';
+import { datumFromJson } from '../../ovsdb/data/datum.ts';
+import { formatDatum } from '../../ovsdb/data/text.ts';
+import { OvsdbError } from '../../ovsdb/errors.ts';
+import { schemaFromJson } from '../../ovsdb/schema.ts';
+import type { DatabaseSchema, TableSchema } from '../../ovsdb/schema.ts';
+import { LogFile } from '../../ovsdb/server/log-file.ts';
 
 /**
  * @param verbosity 0: dates and comments; 1: also the rows changed; 2: also the columns.
@@ -32,6 +33,11 @@ export function showLog(path: string, verbosity: number): string {
   }
 }
 
+/** In the order in which the stock tool, whose JSON objects are hash tables, walks them. */
+function membersInOrder(object: JsonObject): [string, Json][] {
+  return hmapOrder(Object.entries(object), ([name]) => hashString(name));
+}
+
 function recordText(
   schema: DatabaseSchema | undefined,
   record: Json,
@@ -46,10 +52,10 @@ function recordText(
   if (typeof comment === 'string') out += ` "${comment}"`;
   if (verbosity === 0) return out;
   out += '\n';
-  for (const [tableName, rows] of Object.entries(record)) {
+  for (const [tableName, rows] of membersInOrder(record)) {
     const table = schema.tables.get(tableName);
     if (tableName.startsWith('_') || table === undefined || !isJsonObject(rows)) continue;
-    for (const [uuid, row] of Object.entries(rows))
+    for (const [uuid, row] of membersInOrder(rows))
       out += rowText(table, uuid, row, isDiff === true, verbosity, names);
   }
   return out;
@@ -76,7 +82,7 @@ function rowText(
   }
   if (old === undefined || name !== undefined) names.set(uuid, name ?? short);
   if (verbosity < 2 || !isJsonObject(row)) return out;
-  for (const [columnName, value] of Object.entries(row)) {
+  for (const [columnName, value] of membersInOrder(row)) {
     const column = table.columns.get(columnName);
     if (column === undefined) continue;
     const datum = datumFromJson(column.type, value, { isUnbounded: true, isUnchecked: true });
