@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { isJsonArray, isJsonObject, jsonEquals } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { atomToJson } from '../../ovsdb/data/atom.ts';
-import { datumToJson, isDefaultDatum } from '../../ovsdb/data/datum.ts';
+import { datumToJson } from '../../ovsdb/data/datum.ts';
 import { isBuiltinColumn, schemaToJson } from '../../ovsdb/schema.ts';
 import type { ColumnSchema, DatabaseSchema, TableSchema } from '../../ovsdb/schema.ts';
 import { errorFromJson, isErrorResult } from '../../ovsdb/client/error-reply.ts';
-import { encodeRecord } from '../../ovsdb/server/log-file.ts';
+import { encodeRecord } from '../../ovsdb/server/log-record.ts';
 import { openDatabase } from '../../ovsdb/server/storage.ts';
 import type { OpenDatabase } from '../../ovsdb/server/storage.ts';
 import { SystemClock } from '../../util/clock.ts';
@@ -128,9 +128,8 @@ function replacement(snapshot: OpenDatabase): Json[] {
     for (const row of table.rows.values()) {
       const columns: Record<string, Json> = {};
       for (const column of persistentColumns(table.schema)) {
-        const datum = row.columns.get(column.name);
-        if (datum === undefined || isDefaultDatum(column.type, datum)) continue;
-        columns[column.name] = datumToJson(column.type, datum, toJson);
+        if (row.hasDefault(column.name)) continue;
+        columns[column.name] = datumToJson(column.type, row.get(column.name), toJson);
       }
       operations.push({
         op: 'insert',
