@@ -12,6 +12,7 @@ import { installExitHooks } from '../sys/exit-hooks.ts';
 import { initVlog, vlogSet, vlogSetLogFile, vlogSetVerbosity } from '../sys/vlog-sink.ts';
 import { strerror } from '../stream/errno.ts';
 import { formatJson } from '../stream/json.ts';
+import { applyTlsOption } from '../stream/tls-options.ts';
 import { OvsError, SystemError } from '../util/errors.ts';
 import { hashString, hmapOrder } from '../util/hmap-order.ts';
 import { vlog } from '../util/log.ts';
@@ -34,6 +35,8 @@ interface Settings {
   readonly isOneline: boolean;
   readonly mustWait: boolean;
   readonly mustRetry: boolean;
+  readonly isLeaderOnly: boolean;
+  readonly isShuffled: boolean;
   readonly style: TableStyle;
   readonly output: Output;
 }
@@ -63,8 +66,9 @@ async function applyOptions(line: CommandLine, output: Output): Promise<Settings
   };
   const given = new Map<string, string | null>();
   const style = new TableStyle('list');
-  for (const { name, value } of line.options) {
-    if (style.takeOption(name, value)) continue;
+  for (const option of line.options) {
+    const { name, value } = option;
+    if (style.takeOption(name, value) || applyTlsOption(option)) continue;
     given.set(name, value);
     if (name === 'verbose') vlogSetVerbosity(value);
     else if (name === 'log-file') vlogSetLogFile(value);
@@ -84,6 +88,8 @@ async function applyOptions(line: CommandLine, output: Output): Promise<Settings
     isOneline: given.has('oneline'),
     mustWait: !given.has('no-wait'),
     mustRetry: given.has('retry'),
+    isLeaderOnly: !given.has('no-leader-only'),
+    isShuffled: !given.has('no-shuffle-remotes'),
     style,
     output,
   };
@@ -122,12 +128,14 @@ async function run(line: CommandLine, settings: Settings, argv: readonly string[
 }
 
 /** @throws OvsError if the remote makes no sense */
-function openIdl({ db, mustRetry }: Settings): Idl {
+function openIdl({ db, mustRetry, isLeaderOnly, isShuffled }: Settings): Idl {
   try {
     return new Idl({
       remote: db,
       database: 'Open_vSwitch',
       tables: 'all',
+      leaderOnly: isLeaderOnly,
+      shuffleRemotes: isShuffled,
       ...(mustRetry ? {} : { maxTries: 1 }),
     });
   } catch (error) {

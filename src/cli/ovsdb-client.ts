@@ -1,4 +1,5 @@
 /** ovsdb-client: talks to a database server (ovsdb-client(1)). */
+import { applyTlsOption, tlsSpecs } from '../stream/tls-options.ts';
 import { daemonizeStart, parseDaemonOptions } from '../sys/daemon.ts';
 import { installExitHooks } from '../sys/exit-hooks.ts';
 import type { OptionSpec, ParsedOption } from '../sys/getopt.ts';
@@ -10,7 +11,6 @@ import type { Target } from './ovsdb-client/target.ts';
 import { terminal } from './output.ts';
 import type { Output } from './output.ts';
 import { TableStyle, tableOptions } from './table.ts';
-import { isTlsOption, tlsOptions } from './tls-options.ts';
 
 const program = 'ovsdb-client';
 
@@ -24,7 +24,7 @@ const specs: readonly OptionSpec[] = [
   { name: 'no-db-change-aware' },
   { name: 'help', short: 'h' },
   { name: 'version', short: 'V' },
-  ...tlsOptions,
+  ...tlsSpecs,
   ...tableOptions,
 ];
 
@@ -109,8 +109,9 @@ async function applyOptions(
   output: Output,
 ): Promise<ClientSettings | null> {
   const settings = { isForced: false, hasTimestamps: false, isLeaderOnly: true, isDbChangeAware: false };
-  for (const { name, value } of options) {
-    if (style.takeOption(name, value) || isTlsOption(name)) continue;
+  for (const option of options) {
+    const { name, value } = option;
+    if (style.takeOption(name, value) || applyTlsOption(option)) continue;
     switch (name) {
       case 'timeout':
         startTimeout(value ?? '');

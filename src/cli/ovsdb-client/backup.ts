@@ -1,14 +1,15 @@
 /** backup and restore: a database as a standalone database file on standard output and input. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isJsonArray, isJsonObject, jsonEquals } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { atomToJson } from '../../ovsdb/data/atom.ts';
-import { datumToJson } from '../../ovsdb/data/datum.ts';
+import { datumToJson, isDefaultDatum } from '../../ovsdb/data/datum.ts';
 import { isBuiltinColumn, schemaToJson } from '../../ovsdb/schema.ts';
 import type { ColumnSchema, DatabaseSchema, TableSchema } from '../../ovsdb/schema.ts';
 import { errorFromJson, isErrorResult } from '../../ovsdb/client/error-reply.ts';
+import { rowDatum } from '../../ovsdb/server/database.ts';
 import { encodeRecord } from '../../ovsdb/server/log-record.ts';
 import { openDatabase } from '../../ovsdb/server/storage.ts';
 import type { OpenDatabase } from '../../ovsdb/server/storage.ts';
@@ -71,7 +72,7 @@ const restore: Command = {
   run: async (run) => {
     if (process.stdin.isTTY)
       throw new UsageError('not reading backup from a terminal; please redirect stdin from a file');
-    const snapshot = readSnapshot();
+    const snapshot = await readSnapshot();
     const schema = await fetchSchema(run);
     const { name } = snapshot.database;
     const what = difference(snapshot.database.schema, schema);
@@ -89,11 +90,13 @@ const restore: Command = {
 };
 
 /** The database file on standard input, which may be a pipe. @throws OvsError */
-function readSnapshot(): OpenDatabase {
+async function readSnapshot(): Promise<OpenDatabase> {
   const dir = mkdtempSync(join(tmpdir(), 'ovsdb-client-'));
   const path = join(dir, 'snapshot');
   try {
-    writeFileSync(path, readFileSync(0));
+    const parts: Uint8Array[] = [];
+    for await (const part of process.stdin) parts.push(part as Uint8Array);
+    writeFileSync(path, Buffer.concat(parts));
     return openDatabase(path, true);
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
@@ -128,8 +131,9 @@ function replacement(snapshot: OpenDatabase): Json[] {
     for (const row of table.rows.values()) {
       const columns: Record<string, Json> = {};
       for (const column of persistentColumns(table.schema)) {
-        if (row.hasDefault(column.name)) continue;
-        columns[column.name] = datumToJson(column.type, row.get(column.name), toJson);
+        const datum = rowDatum(row, column.name);
+        if (isDefaultDatum(column.type, datum)) continue;
+        columns[column.name] = datumToJson(column.type, datum, toJson);
       }
       operations.push({
         op: 'insert',

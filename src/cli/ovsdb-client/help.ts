@@ -1,5 +1,6 @@
+import { streamUsage } from '../../stream/tls-options.ts';
 import { daemonUsage, vlogUsage } from '../../sys/daemon.ts';
-import { streamUsage, tableUsage } from '../usage.ts';
+import { tableUsage } from '../usage.ts';
 import { defaultServer } from './target.ts';
 
 export function usage(program: string): string {
@@ -88,7 +89,7 @@ Valid commands are:
 
 The default SERVER is ${defaultServer()}.
 The default DATABASE is Open_vSwitch.
-${streamUsage('SERVER')}${tableUsage}  --timestamp                 timestamp "monitor" output${daemonUsage(program)}${vlogUsage(program)}
+${streamUsage('SERVER', { active: true, passive: true, bootstrap: true })}${tableUsage}  --timestamp                 timestamp "monitor" output${daemonUsage(program)}${vlogUsage(program)}
 Other options:
   -h, --help                  display this help message
   -V, --version               display version information

@@ -2,12 +2,12 @@
  * Clustered databases, of which the first record of the file tells all that these commands can say: what
  * cluster and server it belongs to (ovsdb(5), "Clustered Format"). All else is left to the stock ovsdb-tool.
  */
-import { hash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { errorText } from '../../sys/errno.ts';
-import { isJsonArray, isJsonObject, parseJson } from '../../stream/index.ts';
+import { isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { JsonObject } from '../../stream/index.ts';
 import { OvsdbError } from '../../ovsdb/errors.ts';
+import { readRecord } from '../../ovsdb/server/log-record.ts';
 import { OvsError, UsageError } from '../../util/errors.ts';
 import type { Command } from './command.ts';
 
@@ -15,12 +15,6 @@ import type { Command } from './command.ts';
 interface FileHead {
   readonly magic: 'JSON' | 'CLUSTER';
   readonly record: JsonObject;
-}
-
-/** Bytes [offset, offset + length) of a file, as far as it has them. */
-function bytesOf(fd: number, offset: number, length: number): Buffer {
-  const bytes = Buffer.alloc(length);
-  return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
 }
 
 /** @throws OvsdbError if it is no database */
@@ -32,18 +26,14 @@ export function readHead(path: string): FileHead {
     throw new OvsdbError(`I/O error: ${path}: open failed (${errorText(error)})`);
   }
   try {
-    const head = bytesOf(fd, 0, 128);
-    const line = head.toString('latin1', 0, Math.max(0, head.indexOf(0x0a)));
-    const match = /^OVSDB (JSON|CLUSTER) (\d{1,9}) ([0-9a-f]{40})$/.exec(line);
-    const body = match === null ? head : bytesOf(fd, line.length + 1, Number(match[2]));
-    if (match === null || hash('sha1', body) !== match[3])
-      throw new OvsdbError(
-        'ovsdb error',
-        `${path}: ${line === '' ? 'cannot identify file type' : 'unexpected file format'}`,
-      );
-    const record = parseJson(body.toString('utf8'));
-    if (!isJsonObject(record)) throw new OvsdbError('syntax error', 'object expected', record);
-    return { magic: match[1] === 'CLUSTER' ? 'CLUSTER' : 'JSON', record };
+    const { size } = fstatSync(fd);
+    const record = readRecord(fd, 0, size);
+    if (!('json' in record)) {
+      const why = size === 0 ? 'cannot identify file type' : 'unexpected file format';
+      throw new OvsdbError('ovsdb error', `${path}: ${why}`);
+    }
+    if (!isJsonObject(record.json)) throw new OvsdbError('syntax error', 'object expected', record.json);
+    return { magic: record.magic, record: record.json };
   } finally {
     closeSync(fd);
   }

@@ -8,19 +8,24 @@ import { OVS_VERSION } from '../../util/version.ts';
 import { OvsdbError } from '../../ovsdb/errors.ts';
 import { schemaToJson } from '../../ovsdb/schema.ts';
 import type { DatabaseSchema } from '../../ovsdb/schema.ts';
+import { AccessControl } from '../../ovsdb/server/rbac.ts';
 import { OvsdbServer } from '../../ovsdb/server/server.ts';
 import { defaultSchemaFile, readSchemaFile } from '../../ovsdb/server/share-dir.ts';
 import { createDatabase, openDatabase, readSchema } from '../../ovsdb/server/storage.ts';
 import { parseJsonArgument } from '../json-argument.ts';
 import { clusterName, readHead, refuse, requireStandalone } from './cluster-commands.ts';
-import type { Command, ToolSettings } from './command.ts';
+import type { Command, Outcome, ToolSettings } from './command.ts';
 import { showLog } from './show-log.ts';
 
 const databaseOf = (args: readonly string[]): string => args[0] ?? `${ovsDbdir()}/conf.db`;
 const schemaOf = (args: readonly string[]): string => args[0] ?? defaultSchemaFile();
 
 /** Runs a transaction on a file; `query` leaves the file as it is. */
-async function transact(args: readonly string[], isQuery: boolean): Promise<string> {
+async function transact(
+  args: readonly string[],
+  isQuery: boolean,
+  { rbacRole }: ToolSettings,
+): Promise<string> {
   const path = args.length === 2 ? (args[0] ?? '') : databaseOf([]);
   const request = parseJsonArgument(args.at(-1) ?? '');
   requireStandalone(path);
@@ -40,6 +45,7 @@ async function transact(args: readonly string[], isQuery: boolean): Promise<stri
         database,
         operations: operations.map(withoutTimeout),
         isReadOnly: false,
+        access: AccessControl.of(database, { role: rbacRole ?? '', id: null }),
         hasLock: () => false,
         onDone: resolve,
       });
@@ -151,9 +157,10 @@ const needsConversion: Command = {
   },
 };
 
-function showLogOf(args: readonly string[], { name, verbosity }: ToolSettings): string {
+function showLogOf(args: readonly string[], { name, verbosity }: ToolSettings): Outcome {
   if (readHead(databaseOf(args)).magic === 'CLUSTER') refuse(name);
-  return showLog(databaseOf(args), verbosity);
+  const { text, error } = showLog(databaseOf(args), verbosity);
+  return error === null ? text : { text, error: `ovsdb-tool: ${error}\n`, status: 1 };
 }
 
 /** Exit status 0 if the relation holds, else 2. */
@@ -196,7 +203,7 @@ export const fileCommands: Readonly<Record<string, Command>> = {
   'schema-version': ofSchemaFile((schema) => schema.version),
   'schema-cksum': ofSchemaFile((schema) => schema.cksum),
   'compare-versions': compareVersions,
-  query: { minArgs: 1, maxArgs: 2, run: async (args) => await transact(args, true) },
-  transact: { minArgs: 1, maxArgs: 2, run: async (args) => await transact(args, false) },
+  query: { minArgs: 1, maxArgs: 2, run: async (args, settings) => await transact(args, true, settings) },
+  transact: { minArgs: 1, maxArgs: 2, run: async (args, settings) => await transact(args, false, settings) },
   'show-log': { minArgs: 0, maxArgs: 1, run: showLogOf },
 };

@@ -1,4 +1,5 @@
 /** `ovsdb-tool show-log`: the records of a database file in words. */
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { isJsonObject } from '../../stream/index.ts';
 import type { Json, JsonObject } from '../../stream/index.ts';
 import { hashString, hmapOrder } from '../../util/hmap-order.ts';
@@ -7,30 +8,42 @@ import { formatDatum } from '../../ovsdb/data/text.ts';
 import { OvsdbError } from '../../ovsdb/errors.ts';
 import { schemaFromJson } from '../../ovsdb/schema.ts';
 import type { DatabaseSchema, TableSchema } from '../../ovsdb/schema.ts';
-import { LogFile } from '../../ovsdb/server/log-file.ts';
+import { readRecord } from '../../ovsdb/server/log-record.ts';
 
 /**
  * @param verbosity 0: dates and comments; 1: also the rows changed; 2: also the columns.
- * @throws OvsdbError
+ * @returns what can be read, and why the rest cannot
+ * @throws OvsdbError if it cannot be opened, or the records make no sense
  */
-export function showLog(path: string, verbosity: number): string {
-  const log = new LogFile(path, 'read');
+export function showLog(path: string, verbosity: number): { text: string; error: string | null } {
+  const fd = openSync(path, 'r');
   try {
-    let out = '';
+    const { size } = fstatSync(fd);
+    let text = '';
     let schema: DatabaseSchema | undefined;
     const names = new Map<string, string>();
     let number = 0;
-    for (let record = log.read(); record !== undefined; record = log.read()) {
-      out += `record ${number}:`;
+    for (let at = 0; at < size;) {
+      const record = readRecord(fd, at, size);
+      if (!('json' in record)) return { text, error: damageText(path, record.why) };
+      at = record.endOffset;
+      text += `record ${number}:`;
       if (number++ === 0) {
-        schema = schemaFromJson(record);
-        out += ` "${schema.name}" schema, version="${schema.version}", cksum="${schema.cksum}"\n\n`;
-      } else out += `${recordText(schema, record, verbosity, names)}\n`;
+        schema = schemaFromJson(record.json);
+        text += ` "${schema.name}" schema, version="${schema.version}", cksum="${schema.cksum}"\n\n`;
+      } else text += `${recordText(schema, record.json, verbosity, names)}\n`;
     }
-    return out;
+    return { text, error: null };
   } finally {
-    log.close();
+    closeSync(fd);
   }
+}
+
+function damageText(path: string, why: string): string {
+  const torn = / \(unexpected end of file\)$/;
+  return torn.test(why)
+    ? `I/O error: ${path}: ${why.replace(torn, ' (End of file)')}`
+    : `syntax error: ${path}: ${why}`;
 }
 
 /** In the order in which the stock tool, whose JSON objects are hash tables, walks them. */

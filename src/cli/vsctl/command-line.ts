@@ -1,9 +1,9 @@
 /** The command line of ovs-vsctl: global options, then commands set apart by `--`, each with its own options. */
+import { tlsSpecs } from '../../stream/tls-options.ts';
 import { getopt } from '../../sys/getopt.ts';
 import type { OptionSpec, ParsedOption } from '../../sys/getopt.ts';
 import { UsageError } from '../../util/errors.ts';
 import { tableOptions } from '../table.ts';
-import { tlsOptions } from '../tls-options.ts';
 import { bridgeCommands } from './bridge-commands.ts';
 import type { Command, Invocation } from './context.ts';
 import { databaseCommands } from './database-commands.ts';
@@ -39,9 +39,14 @@ export const globalOptions: readonly OptionSpec[] = [
   { name: 'syslog-method', arg: 'required' },
   { name: 'syslog-target', arg: 'required' },
   ...tableOptions,
-  ...tlsOptions,
-  { name: 'peer-ca-cert', arg: 'required' },
+  ...orderedTlsSpecs(['private-key', 'certificate', 'ca-cert', 'ssl-protocols', 'ssl-ciphers']),
 ];
+
+/** Those named first, the rest behind them. */
+function orderedTlsSpecs(first: readonly string[]): OptionSpec[] {
+  const isFirst = ({ name }: OptionSpec): boolean => first.includes(name);
+  return [...tlsSpecs.filter(isFirst), ...tlsSpecs.filter((spec) => !isFirst(spec))];
+}
 
 /** Options of commands may stand among the global ones, before the first command. */
 const commandOptions: readonly OptionSpec[] = [

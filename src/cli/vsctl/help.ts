@@ -1,6 +1,7 @@
+import { streamUsage } from '../../stream/tls-options.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { vlogUsage } from '../../sys/daemon.ts';
-import { streamUsage, tableUsage } from '../usage.ts';
+import { tableUsage } from '../usage.ts';
 import { rowIds } from './names.ts';
 
 export function usage(program: string): string {
@@ -86,7 +87,7 @@ Options:
   --dry-run                   do not commit changes to database
   --oneline                   print exactly one line of output per command
 ${tableUsage}${vlogUsage(program)}  --no-syslog             equivalent to --verbose=vsctl:syslog:warn
-${streamUsage('database')}
+${streamUsage('database', { active: true, passive: true, bootstrap: true })}
 Other options:
   -h, --help                  display this help message
   -V, --version               display version information
