@@ -80,7 +80,6 @@ function parse(argv: readonly string[]): Settings | null {
     } else if (name === 'pretty') settings.isPretty = true;
     else if (name === 'timeout') startTimeout(value ?? '');
     else if (name === 'verbose') vlogSetVerbosity(value);
-    else if (name === 'execute') throw new OvsError('EINVAL', '-e is no longer supported');
     else if (name === 'help') return print(help);
     else if (name === 'version') return print(`${versionText(program)}\n`);
     else if (name === 'option')

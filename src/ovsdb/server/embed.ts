@@ -8,14 +8,11 @@ import type { Timers } from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { unlinkAtExit } from '../../sys/exit-hooks.ts';
 import { OVS_VERSION } from '../../util/version.ts';
-import { vlog } from '../../util/log.ts';
 import { registerServerCommands } from './commands.ts';
 import { RemoteManager } from './remotes.ts';
 import { OvsdbServer } from './server.ts';
 import { defaultSchemaFile, readSchemaFile } from './share-dir.ts';
 import { createDatabase, openDatabase } from './storage.ts';
-
-const log = vlog('ovsdb_server');
 
 export interface OvsdbServerOptions {
   /** Database files. */
@@ -62,7 +59,6 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
     await unixctl.listen(options.unixctlPath);
     unlinkAtExit(options.unixctlPath);
   }
-  log.info(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
   return {
     server,
     remotes,
