@@ -134,6 +134,7 @@ describe.skipIf(skip !== null).each(['stock', 'ours'] as const)(
         const thief = new RunningClient(server, path, ['steal', 'a']);
         await waitFor(() => first.output.includes('stolen\n["a"]\n'), 'lock stolen');
         await thief.stop();
+        await waitFor(() => first.output.endsWith('stolen\n["a"]\nlocked\n["a"]\n'), 'lock given back');
         await first.stop();
         await waitFor(() => second.output.includes('locked\n["a"]\n'), 'lock passed on');
         await second.stop();
