@@ -90,12 +90,9 @@ function parse(argv: readonly string[]): Settings | null {
     } else if (name === 'pretty') settings.isPretty = true;
     else if (name === 'timeout') startTimeout(value ?? '');
     else if (name === 'verbose') vlogSetVerbosity(value);
-<<<<<<< HEAD
     else if (name === 'log-file') vlogSetLogFile(value);
     else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
     else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
-=======
->>>>>>> idl
     else if (name === 'help') return print(help);
     else if (name === 'version') return print(`${versionText(program)}\n`);
     else if (name === 'option') return print(optionList());
