@@ -5,7 +5,14 @@ import { ovsRundir } from '../sys/dirs.ts';
 import { installExitHooks } from '../sys/exit-hooks.ts';
 import { getopt } from '../sys/getopt.ts';
 import type { OptionSpec } from '../sys/getopt.ts';
-import { initVlog, vlogSet, vlogSetVerbosity } from '../sys/vlog-sink.ts';
+import {
+  initVlog,
+  vlogSet,
+  vlogSetLogFile,
+  vlogSetSyslogMethod,
+  vlogSetSyslogTarget,
+  vlogSetVerbosity,
+} from '../sys/vlog-sink.ts';
 import { OvsError } from '../util/errors.ts';
 import { versionText } from '../util/version.ts';
 
@@ -13,14 +20,17 @@ const program = 'ovs-appctl';
 
 const specs: readonly OptionSpec[] = [
   { name: 'target', short: 't', arg: 'required' },
-  { name: 'execute' },
+  { name: 'execute', short: 'e' },
+  { name: 'help', short: 'h' },
+  { name: 'option', short: 'o' },
+  { name: 'version', short: 'V' },
+  { name: 'timeout', short: 'T', arg: 'required' },
+  { name: 'verbose', short: 'v', arg: 'optional' },
+  { name: 'log-file', arg: 'optional' },
+  { name: 'syslog-method', arg: 'required' },
+  { name: 'syslog-target', arg: 'required' },
   { name: 'format', short: 'f', arg: 'required' },
   { name: 'pretty' },
-  { name: 'timeout', short: 'T', arg: 'required' },
-  { name: 'option', short: 'o' },
-  { name: 'verbose', short: 'v', arg: 'optional' },
-  { name: 'help', short: 'h' },
-  { name: 'version', short: 'V' },
 ];
 
 const help = `${program}, for querying and controlling Open vSwitch daemon
@@ -80,15 +90,27 @@ function parse(argv: readonly string[]): Settings | null {
     } else if (name === 'pretty') settings.isPretty = true;
     else if (name === 'timeout') startTimeout(value ?? '');
     else if (name === 'verbose') vlogSetVerbosity(value);
-    else if (name === 'execute') throw new OvsError('EINVAL', '-e is no longer supported');
+    else if (name === 'log-file') vlogSetLogFile(value);
+    else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
+    else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
     else if (name === 'help') return print(help);
     else if (name === 'version') return print(`${versionText(program)}\n`);
-    else if (name === 'option')
-      return print(specs.map((s) => `--${s.name}${s.arg === 'required' ? '=' : ''}\n`).join(''));
+    else if (name === 'option') return print(optionList());
   }
   if (rest.length === 0)
     throw new OvsError('EINVAL', 'at least one non-option argument is required (use --help for help)');
   return settings;
+}
+
+/** For bash completion. */
+function optionList(): string {
+  return specs
+    .map(({ name, short, arg }) => {
+      const value = arg === undefined ? '' : arg === 'optional' ? '[ARG]' : 'ARG';
+      const long = `--${name}${value === '' ? '' : '='}${value}\n`;
+      return short === undefined ? long : `${long}-${short} ${value}\n`;
+    })
+    .join('');
 }
 
 function print(text: string): null {

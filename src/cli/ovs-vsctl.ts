@@ -10,17 +10,21 @@ import { Idl } from '../ovsdb/client/index.ts';
 import { ovsLogdir, ovsRundir } from '../sys/dirs.ts';
 import { installExitHooks } from '../sys/exit-hooks.ts';
 import { initVlog, vlogSet, vlogSetLogFile, vlogSetVerbosity } from '../sys/vlog-sink.ts';
+import { strerror } from '../stream/errno.ts';
 import { formatJson } from '../stream/json.ts';
-import { OvsError } from '../util/errors.ts';
+import { applyTlsOption } from '../stream/tls-options.ts';
+import { OvsError, SystemError } from '../util/errors.ts';
+import { hashString, hmapOrder } from '../util/hmap-order.ts';
 import { vlog } from '../util/log.ts';
 import { DB_SCHEMA_VERSION, versionText } from '../util/version.ts';
+import { terminal } from './output.ts';
+import type { Output } from './output.ts';
 import { TableStyle } from './table.ts';
 import { ExitStatus } from './vsctl/bridge-commands.ts';
-import { commands, globalOptions, parseCommandLine } from './vsctl/command-line.ts';
+import { commands, parseCommandLine } from './vsctl/command-line.ts';
 import type { CommandLine } from './vsctl/command-line.ts';
 import { Context, TryAgain } from './vsctl/context.ts';
 import type { CommandOutput } from './vsctl/context.ts';
-import { usage } from './vsctl/help.ts';
 
 const program = 'ovs-vsctl';
 const log = vlog('vsctl');
@@ -31,20 +35,11 @@ interface Settings {
   readonly isOneline: boolean;
   readonly mustWait: boolean;
   readonly mustRetry: boolean;
+  readonly isLeaderOnly: boolean;
+  readonly isShuffled: boolean;
   readonly style: TableStyle;
   readonly output: Output;
 }
-
-/** Where texts go; the terminal unless someone else runs the commands. */
-export interface Output {
-  out(text: string): void;
-  err(text: string): void;
-}
-
-const terminal: Output = {
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
-};
 
 export async function main(argv: readonly string[], output: Output = terminal): Promise<number> {
   initVlog(program);
@@ -52,7 +47,7 @@ export async function main(argv: readonly string[], output: Output = terminal): 
   vlogSet('reconnect:console:off');
   try {
     const line = parseCommandLine(argv);
-    const settings = applyOptions(line, output);
+    const settings = await applyOptions(line, output);
     if (settings === null) return 0;
     return await run(line, settings, argv);
   } catch (error) {
@@ -64,22 +59,24 @@ export async function main(argv: readonly string[], output: Output = terminal): 
 }
 
 /** @returns null if an option asked for information only, which has been printed. */
-function applyOptions(line: CommandLine, output: Output): Settings | null {
+async function applyOptions(line: CommandLine, output: Output): Promise<Settings | null> {
   const print = (text: string): null => {
     output.out(text);
     return null;
   };
   const given = new Map<string, string | null>();
   const style = new TableStyle('list');
-  for (const { name, value } of line.options) {
-    if (style.takeOption(name, value)) continue;
+  for (const option of line.options) {
+    const { name, value } = option;
+    if (style.takeOption(name, value) || applyTlsOption(option)) continue;
     given.set(name, value);
     if (name === 'verbose') vlogSetVerbosity(value);
     else if (name === 'log-file') vlogSetLogFile(value);
-    else if (name === 'help') return print(usage(program));
+    else if (name === 'no-syslog') vlogSet('vsctl:syslog:warn');
+    else if (name === 'help') return print((await import('./vsctl/help.ts')).usage(program));
     else if (name === 'version') return print(`${versionText(program)}\nDB Schema ${DB_SCHEMA_VERSION}\n`);
-    else if (name === 'commands') return print(commandList());
-    else if (name === 'options') return print(optionList());
+    else if (name === 'commands') return print((await import('./vsctl/completion.ts')).commandList());
+    else if (name === 'options') return print((await import('./vsctl/completion.ts')).optionList());
   }
   if (line.invocations.length === 0)
     throw new OvsError('EINVAL', 'missing command name (use --help for help)');
@@ -91,40 +88,23 @@ function applyOptions(line: CommandLine, output: Output): Settings | null {
     isOneline: given.has('oneline'),
     mustWait: !given.has('no-wait'),
     mustRetry: given.has('retry'),
+    isLeaderOnly: !given.has('no-leader-only'),
+    isShuffled: !given.has('no-shuffle-remotes'),
     style,
     output,
   };
 }
 
-/** For bash completion: `,options,name,args`. */
-function commandList(): string {
-  return Object.entries(commands)
-    .map(([name, { options }]) => `${options.map((o) => `[--${o}]`).join(',')},${name}\n`)
-    .sort()
-    .join('');
-}
-
-function optionList(): string {
-  return globalOptions.map((o) => `--${o.name}${o.arg === 'required' ? '=' : ''}\n`).join('');
-}
-
 function startTimeout(text: string): void {
-  if (!/^\d+$/.test(text)) throw new OvsError('EINVAL', `value ${text} on -t or --timeout is invalid`);
-  if (Number(text) === 0) return;
+  if (!/^[1-9]\d*$/.test(text)) throw new OvsError('EINVAL', `value ${text} on -t or --timeout is invalid`);
   installExitHooks();
   setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
 }
 
 async function run(line: CommandLine, settings: Settings, argv: readonly string[]): Promise<number> {
-  if (line.invocations.some(({ name }) => commands[name]?.isReadOnly !== true)) {
-    log.info(`Called as ${escapeArguments([program, ...argv])}`);
-  }
-  const idl = new Idl({
-    remote: settings.db,
-    database: 'Open_vSwitch',
-    tables: 'all',
-    ...(settings.mustRetry ? {} : { maxTries: 1 }),
-  });
+  const isReadOnly = line.invocations.every(({ name }) => commands[name]?.isReadOnly === true);
+  log.log(isReadOnly ? 'dbg' : 'info', `Called as ${escapeArguments([program, ...argv])}`);
+  const idl = openIdl(settings);
   try {
     idl.start();
     try {
@@ -144,6 +124,23 @@ async function run(line: CommandLine, settings: Settings, argv: readonly string[
     }
   } finally {
     idl.close();
+  }
+}
+
+/** @throws OvsError if the remote makes no sense */
+function openIdl({ db, mustRetry, isLeaderOnly, isShuffled }: Settings): Idl {
+  try {
+    return new Idl({
+      remote: db,
+      database: 'Open_vSwitch',
+      tables: 'all',
+      leaderOnly: isLeaderOnly,
+      shuffleRemotes: isShuffled,
+      ...(mustRetry ? {} : { maxTries: 1 }),
+    });
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new OvsError('EIO', `${db}: database connection failed (${strerror(error.code)})`);
   }
 }
 
@@ -188,9 +185,11 @@ function transactionError(context: Context): string {
   return error === undefined ? '' : formatJson(error.toJson(), true);
 }
 
+/** @throws OvsError if a name stands for nothing; warnings so far have then been given */
 function checkSymbols(context: Context): void {
-  for (const [name, symbol] of context.symbols) {
+  for (const [name, symbol] of hmapOrder([...context.symbols], ([key]) => hashString(`@${key}`))) {
     if (!symbol.isCreated) {
+      for (const warning of context.warnings) log.warn(warning);
       throw new OvsError(
         'EINVAL',
         `row id "@${name}" is referenced but never created (e.g. with "-- --id=@${name} create ...")`,
@@ -209,7 +208,7 @@ function render(output: CommandOutput, context: Context, settings: Settings): st
   if (typeof output === 'string') text = output;
   else if (output !== undefined && 'createdUuid' in output) {
     text = `${context.transaction.realUuid(output.createdUuid) ?? output.createdUuid}\n`;
-  } else if (output !== undefined) text = settings.style.print(output);
+  } else if (output !== undefined) return settings.style.print(output);
   if (!settings.isOneline) return text;
   const body = text.endsWith('\n') ? text.slice(0, -1) : text;
   return `${body.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n`;

@@ -15,10 +15,12 @@ import type { OptionSpec } from '../sys/getopt.ts';
 export type TableFormat = 'table' | 'list' | 'html' | 'csv' | 'json';
 export type CellFormat = 'string' | 'bare' | 'json';
 
-export type Cell = string | { readonly type: ColumnType; readonly datum: Datum };
+export type Cell = string | { readonly type: ColumnType; readonly datum: Datum } | { readonly json: Json };
 
 export interface TextTable {
   readonly caption?: string;
+  /** Printed above the table, or as a member of the JSON object. */
+  readonly timestampMs?: number;
   readonly headings: readonly string[];
   readonly rows: readonly (readonly Cell[])[];
 }
@@ -76,7 +78,8 @@ export class TableStyle {
   }
 
   #cell(cell: Cell): string {
-    if (typeof cell === 'string') return this.cells === 'json' ? JSON.stringify(cell) : cell;
+    if (typeof cell === 'string') return cell;
+    if ('json' in cell) return formatJson(cell.json, true);
     if (this.cells === 'json') return formatJson(datumToJson(cell.type, cell.datum, atomToJson));
     return this.cells === 'bare'
       ? formatDatumBare(cell.type, cell.datum)
@@ -85,7 +88,9 @@ export class TableStyle {
 
   /** The text of one table; tables after the first are set apart by an empty line. */
   print(table: TextTable): string {
-    const gap = this.#printed++ > 0 && this.format !== 'json' ? '\n' : '';
+    const time =
+      table.timestampMs === undefined || this.format === 'json' ? '' : `${timeText(table.timestampMs)}\n`;
+    const gap = (this.#printed++ > 0 && this.format !== 'json' ? '\n' : '') + time;
     switch (this.format) {
       case 'json':
         return this.#json(table);
@@ -94,7 +99,7 @@ export class TableStyle {
       case 'csv':
         return this.#csv(table, gap);
       case 'html':
-        return this.#html(table);
+        return time + this.#html(table);
       case 'table':
         return this.#table(table, gap);
     }
@@ -103,25 +108,17 @@ export class TableStyle {
   #table(table: TextTable, gap: string): string {
     const rows = table.rows.map((row) => row.map((cell) => this.#cell(cell)));
     const widths = table.headings.map((heading, x) => {
-      const width = Math.max(
-        this.hasHeadings ? heading.length : 0,
-        ...rows.map((row) => row[x]?.length ?? 0),
-      );
-      return this.maxColumnWidth > 0 ? Math.min(width, this.maxColumnWidth) : width;
+      const width = Math.max(...rows.map((row) => columnsOf(row[x] ?? '')), 0);
+      const cut = this.maxColumnWidth > 0 ? Math.min(width, this.maxColumnWidth) : width;
+      return this.hasHeadings ? Math.max(cut, columnsOf(heading)) : cut;
     });
-    const line = (cells: readonly string[]): string => {
-      const padded = cells.map((cell, x) =>
-        x === cells.length - 1 ? cell.slice(0, widths[x]) : cell.slice(0, widths[x]).padEnd(widths[x] ?? 0),
-      );
-      return `${padded.join(' ')}\n`;
-    };
     let out = gap;
     if (table.caption !== undefined) out += `${table.caption}\n`;
     if (this.hasHeadings) {
-      out += line(table.headings);
+      out += alignedLine(table.headings, widths);
       out += `${widths.map((width) => '-'.repeat(width)).join(' ')}\n`;
     }
-    return out + rows.map(line).join('');
+    return out + rows.map((row) => alignedLine(row, widths)).join('');
   }
 
   #list(table: TextTable, gap: string): string {
@@ -156,12 +153,13 @@ export class TableStyle {
     const escape = (text: string): string =>
       text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
     let out = '<table border=1>\n';
-    if (table.caption !== undefined) out += `  <caption>${escape(table.caption)}</caption>\n`;
+    if (table.caption !== undefined) out += `    <caption>${escape(table.caption)}</caption>\n`;
     if (this.hasHeadings) {
       out += `  <tr>\n${table.headings.map((h) => `    <th>${escape(h)}</th>\n`).join('')}  </tr>\n`;
     }
     for (const row of table.rows) {
-      out += `  <tr>\n${row.map((cell) => `    <td>${escape(this.#cell(cell))}</td>\n`).join('')}  </tr>\n`;
+      const texts = row.map((cell, x) => linkUuids(escape(this.#cell(cell)), table.headings[x] === '_uuid'));
+      out += `  <tr>\n${texts.map((text) => `    <td>${text}</td>\n`).join('')}  </tr>\n`;
     }
     return `${out}</table>\n`;
   }
@@ -169,13 +167,48 @@ export class TableStyle {
   #json(table: TextTable): string {
     const json: Json = {
       ...(table.caption === undefined ? {} : { caption: table.caption }),
-      data: table.rows.map((row) =>
-        row.map((cell) => (typeof cell === 'string' ? cell : datumToJson(cell.type, cell.datum))),
-      ),
+      data: table.rows.map((row) => row.map(cellToJson)),
       headings: table.headings,
+      ...(table.timestampMs === undefined ? {} : { time: timeText(table.timestampMs) }),
     };
     return `${this.isPretty ? formatJsonPretty(json) : formatJson(json, true)}\n`;
   }
+}
+
+/** UTC, e.g. `2026-11-28 22:07:21.569`. */
+function timeText(ms: number): string {
+  return new Date(ms).toISOString().replace('T', ' ').replace('Z', '');
+}
+
+/** Places that a text takes. */
+function columnsOf(text: string): number {
+  return Array.from(text).length;
+}
+
+/** Cells cut to their widths; the spaces before a cell are written only if it is not empty. */
+function alignedLine(cells: readonly string[], widths: readonly number[]): string {
+  let line = '';
+  let start = 0;
+  cells.forEach((cell, x) => {
+    const width = widths[x] ?? 0;
+    const text = Array.from(cell).slice(0, width).join('');
+    if (text !== '') line += ' '.repeat(start - columnsOf(line)) + text;
+    start += width + 1;
+  });
+  return `${line}\n`;
+}
+
+/** Uuids cut short: in the column `_uuid` an anchor, elsewhere a link to one. */
+function linkUuids(html: string, isAnchor: boolean): string {
+  return html.replaceAll(
+    /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g,
+    (uuid) => `<a ${isAnchor ? 'name="' : 'href="#'}${uuid}">${uuid.slice(0, 8)}</a>`,
+  );
+}
+
+function cellToJson(cell: Cell): Json {
+  if (typeof cell === 'string') return cell;
+  return 'json' in cell ? cell.json : datumToJson(cell.type, cell.datum);
 }
 
 export const tableOptions: readonly OptionSpec[] = [

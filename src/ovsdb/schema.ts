@@ -54,7 +54,10 @@ export function schemaFromJson(json: Json): DatabaseSchema {
   if (typeof name !== 'string' || !isId(name))
     throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'name'.");
   if (typeof version !== 'string' || (version !== '' && !/^\d+\.\d+\.\d+$/.test(version))) {
-    throw syntaxError(json, `schema version "${formatJson(version)}" not in format x.y.z`);
+    throw syntaxError(
+      json,
+      `schema version "${typeof version === 'string' ? version : formatJson(version)}" not in format x.y.z`,
+    );
   }
   if (typeof cksum !== 'string')
     throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'cksum'.");

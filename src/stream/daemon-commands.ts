@@ -33,7 +33,7 @@ export function registerDaemonCommands(
     if (error !== null) throw new OvsError('EINVAL', error);
     return '';
   };
-  commands.registerCommand('vlog/set', '{spec | PATTERN:destination:pattern}', 1, Infinity, (args) => {
+  commands.registerCommand('vlog/set', '{spec | PATTERN:destination:pattern}', 0, Infinity, (args) => {
     for (const spec of args) fail(vlogSet(spec));
     onLevels();
     return '';

@@ -103,7 +103,7 @@ export class Reconnect {
   }
   /** @param reason strerror text; empty if the peer closed in good order. */
   connectFailed(nowMs: number, reason: string): void {
-    if (!this.#isQuiet) log.warn(`${this.name}: connection attempt failed (${reason})`);
+    if (!this.#isQuiet) log.info(`${this.name}: connection attempt failed (${reason})`);
     this.#backOff(nowMs);
   }
   disconnected(nowMs: number, reason: string): void {
@@ -134,7 +134,7 @@ export class Reconnect {
       }
       this.#backoffMs = this.maxBackoffMs;
     } else this.#backoffMs *= 2;
-    if (!this.#isQuiet)
+    if (!this.#isQuiet && this.#backoffMs > this.minBackoffMs)
       log.info(`${this.name}: waiting ${Math.round(this.#backoffMs / 100) / 10} seconds before reconnect`);
     this.#enter('backoff', nowMs);
   }

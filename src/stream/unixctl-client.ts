@@ -29,8 +29,8 @@ export function controlSocketPath(target: string, runDir: string): string {
     readFileSync(pidfile);
   } catch (error) {
     reason = strerror((error as NodeJS.ErrnoException).code ?? 'EIO');
+    pidLog.warn(`${pidfile}: open: ${reason}`);
   }
-  pidLog.warn(`${pidfile}: open: ${reason}`);
   throw new OvsError('ESRCH', `cannot read pidfile "${pidfile}" (${reason})`);
 }
 

@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { SystemClock } from '../util/clock.ts';
-import { OvsError, UsageError } from '../util/errors.ts';
+import { OvsError } from '../util/errors.ts';
 import { setVlogLevel, vlog } from '../util/log.ts';
+import type { VlogModule } from '../util/log.ts';
+import { becomeUser, lookUpUser } from './become-user.ts';
+import type { NewUser } from './become-user.ts';
 import { absFileName, ensureOvsDirs, ovsLogdir, ovsRundir } from './dirs.ts';
 import { installExitHooks, runExitHooks } from './exit-hooks.ts';
 import { getopt } from './getopt.ts';
@@ -13,7 +16,11 @@ import { libc } from './libc.ts';
 import { makePidfile } from './pidfile.ts';
 import {
   initVlog,
+  vlogAdoptLogFile,
+  vlogChangeOwner,
+  vlogRenewLogFile,
   vlogSetLogFile,
+  vlogSetProcessName,
   vlogSetSyslogMethod,
   vlogSetSyslogTarget,
   vlogSetVerbosity,
@@ -41,15 +48,16 @@ export interface DaemonOptions {
   /** Absolute path, null without --pidfile. */
   readonly pidfile: string | null;
   readonly overwritePidfile: boolean;
-  /** `user[:group]`, null = stay. */
-  readonly user: string | null;
+  /** Null = stay who we are. */
+  readonly user: NewUser | null;
   readonly logFile: { readonly path: string | null } | null;
 }
 
 const log = vlog('daemon_unix');
 const roleVariable = 'MEGAFLOW_DAEMON_ROLE';
 const readyFd = 3;
-type Role = 'launcher' | 'monitor' | 'daemon';
+/** `again`: a daemon that the monitor started after a crash. */
+type Role = 'launcher' | 'monitor' | 'daemon' | 'again';
 let $role: Role = 'launcher';
 let $mustReport = false;
 /** Relative paths on the command line are meant from here, also after a restart. */
@@ -86,47 +94,57 @@ export function parseDaemonOptions(
   const options: ParsedOption[] = [];
   for (const option of parsed.options) {
     if (!daemonSpecs.some((s) => s.name === option.name)) options.push(option);
-    else if (option.name === 'verbose') vlogSetVerbosity(option.value);
     else given.set(option.name, option.value);
   }
-  const pidfile = given.get('pidfile');
-  const method = given.get('syslog-method');
-  const target = given.get('syslog-target');
-  if (typeof method === 'string') vlogSetSyslogMethod(method);
-  if (typeof target === 'string') vlogSetSyslogTarget(target);
+  $role = (process.env[roleVariable] as Role | undefined) ?? 'launcher';
+  $mustReport = $role !== 'launcher';
+  ensureOvsDirs();
+  const isParent =
+    ($role === 'launcher' && (given.has('detach') || given.has('monitor'))) || $role === 'monitor';
+  for (const { name, value } of parsed.options) {
+    if (name === 'verbose') vlogSetVerbosity(value);
+    else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
+    else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
+    else if (name === 'log-file' && $role === 'again') vlogAdoptLogFile(value);
+    // The launcher and the monitor of a daemon leave the log file to it.
+    else if (name === 'log-file' && !isParent && vlogSetLogFile(value) !== null) process.exit(1);
+  }
+  const pidfileOption = given.get('pidfile');
+  const pidfile =
+    pidfileOption === undefined ? null : absFileName(ovsRundir(), pidfileOption ?? `${program}.pid`);
+  const user = given.get('user') ?? null;
   const daemon: DaemonOptions = {
     program,
     detach: given.has('detach'),
     monitor: given.has('monitor'),
     chdir: !given.has('no-chdir'),
-    pidfile: pidfile === undefined ? null : absFileName(ovsRundir(), pidfile ?? `${program}.pid`),
+    pidfile,
     overwritePidfile: given.has('overwrite-pidfile'),
-    user: given.get('user') ?? null,
+    user: user === null ? null : lookUpUser(user, pidfile),
     logFile: given.has('log-file') ? { path: given.get('log-file') ?? null } : null,
   };
-  $role = (process.env[roleVariable] as Role | undefined) ?? 'launcher';
-  $mustReport = $role !== 'launcher';
-  ensureOvsDirs();
-  // The launcher and the monitor of a daemon leave the log file to it.
-  if (daemon.logFile !== null && ($role === 'daemon' || !(daemon.detach || daemon.monitor))) {
-    vlogSetLogFile(daemon.logFile.path);
-  }
   return { daemon, options, rest: parsed.rest };
 }
 
 /**
  * Becomes the daemon: in the launcher and the monitor this never resolves.
  *
- * Makes the pid file and changes the user. Ends the process with OVS's message when it cannot.
+ * Changes the user and makes the pid file. Ends the process with OVS's message when it cannot.
+ *
+ * @param accessDatapath Another user keeps what it takes to work with network devices.
  */
-export async function daemonizeStart(options: DaemonOptions): Promise<void> {
+export async function daemonizeStart(options: DaemonOptions, accessDatapath = false): Promise<void> {
   Reflect.deleteProperty(process.env, roleVariable);
   if ($role === 'launcher' && options.detach) return await launch(options);
   if ($role === 'monitor' || ($role === 'launcher' && options.monitor)) return await monitor(options);
   installExitHooks();
   try {
+    if (options.user !== null) {
+      vlogChangeOwner(options.user.uid, options.user.gid);
+      becomeUser(options.user, accessDatapath, options.pidfile);
+    }
+    if ($role === 'again') vlogSetProcessName(options.program);
     if (options.pidfile !== null) makePidfile(options.pidfile, options.overwritePidfile);
-    if (options.user !== null) becomeUser(options.user);
   } catch (error) {
     if (error instanceof OvsError) ovsFatal(options.program, error.message, log);
     throw error;
@@ -157,12 +175,18 @@ export function daemonizeComplete(options: DaemonOptions, kept: readonly number[
   if (options.chdir) process.chdir('/');
 }
 
-/** Logs at EMER, prints "PROG: message" and exits with status 1. */
-export function ovsFatal(program: string, message: string, module = log): never {
-  const { console: before } = module.levels;
-  module.levels.console = 'off';
-  module.emer(message);
-  module.levels.console = before;
+/**
+ * Prints "PROG: message" and exits with status 1.
+ *
+ * @param module Where to log it too, at EMER.
+ */
+export function ovsFatal(program: string, message: string, module: VlogModule | null = null): never {
+  if (module !== null) {
+    const { console: before } = module.levels;
+    module.levels.console = 'off';
+    module.emer(message);
+    module.levels.console = before;
+  }
   writeSync(2, `${program}: ${message}\n`);
   runExitHooks();
   process.exit(1);
@@ -223,13 +247,17 @@ async function monitor(options: DaemonOptions): Promise<never> {
   const clock = new SystemClock();
   let crashes = 0;
   let lastStartMs = -Infinity;
+  let state = 'healthy';
+  vlogSetProcessName('monitor');
+  if (options.logFile !== null) vlogAdoptLogFile(options.logFile.path);
   for (;;) {
     const nowMs = clock.nowMs();
     if (nowMs < lastStartMs + restartPauseMs) {
       await new Promise((wake) => setTimeout(wake, lastStartMs + restartPauseMs - nowMs));
     }
     lastStartMs = clock.nowMs();
-    const child = startAgain('daemon', false);
+    const child = startAgain(crashes === 0 ? 'daemon' : 'again', false);
+    process.title = `${options.program}: monitoring pid ${child.pid} (${state})`;
     const forward = (signal: NodeJS.Signals): void => {
       process.kill(child.pid, signal);
     };
@@ -238,32 +266,17 @@ async function monitor(options: DaemonOptions): Promise<never> {
     if (isReady) daemonizeComplete(options);
     const end = await child.ended;
     for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.off(name, forward);
-    if (options.logFile !== null && crashes === 0) {
-      vlogSetLogFile(
-        resolve($startDirectory, options.logFile.path ?? join(ovsLogdir(), `${options.program}.log`)),
-      );
-    }
+    // What it could not do at its start it has told itself.
+    if (!isReady && typeof end === 'number') process.exit(end);
+    vlogRenewLogFile();
     const status = statusText(end);
     if (!isReady || typeof end === 'number' || !crashSignals.has(end)) {
       log.info(`pid ${child.pid} died, ${status}, exiting`);
       process.exit(typeof end === 'number' ? end : 1);
     }
     crashes++;
-    log.err(`${crashes} crashes: pid ${child.pid} died, ${status}, restarting`);
-  }
-}
-
-function becomeUser(spec: string): void {
-  const [user = '', group] = spec.split(':');
-  // Node has initgroups on POSIX; its type package does not say so.
-  const { initgroups } = process as { initgroups?: (user: string, extraGroup: string) => void };
-  try {
-    if (user !== '' && group === undefined) initgroups?.(user, user);
-    const newGroup = group ?? user;
-    if (newGroup !== '') process.setgid?.(newGroup);
-    if (user !== '') process.setuid?.(user);
-  } catch {
-    throw new UsageError(`Failed to change user to ${spec}, aborting`);
+    state = `${crashes} crashes: pid ${child.pid} died, ${status}`;
+    log.err(`${state}, restarting`);
   }
 }
 

@@ -110,7 +110,7 @@ describe('daemon', () => {
   const pidfile = join(dir, 'ovs-test.pid');
 
   it('detaches, holds its pid file, refuses a second one, and cleans up', async () => {
-    expect(run('--detach', '--pidfile', '--no-chdir', '--log-file', '-vconsole:off')).toMatchObject({
+    expect(run('-vconsole:off', '--detach', '--pidfile', '--no-chdir', '--log-file')).toMatchObject({
       status: 0,
       stderr: '',
     });

@@ -15,7 +15,8 @@ export interface VlogContext {
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
-const severities: Record<VlogRecord['level'], number> = { emer: 1, err: 3, warn: 4, info: 6, dbg: 7 };
+/** syslog severities; as in OVS, `info` is LOG_NOTICE. */
+const severities: Record<VlogRecord['level'], number> = { emer: 1, err: 3, warn: 4, info: 5, dbg: 7 };
 const pad = (n: number, width = 2, fill = '0'): string => String(n).padStart(width, fill);
 
 /** The part of strftime(3) that log patterns use, and OVS's `#` for digits below the second. */
@@ -66,9 +67,9 @@ export function strftimeMs(format: string, wallMs: number, utc: boolean): string
 /** Formats one record by a pattern of ovs-appctl(8) "vlog/set PATTERN". */
 export function formatVlog(pattern: string, record: VlogRecord, context: VlogContext): string {
   return pattern.replace(
-    /%(-?)(0?)(\d*)([A-Za-z%])(?:\{([^}]*)\})?/g,
+    /%(-?)(0?)(\d*)([^])(?:\{([^}]*)\})?/g,
     (
-      whole: string,
+      _whole: string,
       left: string,
       zero: string,
       width: string,
@@ -86,6 +87,7 @@ export function formatVlog(pattern: string, record: VlogRecord, context: VlogCon
           break;
         case 'c':
           value = record.module;
+          usesBraces = true;
           break;
         case 'd':
         case 'D':
@@ -115,21 +117,16 @@ export function formatVlog(pattern: string, record: VlogRecord, context: VlogCon
           break;
         case 't':
           value = record.thread === '' ? 'main' : record.thread;
-          usesBraces = true;
           break;
         case 'T':
           value = record.thread === '' ? '' : `(${record.thread})`;
-          usesBraces = true;
-          break;
-        case '%':
-          value = '%';
           break;
         default:
-          return whole;
+          value = letter;
       }
       const columns = Number(width);
-      if (left !== '') value = value.padEnd(columns);
-      else value = value.padStart(columns, zero === '' ? ' ' : '0');
+      const fill = zero === '' ? ' ' : '0';
+      value = left === '' ? value.padStart(columns, fill) : value.padEnd(columns, fill);
       return !usesBraces && braced !== undefined ? `${value}{${braced}}` : value;
     },
   );

@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, statSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fchownSync, fstatSync, openSync, statSync, writeSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { SystemClock } from '../util/clock.ts';
 import type { Clock } from '../util/clock.ts';
 import { UsageError } from '../util/errors.ts';
@@ -23,7 +23,13 @@ const patterns: Record<VlogFacility, string> = {
   console: '%D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m',
   file: '%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m',
 };
-const syslogHeader = '<%B>%D{%h %e %T} %A: ';
+/** What syslog(3) puts before a message; other methods send the priority alone. */
+const libcHeader = '<%B>%D{%h %e %T} %A: ';
+const plainHeader = '<%B>';
+/** What --syslog-target gets (RFC 5424); the text is marked as UTF-8. */
+const targetPattern = '<%B>1 %D{%Y-%m-%dT%H:%M:%S.###Z} %E %A %P %c - \ufeff%m';
+const LOG_DAEMON = 3;
+const LOG_LOCAL0 = 16;
 const syslogFacilities = [
   ...['kern', 'user', 'mail', 'daemon', 'auth', 'syslog', 'lpr', 'news', 'uucp', 'clock', 'ftp', 'ntp'],
   ...[
@@ -44,10 +50,15 @@ const syslogFacilities = [
 let $program = 'ovs';
 let $clock: Clock = new SystemClock();
 let $startMs = $clock.nowMs();
-let $facility = 3;
+/** As FACILITY set it; until then LOG_DAEMON for the syslog method, LOG_LOCAL0 for all else. */
+let $facility: number | null = null;
+let $syslogHeader = libcHeader;
 let $syslog = new SyslogSocket('libc');
 let $syslogTarget: SyslogSocket | null = null;
+let $processName = '';
 let $filePath: string | null = null;
+/** The path as the user gave it. */
+let $fileShown = '';
 let $fileFd = -1;
 let $consoleOpen = true;
 const $sequences = new Map<string, number>();
@@ -61,7 +72,7 @@ export function initVlog(program: string, clock: Clock = new SystemClock()): voi
   $program = program;
   $clock = clock;
   $startMs = clock.nowMs();
-  setVlogSink(vlogWrite, '', () => $clock.nowMs());
+  setVlogSink(vlogWrite, $processName, () => $clock.nowMs());
 }
 
 /** Writes one record to each facility whose level admits it. Main thread. */
@@ -77,16 +88,16 @@ export function vlogWrite(record: VlogRecord): void {
     wallMs: $clock.wallMs(),
     uptimeMs: nowMs - $startMs,
     sequence,
-    facility: $facility << 3,
+    facility: ($facility ?? LOG_LOCAL0) << 3,
   };
   for (const line of record.message.split('\n')) {
     const one = line === record.message ? record : { ...record, message: line };
     if ($consoleOpen && admits('console')) writeQuietly(2, `${formatVlog(patterns.console, one, context)}\n`);
     if ($fileFd >= 0 && admits('file')) writeQuietly($fileFd, `${formatVlog(patterns.file, one, context)}\n`);
     if (admits('syslog')) {
-      const text = formatVlog(syslogHeader, one, context) + formatVlog(patterns.syslog, one, context);
-      $syslog.send(text);
-      $syslogTarget?.send(text);
+      const local = { ...context, facility: ($facility ?? LOG_DAEMON) << 3 };
+      $syslog.send(formatVlog($syslogHeader, one, local) + formatVlog(patterns.syslog, one, context));
+      $syslogTarget?.send(formatVlog(targetPattern, one, context));
     }
   }
 }
@@ -104,25 +115,29 @@ const asFacility = (word: string): VlogFacility | undefined =>
   vlogFacilities.find((f) => f === word.toLowerCase());
 const asLevel = (word: string): VlogLevel | undefined => vlogLevels.find((l) => l === word.toLowerCase());
 
+/** The first word of a specification, and all after the separator that ends it. */
+function firstWord(text: string): [word: string, rest: string] {
+  const found = /^[ ,:\t]*([^ ,:\t]*)(?:[ ,:\t]([^]*))?$/.exec(text);
+  return [found?.[1] ?? '', found?.[2] ?? ''];
+}
+
 /**
  * Applies one specification of `-v` or `vlog/set`.
  *
  * @returns null, or OVS's error text.
  */
 export function vlogSet(spec: string): string | null {
-  const special = /^(PATTERN|FACILITY)(?::([^:]*)(?::([\s\S]*))?)?$/.exec(spec);
-  if (special?.[1] === 'PATTERN') {
-    const [, , where, pattern] = special;
-    if (where === undefined || where === '') return 'missing destination';
-    const facility = asFacility(where);
-    if (facility === undefined) return `unknown destination "${where}"`;
-    if (pattern === undefined || pattern === '') return 'missing pattern';
-    patterns[facility] = pattern;
+  const [first, rest] = firstWord(spec);
+  if (first.toUpperCase() === 'PATTERN') {
+    const [where, pattern] = firstWord(rest);
+    if (where === '') return 'missing destination';
+    const one = asFacility(where);
+    if (one === undefined && where.toLowerCase() !== 'any') return `unknown destination "${where}"`;
+    for (const facility of one === undefined ? vlogFacilities : [one]) patterns[facility] = pattern;
     return null;
   }
-  if (special?.[1] === 'FACILITY') {
-    if (special[2] === undefined) return 'missing facility';
-    const number = syslogFacilities.indexOf(special[2]);
+  if (first.toUpperCase() === 'FACILITY') {
+    const number = syslogFacilities.indexOf(firstWord(rest)[0]);
     if (number < 0) return 'invalid facility';
     $facility = number;
     return null;
@@ -162,28 +177,59 @@ export function vlogSetVerbosity(spec: string | null): void {
   if (error !== null) throw new UsageError(`processing "${spec}": ${error}`);
 }
 
-/** The `--log-file[=PATH]` option; a failure is logged, as in OVS, and the program goes on. */
-export function vlogSetLogFile(path: string | null): void {
-  const wanted = path ?? join(ovsLogdir(), `${$program}.log`);
-  openFile(wanted.startsWith('/') ? wanted : join(process.cwd(), wanted));
+/**
+ * The `--log-file[=PATH]` option. A relative path stays good after the process has changed its directory.
+ *
+ * @returns null, or why the file cannot be opened, which is logged.
+ */
+export function vlogSetLogFile(path: string | null): string | null {
+  const shown = path ?? join(ovsLogdir(), `${$program}.log`);
+  return openFile(resolve(shown), shown);
 }
 
-function openFile(path: string): string | null {
-  let fd: number;
-  try {
-    fd = openSync(path, 'a', 0o660);
-  } catch (error) {
-    log.warn(`failed to open ${path} for logging: ${errorText(error)}`);
-    return errorText(error);
-  }
+function openFile(path: string, shown: string): string | null {
   if ($fileFd >= 0) {
     log.info('closing log file');
     closeSync($fileFd);
+    $fileFd = -1;
   }
-  $fileFd = fd;
+  try {
+    $fileFd = openSync(path, 'a', 0o660);
+  } catch (error) {
+    log.warn(`failed to open ${shown} for logging: ${errorText(error)}`);
+    return errorText(error);
+  }
   $filePath = path;
-  log.info(`opened log file ${path}`);
+  $fileShown = shown;
+  log.info(`opened log file ${shown}`);
   return null;
+}
+
+/** As `vlogSetLogFile` without a word: for a process that goes on with another's log file. */
+export function vlogAdoptLogFile(path: string | null): void {
+  $fileShown = path ?? join(ovsLogdir(), `${$program}.log`);
+  $filePath = resolve($fileShown);
+  try {
+    $fileFd = openSync($filePath, 'a', 0o660);
+  } catch {
+    // Then its messages go elsewhere.
+  }
+}
+
+/** Opens the log file anew, whether or not it is still the same. */
+export function vlogRenewLogFile(): void {
+  if ($filePath !== null) openFile($filePath, $fileShown);
+}
+
+/** Gives the log file to the user that the daemon becomes. */
+export function vlogChangeOwner(uid: number, gid: number): void {
+  if ($fileFd >= 0) fchownSync($fileFd, uid, gid);
+}
+
+/** Names this process in its messages where it is not the main one: `monitor`. */
+export function vlogSetProcessName(name: string): void {
+  $processName = name;
+  setVlogSink(vlogWrite, name, () => $clock.nowMs());
 }
 
 /** `vlog/reopen`. @returns null or the error text. */
@@ -194,7 +240,7 @@ export function vlogReopen(): string | null {
     const open = fstatSync($fileFd);
     if (now !== undefined && now.ino === open.ino && now.dev === open.dev) return null;
   }
-  return openFile($filePath);
+  return openFile($filePath, $fileShown);
 }
 
 /** `vlog/close`. */
@@ -204,14 +250,18 @@ export function vlogClose(): void {
   $fileFd = -1;
 }
 
-/** `--syslog-method`. */
+/** `--syslog-method`. @throws UsageError */
 export function vlogSetSyslogMethod(method: string): void {
+  if (!/^(?:null|libc|unix:.*|udp:.*)$/.test(method))
+    throw new UsageError(`unsupported syslog method '${method}'`);
   $syslog = new SyslogSocket(method);
+  $syslogHeader = method === 'libc' ? libcHeader : plainHeader;
 }
 
 /** `--syslog-target=IP:PORT`. */
 export function vlogSetSyslogTarget(target: string): void {
   $syslogTarget = new SyslogSocket(`udp:${target}`);
+  log.warn('--syslog-target flag is deprecated, use --syslog-method instead');
 }
 
 /** What `vlog/list` prints. */
@@ -245,7 +295,7 @@ export function vlogSetRateLimits(moduleNames: readonly string[], honor: boolean
   }
   for (const name of moduleNames) {
     const module = vlogModules().get(name.replaceAll('-', '_'));
-    if (module === undefined) return `unknown module "${name}"`;
+    if (module === undefined) return 'unknown module';
     module.honorRateLimits = honor;
   }
   return null;

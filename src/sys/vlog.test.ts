@@ -35,7 +35,7 @@ describe('log patterns', () => {
       '2026-11-05T03:04:05.067Z|00007|bridge(handler1)|WARN|m',
     );
     expect(formatVlog('<%B> %A %-8c|%8c|%t|%r|%%|%q', record, context)).toBe(
-      '<28> ovs-x bridge  |  bridge|main|1234|%|%q',
+      '<28> ovs-x bridge  |  bridge|main|1234|%|q',
     );
     expect(strftimeMs('%h %e %T', context.wallMs, true)).toBe('Nov  5 03:04:05');
   });

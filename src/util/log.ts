@@ -33,11 +33,12 @@ export interface RateLimit {
   lastMs: number;
   dropped: number;
   firstDroppedMs: number;
+  lastDroppedMs: number;
 }
 
 /** VLOG_RATE_LIMIT_INIT(rate, burst). */
 export function rateLimit(perMinute: number, burst: number): RateLimit {
-  return { perMinute, burst, tokens: burst, lastMs: 0, dropped: 0, firstDroppedMs: 0 };
+  return { perMinute, burst, tokens: burst, lastMs: 0, dropped: 0, firstDroppedMs: 0, lastDroppedMs: 0 };
 }
 
 export class VlogModule {
@@ -63,16 +64,18 @@ export class VlogModule {
       limit.lastMs = nowMs;
       if (limit.tokens < 1) {
         if (limit.dropped++ === 0) limit.firstDroppedMs = nowMs;
+        limit.lastDroppedMs = nowMs;
         return;
       }
       limit.tokens -= 1;
       if (limit.dropped > 0) {
-        const sec = Math.round((nowMs - limit.firstDroppedMs) / 1000);
+        const first = Math.floor((nowMs - limit.firstDroppedMs) / 1000);
+        const last = Math.floor((nowMs - limit.lastDroppedMs) / 1000);
         $sink({
           module: this.name,
           level,
           thread: $thread,
-          message: `Dropped ${limit.dropped} log messages in last ${sec} seconds (most recently, ${sec} seconds ago) due to excessive rate`,
+          message: `Dropped ${limit.dropped} log messages in last ${first} seconds (most recently, ${last} seconds ago) due to excessive rate`,
         });
         limit.dropped = 0;
       }

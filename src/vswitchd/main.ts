@@ -91,7 +91,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 1;
   }
 
-  await daemonizeStart(parsed.daemon);
+  await daemonizeStart(parsed.daemon, true);
   const rundir = ovsRundir();
   const remote = parsed.rest[0] ?? `unix:${join(rundir, 'db.sock')}`;
   let daemon: Daemon;

@@ -12,6 +12,16 @@ export class ExitStatus extends Error {
   }
 }
 
+/** The number that a text begins with, 0 if none: what is not one is not told. */
+export function leadingInteger(text: string): number {
+  return Number(/^\s*[-+]?\d+/.exec(text)?.[0] ?? 0);
+}
+
+/** @throws UsageError */
+export function requireName(kind: 'bridge' | 'port' | 'interface', name: string): void {
+  if (name === '') throw new UsageError(`${kind} name must not be empty string`);
+}
+
 export function checkConflicts(context: Context, name: string, what: string): void {
   if (context.findBridge(name) !== undefined)
     throw new UsageError(`${what} because a bridge named ${name} already exists`);
@@ -63,10 +73,8 @@ const addBridge: Command = {
     if (parentName !== undefined && vlanText === undefined) {
       throw new UsageError(`'${invocation.name}' command takes exactly 1 or 3 arguments`);
     }
-    const vlan = vlanText === undefined ? 0 : Number(vlanText);
-    if (vlanText !== undefined && (!/^\d+$/.test(vlanText) || vlan > 4095)) {
-      throw new UsageError(`${invocation.name}: vlan must be between 0 and 4095 ${vlan}`);
-    }
+    const vlan = leadingInteger(vlanText ?? '');
+    if (vlan < 0 || vlan > 4095) throw new UsageError(`${invocation.name}: vlan must be between 0 and 4095`);
     if (invocation.options.has('may-exist')) {
       const bridge = context.findBridge(name);
       if (bridge !== undefined) {
@@ -74,6 +82,7 @@ const addBridge: Command = {
         return undefined;
       }
     }
+    requireName('bridge', name);
     checkConflicts(context, name, `cannot create a bridge named ${name}`);
     const { transaction, root } = context;
     if (parentName === undefined) {
@@ -90,7 +99,9 @@ const addBridge: Command = {
     if (parent === undefined) throw new UsageError(`parent bridge ${parentName} does not exist`);
     const twin = context.bridges().find((b) => b.parent?.uuid === parent.uuid && b.vlan === vlan);
     if (twin !== undefined)
-      throw new UsageError(`fake bridge ${twin.name} already uses VLAN ${vlan} on bridge ${parentName}`);
+      throw new UsageError(
+        `bridge ${parentName} already has a child VLAN bridge ${twin.name} on VLAN ${vlan}`,
+      );
     const iface = transaction.insert('Interface', { name, type: 'internal' });
     const port = transaction.insert('Port', { name, interfaces: [iface], fake_bridge: true, tag: vlan });
     appendRef(context, 'Bridge', parent.uuid, 'ports', [port]);
@@ -138,14 +149,7 @@ const deleteBridge: Command = {
   run: (context, invocation) => {
     const [name = ''] = invocation.args;
     const bridge = invocation.options.has('if-exists') ? context.findBridge(name) : context.bridge(name);
-    if (bridge === undefined) {
-      const port = context.findPort(name);
-      if (port !== undefined)
-        throw new UsageError(
-          `cannot delete a bridge named ${name} because it is a port on bridge ${port.bridge.name}`,
-        );
-      return undefined;
-    }
+    if (bridge === undefined) return undefined;
     if (bridge.parent !== null) {
       for (const port of context.ports().filter((p) => p.bridge.name === name)) deletePort(context, port);
       return undefined;
@@ -278,13 +282,15 @@ function addPortWith(
         .sort();
       if (have.join() !== [...ifaceNames].sort().join()) {
         throw new UsageError(
-          `${described(invocation)} but ${name} is actually attached to interface(s) ${have.join(', ')}`,
+          `${described(invocation)} but ${name} actually has interface(s) ${have.join(', ')}`,
         );
       }
       return;
     }
   }
+  requireName('port', name);
   checkConflicts(context, name, `cannot create a port named ${name}`);
+  for (const iface of ifaceNames) requireName('interface', iface);
   for (const iface of ifaceNames)
     if (iface !== name) checkConflicts(context, iface, `cannot create an interface named ${iface}`);
   const { transaction } = context;
@@ -339,16 +345,13 @@ const delPort: Command = {
     const bridge = bridgeName === undefined ? undefined : context.bridge(bridgeName);
     let port = context.findPort(name);
     if (port === undefined && invocation.options.has('with-iface')) port = context.findIface(name)?.port;
-    if (port !== undefined && context.findBridge(port.name) !== undefined) {
-      if (!invocation.options.has('with-iface')) {
-        throw new UsageError(
-          `cannot delete port ${name} because it is the local port for bridge ${name} (deleting this port requires deleting the entire bridge)`,
-        );
-      }
-      port = undefined;
+    if (port === undefined && invocation.options.has('if-exists')) return undefined;
+    if (context.findBridge(port?.name ?? name) !== undefined) {
+      throw new UsageError(
+        `cannot delete port ${name} because it is the local port for bridge ${name} (deleting this port requires deleting the entire bridge)`,
+      );
     }
     if (port === undefined) {
-      if (invocation.options.has('if-exists')) return undefined;
       throw new UsageError(
         `no port ${invocation.options.has('with-iface') ? 'or interface ' : ''}named ${name}`,
       );
@@ -357,11 +360,6 @@ const delPort: Command = {
       if (port.bridge.parent?.name === bridge.name) {
         throw new UsageError(
           `bridge ${bridge.name} does not have a port ${name} (although its child bridge ${port.bridge.name} does)`,
-        );
-      }
-      if (bridge.parent?.name === port.bridge.name) {
-        throw new UsageError(
-          `bridge ${bridge.name} does not have a port ${name} (although its parent bridge ${port.bridge.name} does)`,
         );
       }
       throw new UsageError(`bridge ${bridge.name} does not have a port ${name}`);

@@ -21,23 +21,30 @@ export function parseColumnKeyValue(
 ): ColumnKeyValue {
   const name = readToken(text, 0);
   if (name.token === '') throw new UsageError(`${text}: missing column name`);
-  const column = findColumn(table, name.token);
+  // Without operators the column is only to be read.
+  const column = findColumn(table, name.token, operators.length === 0);
   let at = name.end;
   let key: string | null = null;
   if (text.charAt(at) === ':') {
     const read = readToken(text, at + 1);
-    if (read.token === '') throw new UsageError(`${text}: missing key`);
     key = read.token;
     at = read.end;
   }
   const rest = text.slice(at);
-  if (rest === '') return { column, key, operator: null, value: null };
+  if (rest === '' && operators.length === 0) return { column, key, operator: null, value: null };
   if (operators.length === 0) return { column, key, operator: rest, value: null };
   const operator = [...operators].sort((a, b) => b.length - a.length).find((o) => rest.startsWith(o));
-  if (operator === undefined) {
-    throw new UsageError(`${text}: argument does not end in "=" followed by a value.`);
-  }
+  if (operator === undefined || rest === operator)
+    throw new UsageError(`${text}: argument does not end in ${orList(operators)} followed by a value.`);
   return { column, key, operator, value: rest.slice(operator.length) };
+}
+
+/** `"a"`, `"a" or "b"`, `"a", "b", or "c"`. */
+function orList(words: readonly string[]): string {
+  const quoted = words.map((word) => `"${word}"`);
+  const last = quoted.pop() ?? '';
+  if (quoted.length === 0) return last;
+  return `${quoted.join(', ')}${quoted.length > 1 ? ',' : ''} or ${last}`;
 }
 
 /** The key part as an atom of the column's key type. */

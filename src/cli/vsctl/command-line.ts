@@ -1,4 +1,5 @@
 /** The command line of ovs-vsctl: global options, then commands set apart by `--`, each with its own options. */
+import { tlsSpecs } from '../../stream/tls-options.ts';
 import { getopt } from '../../sys/getopt.ts';
 import type { OptionSpec, ParsedOption } from '../../sys/getopt.ts';
 import { UsageError } from '../../util/errors.ts';
@@ -16,6 +17,7 @@ export const commands: Readonly<Record<string, Command>> = {
   ...databaseCommands,
 };
 
+/** In the order in which they are listed. */
 export const globalOptions: readonly OptionSpec[] = [
   { name: 'db', arg: 'required' },
   { name: 'no-syslog' },
@@ -24,19 +26,27 @@ export const globalOptions: readonly OptionSpec[] = [
   { name: 'oneline' },
   { name: 'timeout', short: 't', arg: 'required' },
   { name: 'retry' },
+  { name: 'help', short: 'h' },
   { name: 'commands' },
   { name: 'options' },
+  { name: 'leader-only' },
+  { name: 'no-leader-only' },
+  { name: 'shuffle-remotes' },
+  { name: 'no-shuffle-remotes' },
+  { name: 'version', short: 'V' },
   { name: 'verbose', short: 'v', arg: 'optional' },
   { name: 'log-file', arg: 'optional' },
-  { name: 'syslog-target', arg: 'required' },
   { name: 'syslog-method', arg: 'required' },
-  { name: 'private-key', short: 'p', arg: 'required' },
-  { name: 'certificate', short: 'c', arg: 'required' },
-  { name: 'ca-cert', short: 'C', arg: 'required' },
-  { name: 'help', short: 'h' },
-  { name: 'version', short: 'V' },
+  { name: 'syslog-target', arg: 'required' },
   ...tableOptions,
+  ...orderedTlsSpecs(['private-key', 'certificate', 'ca-cert', 'ssl-protocols', 'ssl-ciphers']),
 ];
+
+/** Those named first, the rest behind them. */
+function orderedTlsSpecs(first: readonly string[]): OptionSpec[] {
+  const isFirst = ({ name }: OptionSpec): boolean => first.includes(name);
+  return [...tlsSpecs.filter(isFirst), ...tlsSpecs.filter((spec) => !isFirst(spec))];
+}
 
 /** Options of commands may stand among the global ones, before the first command. */
 const commandOptions: readonly OptionSpec[] = [
@@ -100,9 +110,10 @@ function parseInvocation(words: readonly string[], before: ReadonlyMap<string, s
   for (; at < words.length; at++) {
     const word = words[at] ?? '';
     if (!word.startsWith('-')) break;
-    if (!word.startsWith('--')) throw new UsageError(`unknown option '${word}'`);
     const equals = word.indexOf('=');
-    const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
+    const [typed = ''] = word.split('=', 1);
+    // A word with one dash is nobody's option, and is told with its dash.
+    const name = typed.startsWith('--') ? typed.slice(2) : typed;
     if (options.has(name)) throw new UsageError(`'${word}' option specified multiple times`);
     options.set(name, equals < 0 ? null : word.slice(equals + 1));
   }
@@ -112,7 +123,10 @@ function parseInvocation(words: readonly string[], before: ReadonlyMap<string, s
   if (command === undefined) throw new UsageError(`unknown command '${name}'; use --help for help`);
   for (const [option, value] of options) {
     const spec = command.options.find((o) => o.replace(/=$/, '') === option);
-    if (spec === undefined) throw new UsageError(`'${name}' command has no '--${option}' option`);
+    if (spec === undefined)
+      throw new UsageError(
+        `'${name}' command has no '${option.startsWith('-') ? '' : '--'}${option}' option`,
+      );
     if (spec.endsWith('=') && value === null)
       throw new UsageError(`missing argument to '--${option}' option on '${name}' command`);
     if (!spec.endsWith('=') && value !== null) {

@@ -5,6 +5,7 @@
 import type { Atom } from '../../ovsdb/data/atom.ts';
 import type { Idl, IdlTransaction } from '../../ovsdb/client/index.ts';
 import { findKey } from '../../ovsdb/data/datum.ts';
+import { hashString, hmapOrder } from '../../util/hmap-order.ts';
 import { SystemRandom, randomUuid } from '../../util/random.ts';
 import { UsageError } from '../../util/errors.ts';
 import type { TextTable } from '../table.ts';
@@ -59,6 +60,18 @@ export class Context {
 
   warn(message: string): void {
     this.warnings.push(message);
+  }
+
+  /** Rows in the order in which the stock ovs-vsctl, which keeps them in hash tables, walks them. */
+  uuids(table: string): string[] {
+    const { transaction } = this;
+    const all = transaction.uuids(table);
+    const isNew = (uuid: string): boolean => transaction.isInserted(uuid);
+    const received = hmapOrder(
+      all.filter((uuid) => !isNew(uuid)),
+      hashString,
+    );
+    return hmapOrder([...received, ...all.filter(isNew)], (uuid) => Number.parseInt(uuid.slice(0, 8), 16));
   }
 
   /** The uuid behind `@name`, made up at its first use. */

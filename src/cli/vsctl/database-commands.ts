@@ -1,5 +1,5 @@
 /** The generic commands: list, find, get, set, add, remove, clear, create, destroy, wait-until, comment. */
-import { compareAtoms } from '../../ovsdb/data/atom.ts';
+import { compareAtoms, isUuid } from '../../ovsdb/data/atom.ts';
 import type { Atom } from '../../ovsdb/data/atom.ts';
 import {
   compareDatums,
@@ -33,7 +33,7 @@ function listColumns(table: TableSchema, option: string | null | undefined): Col
     const columns = option
       .split(/[ ,]+/)
       .filter((name) => name !== '')
-      .map((name) => findColumn(table, name));
+      .map((name) => findColumn(table, name, true));
     if (columns.length === 0) throw new UsageError('must specify at least one column name');
     return columns;
   }
@@ -70,7 +70,7 @@ const list: Command = {
     const mustExist = !invocation.options.has('if-exists');
     const uuids =
       names.length === 0
-        ? context.transaction.uuids(table.name)
+        ? context.uuids(table.name)
         : names.map((name) => findRow(context, table, name, mustExist)).filter((uuid) => uuid !== undefined);
     return tableOfRows(context, table, columns, uuids);
   },
@@ -84,7 +84,7 @@ const find: Command = {
   run: (context, invocation) => {
     const table = tableOf(context, invocation);
     const columns = listColumns(table, invocation.options.get('columns'));
-    const uuids = context.transaction
+    const uuids = context
       .uuids(table.name)
       .filter((uuid) => invocation.args.slice(1).every((text) => conditionHolds(context, table, uuid, text)));
     return tableOfRows(context, table, columns, uuids);
@@ -112,7 +112,7 @@ const relations = [
 function conditionHolds(context: Context, table: TableSchema, uuid: string, text: string): boolean {
   const { column, key, operator, value } = parseColumnKeyValue(table, text, relations);
   if (operator === null || value === null) {
-    throw new UsageError(`${text}: expected operator or missing operand`);
+    throw new UsageError(`${text}: missing operand`);
   }
   const { type } = column;
   const datum = context.transaction.datum(table.name, uuid, column.name);
@@ -133,13 +133,14 @@ function conditionHolds(context: Context, table: TableSchema, uuid: string, text
       context.resolve,
     );
     const atom = at < 0 ? undefined : datum.values?.[at];
-    if (atom === undefined)
-      return operator === '{!=}' || operator === '{not-in}' || operator === '{<}' || operator === '{<=}';
+    if (operator.startsWith('{'))
+      return relationHolds(operator, { keys: atom === undefined ? [] : [atom], values: null }, right, null);
+    if (atom === undefined) return false;
     return relationHolds(
       operator,
       { keys: [atom], values: null },
       right,
-      operator.startsWith('{') ? null : compareAtoms(atom, right.keys[0] ?? ''),
+      compareAtoms(atom, right.keys[0] ?? ''),
     );
   }
   const isSetOperator = operator.startsWith('{');
@@ -230,6 +231,8 @@ function nameRow(context: Context, id: string, uuid: string): void {
   const name = symbolName(id);
   const old = context.symbols.get(name);
   if (old?.isCreated === true)
+    throw new UsageError(`row id "${id}" may only be specified on one --id option`);
+  if (old !== undefined)
     throw new UsageError(`row id "${id}" specified on "get" command was used before it was defined`);
   context.symbols.set(name, { uuid, isCreated: true, isStrongRef: true });
 }
@@ -265,9 +268,7 @@ export function setColumn(context: Context, table: TableSchema, uuid: string, te
     keys: [parseKeyText(column.type, key, context.resolve)],
     values: [parseValueText(column.type, value, context)],
   };
-  const before = context.transaction.datum(table.name, uuid, column.name);
-  context.transaction.verify(table.name, uuid, column.name);
-  context.transaction.write(table.name, uuid, column.name, datumUnion(pair, before));
+  context.transaction.add(table.name, uuid, column.name, pair);
 }
 
 function parseValueText(type: ColumnType, text: string, context: Context): Atom {
@@ -288,16 +289,12 @@ const set: Command = {
   },
 };
 
-function checkCount(table: TableSchema, column: ColumnSchema, datum: Datum, verb: 'add' | 'remove'): void {
-  const { min, max } = column.type;
+/** @throws UsageError if too little is left */
+function checkRest(table: TableSchema, column: ColumnSchema, datum: Datum): void {
+  const { min } = column.type;
   const what = column.type.value === null ? 'values' : 'pairs';
   const count = datum.keys.length;
-  if (verb === 'add' && count > max) {
-    throw new UsageError(
-      `"add" operation would put ${count} ${what} in column ${column.name} of table ${table.name} but the maximum number is ${max}`,
-    );
-  }
-  if (verb === 'remove' && count < min) {
+  if (count < min) {
     throw new UsageError(
       `"remove" operation would put ${count} ${what} in column ${column.name} of table ${table.name} but the minimum number is ${min}`,
     );
@@ -315,16 +312,13 @@ const add: Command = {
     const uuid = findRow(context, table, record, !invocation.options.has('if-exists'));
     if (uuid === undefined) return undefined;
     requireMutable(table, column);
-    let datum = context.transaction.datum(table.name, uuid, column.name);
+    // Of values with the same key the first counts, but any of them replaces what the column has.
+    let added = emptyDatum(column.type);
     for (const value of values) {
-      datum = datumUnion(
-        datum,
-        datumFromText({ ...column.type, min: 0, max: Infinity }, value, context.resolve),
-      );
+      const loose = { ...column.type, min: 0, max: Infinity } as const;
+      added = datumUnion(added, datumFromText(loose, value, context.resolve));
     }
-    checkCount(table, column, datum, 'add');
-    context.transaction.verify(table.name, uuid, column.name);
-    context.transaction.write(table.name, uuid, column.name, datum);
+    context.transaction.add(table.name, uuid, column.name, added);
     return undefined;
   },
 };
@@ -342,7 +336,7 @@ const remove: Command = {
     requireMutable(table, column);
     let datum = context.transaction.datum(table.name, uuid, column.name);
     for (const value of values) datum = datumSubtract(datum, removalFromText(column.type, value, context));
-    checkCount(table, column, datum, 'remove');
+    checkRest(table, column, datum);
     context.transaction.verify(table.name, uuid, column.name);
     context.transaction.write(table.name, uuid, column.name, datum);
     return undefined;
@@ -383,6 +377,21 @@ const clear: Command = {
   },
 };
 
+/** @param id `@NAME`, or the uuid that the row is to have. @returns the uuid within this run */
+function newRow(context: Context, table: TableSchema, id: string | null | undefined): string {
+  if (typeof id !== 'string') return context.transaction.insert(table.name);
+  if (isUuid(id)) {
+    context.transaction.insertAs(table.name, id.toLowerCase(), true);
+    return id.toLowerCase();
+  }
+  const symbol = context.symbol(symbolName(id));
+  if (symbol.isCreated) throw new UsageError(`row id "${id}" may only be specified on one --id option`);
+  symbol.isCreated = true;
+  if (table.isRoot) symbol.isStrongRef = true;
+  context.transaction.insertAs(table.name, symbol.uuid);
+  return symbol.uuid;
+}
+
 const create: Command = {
   minArgs: 2,
   maxArgs: Infinity,
@@ -393,15 +402,7 @@ const create: Command = {
     if (!table.isRoot && typeof id !== 'string') {
       log.warn(`applying "create" command to table ${table.name} without --id option will have no effect`);
     }
-    let uuid: string;
-    if (typeof id === 'string') {
-      const symbol = context.symbol(symbolName(id));
-      if (symbol.isCreated) throw new UsageError(`row id "${id}" may only be specified on one --id option`);
-      symbol.isCreated = true;
-      if (table.isRoot) symbol.isStrongRef = true;
-      uuid = symbol.uuid;
-      context.transaction.insertAs(table.name, uuid);
-    } else uuid = context.transaction.insert(table.name);
+    const uuid = newRow(context, table, id);
     for (const text of invocation.args.slice(1)) setColumn(context, table, uuid, text);
     return { createdUuid: uuid };
   },
@@ -419,6 +420,7 @@ const destroy: Command = {
       throw new UsageError('--all and records argument should not be specified together');
     if (isAll && invocation.options.has('if-exists'))
       throw new UsageError('--all and --if-exists should not be specified together');
+    if (!isAll && names.length === 0) log.warn('either --all or records argument should be specified');
     const uuids = isAll
       ? context.transaction.uuids(table.name)
       : names.map((name) => findRow(context, table, name, !invocation.options.has('if-exists')));
@@ -446,6 +448,7 @@ const comment: Command = {
   minArgs: 0,
   maxArgs: Infinity,
   options: [],
+  isReadOnly: true,
   run: (context, invocation) => {
     context.transaction.comment(invocation.args.join(' '));
     return undefined;

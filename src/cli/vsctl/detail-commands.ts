@@ -52,7 +52,7 @@ const delBondIface: Command = {
 };
 
 function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new UsageError(`Invalid argument ${text}`);
+  if (!/^-?\d+$/.test(text)) throw new UsageError(`Invalid argument ${text}`);
   return Number(text);
 }
 
@@ -73,7 +73,7 @@ const addAaMapping: Command = {
   options: [],
   run: (context, { args: [bridgeName = '', isidText = '', vlanText = ''] }) => {
     const [isid, vlan] = [wholeNumber(isidText), wholeNumber(vlanText)];
-    const bridge = context.realBridge(bridgeName);
+    const bridge = context.bridge(bridgeName);
     let uuid = context.atoms('Bridge', bridge.uuid, 'auto_attach')[0];
     if (uuid === undefined) {
       uuid = context.transaction.insert('AutoAttach');
@@ -96,7 +96,7 @@ const delAaMapping: Command = {
   options: [],
   run: (context, { args: [bridgeName = '', isidText = '', vlanText = ''] }) => {
     const [isid, vlan] = [wholeNumber(isidText), wholeNumber(vlanText)];
-    const [uuid] = context.atoms('Bridge', context.realBridge(bridgeName).uuid, 'auto_attach');
+    const [uuid] = context.atoms('Bridge', context.bridge(bridgeName).uuid, 'auto_attach');
     if (uuid === undefined) return undefined;
     const kept = pairs(context, 'AutoAttach', String(uuid), 'mappings').filter(
       ([k, v]) => k !== isid || Number(v) !== vlan,
@@ -115,7 +115,7 @@ const getAaMapping: Command = {
   options: [],
   isReadOnly: true,
   run: (context, { args: [bridgeName = ''] }) => {
-    const [uuid] = context.atoms('Bridge', context.realBridge(bridgeName).uuid, 'auto_attach');
+    const [uuid] = context.atoms('Bridge', context.bridge(bridgeName).uuid, 'auto_attach');
     if (uuid === undefined) return '';
     return pairs(context, 'AutoAttach', String(uuid), 'mappings')
       .map(([isid, vlan]) => `${isid} ${Number(vlan)}\n`)
@@ -136,7 +136,7 @@ function datapath(context: Context, name: string): string {
 }
 
 function zoneNumber(text: string): number {
-  const match = /^zone=(\d+)$/.exec(text);
+  const match = /^zone=(-?\d+)$/.exec(text);
   if (match === null) throw new UsageError(`${text}: expected zone=ZONE_ID`);
   return Number(match[1]);
 }

@@ -1,5 +1,8 @@
+import { streamUsage } from '../../stream/tls-options.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { vlogUsage } from '../../sys/daemon.ts';
+import { tableUsage } from '../usage.ts';
+import { rowIds } from './names.ts';
 
 export function usage(program: string): string {
   return `${program}: ovs-vswitchd management utility
@@ -74,7 +77,7 @@ Database commands:
   destroy TBL REC             delete RECord from TBL
   wait-until TBL REC [COL[:KEY]=VALUE]  wait until condition is true
 Potentially unsafe database commands require --force option.
-
+${rowIdUsage()}
 Options:
   --db=DATABASE               connect to DATABASE
                               (default: unix:${ovsRundir()}/db.sock)
@@ -83,18 +86,24 @@ Options:
   -t, --timeout=SECS          wait at most SECS seconds for ovs-vswitchd
   --dry-run                   do not commit changes to database
   --oneline                   print exactly one line of output per command
-
-Output formatting options:
-  -f, --format=FORMAT         set output formatting to FORMAT
-                              ("table", "html", "csv", or "json")
-  -d, --data=FORMAT           set table cell output formatting to
-                              FORMAT ("string", "bare", or "json")
-  --no-headings               omit table heading row
-  --pretty                    pretty-print JSON in output
-  --bare                      equivalent to "--format=list --data=bare --no-headings"
-${vlogUsage(program)}
+${tableUsage}${vlogUsage(program)}  --no-syslog             equivalent to --verbose=vsctl:syslog:warn
+${streamUsage('database', { active: true, passive: true, bootstrap: true })}
 Other options:
   -h, --help                  display this help message
   -V, --version               display version information
 `;
+}
+
+/** How records may be named, table by table. */
+function rowIdUsage(): string {
+  let out = 'Database commands may reference a row in each table in the following ways:\n';
+  for (const [table, ids] of Object.entries(rowIds)) {
+    out += `  ${table}:\n    by UUID\n`;
+    for (const { table: source, name, via } of ids) {
+      if (name === null) out += '    as "."\n';
+      else if (via === null) out += `    by "${name}"\n`;
+      else out += `    via "${via}" of ${source} with matching "${name}"\n`;
+    }
+  }
+  return out;
 }

@@ -2,6 +2,7 @@
 import { isDefaultDatum } from '../../ovsdb/data/datum.ts';
 import { formatDatum } from '../../ovsdb/data/text.ts';
 import { UsageError } from '../../util/errors.ts';
+import { leadingInteger } from './bridge-commands.ts';
 import type { Command, Context, Invocation } from './context.ts';
 
 /** What `show` prints of each table: the column with the name, and the columns under it. */
@@ -99,8 +100,7 @@ const emerReset: Command = {
 function probeOption(invocation: Invocation): { inactivity_probe?: number } {
   const text = invocation.options.get('inactivity-probe');
   if (typeof text !== 'string') return {};
-  if (!/^\d+$/.test(text)) throw new UsageError(`Invalid probe interval ${text}`);
-  return { inactivity_probe: Number(text) };
+  return { inactivity_probe: leadingInteger(text) };
 }
 
 function targets(context: Context, table: string, uuids: readonly unknown[]): string {
@@ -234,7 +234,7 @@ const setManager: Command = {
     const probe = probeOption(invocation);
     deleteManagers(context);
     for (const target of invocation.args) checkTarget(context, target);
-    const managers = [...new Set(invocation.args)].map((target) =>
+    const managers = invocation.args.map((target) =>
       context.transaction.insert('Manager', { target, ...probe }),
     );
     context.writeSet('Open_vSwitch', context.root, 'manager_options', managers);

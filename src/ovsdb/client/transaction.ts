@@ -12,12 +12,13 @@ import { formatJson, isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { atomToJson } from '../data/atom.ts';
 import type { Atom } from '../data/atom.ts';
-import { datumEquals, datumFromJson, datumToJson, defaultDatum } from '../data/datum.ts';
+import { datumEquals, datumFromJson, datumToJson, datumUnion, defaultDatum, findKey } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import { OvsdbError } from '../errors.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
 import { errorFromJson, isErrorResult } from './error-reply.ts';
 import type { Idl } from './idl.ts';
+import type { IdlRow } from './row.ts';
 import { datumFromValue } from './value.ts';
 import type { InputValue } from './value.ts';
 
@@ -28,7 +29,11 @@ interface Pending {
   readonly table: TableSchema;
   readonly isInserted: boolean;
   isDeleted: boolean;
+  /** The new row is to have just this uuid. */
+  isLasting: boolean;
   readonly columns: Map<string, Datum>;
+  /** Elements added to columns, of which `columns` has the outcome as seen here. */
+  readonly additions: Map<string, Datum>;
   readonly verified: Set<string>;
   readonly mutations: Json[];
 }
@@ -70,7 +75,9 @@ export class IdlTransaction {
         table: this.#table(tableName),
         isInserted: false,
         isDeleted: false,
+        isLasting: false,
         columns: new Map(),
+        additions: new Map(),
         verified: new Set(),
         mutations: [],
       };
@@ -116,13 +123,15 @@ export class IdlTransaction {
     this.update(tableName, uuid, columns);
     return uuid;
   }
-  /** Inserts with a temporary uuid chosen by the caller. */
-  insertAs(tableName: string, uuid: string): void {
+  /** Inserts with a temporary uuid chosen by the caller, or with one that the row will keep. */
+  insertAs(tableName: string, uuid: string, isLasting = false): void {
     this.#pending.set(uuid, {
       table: this.#table(tableName),
       isInserted: true,
       isDeleted: false,
+      isLasting,
       columns: new Map(),
+      additions: new Map(),
       verified: new Set(),
       mutations: [],
     });
@@ -134,8 +143,23 @@ export class IdlTransaction {
     }
   }
   write(table: string, uuid: string, column: string, datum: Datum): void {
-    this.#of(table, uuid).columns.set(column, datum);
+    const pending = this.#of(table, uuid);
+    pending.columns.set(column, datum);
+    pending.additions.delete(column);
   }
+  /**
+   * Adds elements to a set or pairs to a map, in the place of pairs with their keys; the rest stays as it is on
+   * the server by then. Visible to reads here.
+   */
+  add(table: string, uuid: string, column: string, datum: Datum): void {
+    const pending = this.#of(table, uuid);
+    const isPart = !pending.isInserted && (pending.additions.has(column) || !pending.columns.has(column));
+    const outcome = datumUnion(datum, this.datum(table, uuid, column));
+    const before = pending.additions.get(column);
+    this.write(table, uuid, column, outcome);
+    if (isPart) pending.additions.set(column, before === undefined ? datum : datumUnion(datum, before));
+  }
+  /** A row of a table that is no root goes with the last reference to it: none is deleted while it is referred to. */
   delete(table: string, uuid: string): void {
     const pending = this.#of(table, uuid);
     if (pending.isInserted) this.#pending.delete(uuid);
@@ -195,7 +219,10 @@ export class IdlTransaction {
   }
 
   readonly #toJson = (type: Parameters<typeof atomToJson>[0], atom: Atom): Json =>
-    type === 'uuid' && typeof atom === 'string' && this.isInserted(atom)
+    type === 'uuid' &&
+    typeof atom === 'string' &&
+    this.#pending.get(atom)?.isInserted === true &&
+    this.#pending.get(atom)?.isLasting === false
       ? ['named-uuid', rowName(atom)]
       : atomToJson(type, atom);
 
@@ -221,22 +248,26 @@ export class IdlTransaction {
         });
       }
       if (pending.isDeleted) {
-        changes.push({ op: 'delete', table, where });
+        if (pending.table.isRoot) changes.push({ op: 'delete', table, where });
         continue;
       }
       const row: Record<string, Json> = {};
       const before = pending.isInserted ? undefined : this.#idl.row(table, uuid);
       for (const [name, datum] of pending.columns) {
+        if (pending.additions.has(name)) continue;
         const { type } = this.#column(pending.table, name);
         const old = pending.isInserted ? defaultDatum(type) : before?.datum(name);
         if (old !== undefined && datumEquals(old, datum)) continue;
         row[name] = datumToJson(type, datum, this.#toJson);
       }
-      if (pending.isInserted) changes.push({ op: 'insert', table, row, 'uuid-name': rowName(uuid) });
-      else if (Object.keys(row).length > 0) changes.push({ op: 'update', table, where, row });
-      if (pending.mutations.length > 0) {
-        const self: Json = pending.isInserted ? [['_uuid', '==', ['named-uuid', rowName(uuid)]]] : where;
-        changes.push({ op: 'mutate', table, where: self, mutations: pending.mutations });
+      if (pending.isInserted) {
+        const id = pending.isLasting ? { uuid } : { 'uuid-name': rowName(uuid) };
+        changes.push({ op: 'insert', table, row, ...id });
+      } else if (Object.keys(row).length > 0) changes.push({ op: 'update', table, where, row });
+      const mutations = [...this.#additions(pending, before), ...pending.mutations];
+      if (mutations.length > 0) {
+        const self: Json = [['_uuid', '==', this.#toJson('uuid', uuid)]];
+        changes.push({ op: 'mutate', table, where: self, mutations });
       }
     }
     if (changes.length === 0) return [];
@@ -248,6 +279,24 @@ export class IdlTransaction {
       operations.push({ op: 'select', table, where, columns: [column] });
     }
     return operations;
+  }
+
+  /** Mutations for what `add` gathered: a pair takes the place of one with its key. */
+  #additions(pending: Pending, before: IdlRow | undefined): Json[] {
+    const mutations: Json[] = [];
+    for (const [name, added] of pending.additions) {
+      const { type } = this.#column(pending.table, name);
+      const old = before?.datum(name) ?? defaultDatum(type);
+      const isMap = type.value !== null;
+      if (isMap && datumEquals(old, datumUnion(added, old))) continue;
+      const replaced = isMap ? added.keys.filter((key) => findKey(old, key) >= 0) : [];
+      if (replaced.length > 0) {
+        const keys = ['set', replaced.map((key) => this.#toJson(type.key.type, key))];
+        mutations.push([name, 'delete', keys]);
+      }
+      mutations.push([name, 'insert', datumToJson({ ...type, min: 0, max: Infinity }, added, this.#toJson)]);
+    }
+    return mutations;
   }
 
   /**

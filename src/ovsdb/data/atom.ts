@@ -5,6 +5,7 @@
  * uuid is a lower-case string. The type comes from the column, never from the value.
  */
 import { formatReal, isJsonArray, normalInteger } from '../../stream/json.ts';
+import { jsonErrorText } from '../../stream/json-error.ts';
 import type { Json } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 
@@ -161,10 +162,12 @@ export function atomFromText(type: AtomicType, text: string, symbols?: SymbolTab
       if (!text.startsWith('"')) return text;
       try {
         return JSON.parse(text) as string;
-      } catch (error) {
+      } catch {
         if (text.length < 2 || !text.endsWith('"'))
           throw new OvsdbError(`${text}: missing quote at end of quoted string`);
-        throw new OvsdbError(`${text}: ${error instanceof Error ? error.message : 'bad string'}`);
+        throw new OvsdbError(
+          `${text}: ${jsonErrorText(`[${text}]`)?.replace(/^line \d+, column \d+, byte \d+: /, '') ?? 'trailing garbage'}`,
+        );
       }
     }
     case 'uuid':

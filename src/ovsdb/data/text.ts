@@ -33,12 +33,13 @@ export function formatDatumBare(type: ColumnType, datum: Datum): string {
 const maxRange = 4096;
 
 /** `LOW-HIGH` in a set of integers. */
-function readRange(text: string, at: number): { keys: number[]; end: number } | null {
+function readRange(base: BaseType, text: string, at: number): { keys: number[]; end: number } | null {
   const match = /^(-?\d+)-(\d+)(?=$|[\s,\]])/.exec(text.slice(at));
   if (match === null) return null;
   const low = Number(match[1]);
   const high = Number(match[2]);
-  if (!(low < high) || high - low >= maxRange)
+  for (const end of [low, high]) checkAtom(base, end);
+  if (low > high || high - low >= maxRange)
     throw new OvsdbError(`"${match[0]}" is not a valid range. Range end cannot be before start.`);
   return { keys: Array.from({ length: high - low + 1 }, (_, i) => low + i), end: at + match[0].length };
 }
@@ -100,7 +101,7 @@ export function datumFromText(type: ColumnType, text: string, symbols?: SymbolTa
   const entries: [Atom, Atom][] = [];
   while (at < text.length && text.charAt(at) !== closing) {
     const start = at;
-    const range = type.value === null && type.key.type === 'integer' ? readRange(text, at) : null;
+    const range = type.value === null && type.key.type === 'integer' ? readRange(type.key, text, at) : null;
     if (range !== null) {
       for (const key of range.keys) {
         checkAtom(type.key, key);

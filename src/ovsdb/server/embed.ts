@@ -8,7 +8,6 @@ import type { Timers, TlsIdentity } from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { unlinkAtExit } from '../../sys/exit-hooks.ts';
 import { OVS_VERSION } from '../../util/version.ts';
-import { vlog } from '../../util/log.ts';
 import { registerServerCommands } from './commands.ts';
 import { openHosted } from './open-hosted.ts';
 import { RemoteManager } from './remotes.ts';
@@ -16,8 +15,6 @@ import { Replication } from './replication.ts';
 import { OvsdbServer } from './server.ts';
 import { defaultSchemaFile, readSchemaFile } from './share-dir.ts';
 import { createDatabase } from './storage.ts';
-
-const log = vlog('ovsdb_server');
 
 export interface OvsdbServerOptions {
   /** Database files, or `relay:DB:REMOTES`. */
@@ -79,7 +76,6 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
     await unixctl.listen(options.unixctlPath);
     unlinkAtExit(options.unixctlPath);
   }
-  log.info(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
   return {
     server,
     remotes,

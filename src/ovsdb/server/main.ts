@@ -13,11 +13,13 @@ import { absFileName, ovsDbdir, ovsRundir } from '../../sys/dirs.ts';
 import { applyTlsOption, streamUsage, tlsSpecs } from '../../stream/index.ts';
 import type { OptionSpec } from '../../sys/getopt.ts';
 import { UsageError } from '../../util/errors.ts';
-import { versionText } from '../../util/version.ts';
+import { vlog } from '../../util/log.ts';
+import { OVS_VERSION, versionText } from '../../util/version.ts';
 import { runOvsdbServer } from './embed.ts';
 import type { RunningOvsdbServer } from './embed.ts';
 
 const program = 'ovsdb-server';
+const log = vlog('ovsdb_server');
 
 const specs: readonly OptionSpec[] = [
   { name: 'remote', arg: 'required' },
@@ -111,6 +113,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     ovsFatal(program, error instanceof Error ? error.message : String(error));
   }
   daemonizeComplete(parsed.daemon);
+  if (command === null) log.info(`${program} (Open vSwitch) ${OVS_VERSION}`);
   const ended = command === null ? running.exitRequested.then(() => 0) : runCommand(command);
   const status = await ended;
   await running.close();

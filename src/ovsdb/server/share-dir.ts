@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseJson } from '../../stream/index.ts';
+import { isJsonArray, parseJson } from '../../stream/index.ts';
+import { jsonErrorText } from '../../stream/json-error.ts';
+import { errorText } from '../../sys/errno.ts';
 import { ovsPkgdatadir } from '../../sys/dirs.ts';
 import { packageRoot } from '../../sys/package-root.ts';
 import { OvsdbError } from '../errors.ts';
@@ -17,14 +19,22 @@ export function defaultSchemaFile(): string {
 
 /** @throws OvsdbError */
 export function readSchemaFile(path: string): DatabaseSchema {
+  const fail = (reason: string): OvsdbError =>
+    new OvsdbError(`failed to read schema: "${path}" could not be read as JSON (${reason})`);
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'EIO';
-    throw new OvsdbError(
-      `failed to read schema: I/O error: ${path}: open failed (${code === 'ENOENT' ? 'No such file or directory' : code})`,
-    );
+    throw fail(`error opening "${path}": ${errorText(error)}`);
   }
-  return schemaFromJson(parseJson(text));
+  const fault = jsonErrorText(text);
+  if (fault !== null) throw fail(fault);
+  try {
+    return schemaFromJson(parseJson(text));
+  } catch (error) {
+    if (!(error instanceof OvsdbError)) throw error;
+    const syntax = error.syntax === undefined ? undefined : parseJson(`[${error.syntax}]`);
+    const details = `failed to parse "${path}" as ovsdb schema: ${error.details ?? ''}`;
+    throw new OvsdbError(error.code, details, isJsonArray(syntax) ? syntax[0] : undefined);
+  }
 }

@@ -1,35 +1,54 @@
 /** `ovsdb-tool show-log`: the records of a database file in words. */
-import { isJsonObject } from '../stream/index.ts';
-import type { Json } from '../stream/index.ts';
-import { datumFromJson } from '../ovsdb/data/datum.ts';
-import { formatDatum } from '../ovsdb/data/text.ts';
-import { OvsdbError } from '../ovsdb/errors.ts';
-import { schemaFromJson } from '../ovsdb/schema.ts';
-import type { DatabaseSchema, TableSchema } from '../ovsdb/schema.ts';
-import { LogFile } from '../ovsdb/server/log-file.ts';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { isJsonObject } from '../../stream/index.ts';
+import type { Json, JsonObject } from '../../stream/index.ts';
+import { hashString, hmapOrder } from '../../util/hmap-order.ts';
+import { datumFromJson } from '../../ovsdb/data/datum.ts';
+import { formatDatum } from '../../ovsdb/data/text.ts';
+import { OvsdbError } from '../../ovsdb/errors.ts';
+import { schemaFromJson } from '../../ovsdb/schema.ts';
+import type { DatabaseSchema, TableSchema } from '../../ovsdb/schema.ts';
+import { readRecord } from '../../ovsdb/server/log-record.ts';
 
 /**
  * @param verbosity 0: dates and comments; 1: also the rows changed; 2: also the columns.
- * @throws OvsdbError
+ * @returns what can be read, and why the rest cannot
+ * @throws OvsdbError if it cannot be opened, or the records make no sense
  */
-export function showLog(path: string, verbosity: number): string {
-  const log = new LogFile(path, 'read');
+export function showLog(path: string, verbosity: number): { text: string; error: string | null } {
+  const fd = openSync(path, 'r');
   try {
-    let out = '';
+    const { size } = fstatSync(fd);
+    let text = '';
     let schema: DatabaseSchema | undefined;
     const names = new Map<string, string>();
     let number = 0;
-    for (let record = log.read(); record !== undefined; record = log.read()) {
-      out += `record ${number}:`;
+    for (let at = 0; at < size;) {
+      const record = readRecord(fd, at, size);
+      if (!('json' in record)) return { text, error: damageText(path, record.why) };
+      at = record.endOffset;
+      text += `record ${number}:`;
       if (number++ === 0) {
-        schema = schemaFromJson(record);
-        out += ` "${schema.name}" schema, version="${schema.version}", cksum="${schema.cksum}"\n\n`;
-      } else out += `${recordText(schema, record, verbosity, names)}\n`;
+        schema = schemaFromJson(record.json);
+        text += ` "${schema.name}" schema, version="${schema.version}", cksum="${schema.cksum}"\n\n`;
+      } else text += `${recordText(schema, record.json, verbosity, names)}\n`;
     }
-    return out;
+    return { text, error: null };
   } finally {
-    log.close();
+    closeSync(fd);
   }
+}
+
+function damageText(path: string, why: string): string {
+  const torn = / \(unexpected end of file\)$/;
+  return torn.test(why)
+    ? `I/O error: ${path}: ${why.replace(torn, ' (End of file)')}`
+    : `syntax error: ${path}: ${why}`;
+}
+
+/** In the order in which the stock tool, whose JSON objects are hash tables, walks them. */
+function membersInOrder(object: JsonObject): [string, Json][] {
+  return hmapOrder(Object.entries(object), ([name]) => hashString(name));
 }
 
 function recordText(
@@ -46,10 +65,10 @@ function recordText(
   if (typeof comment === 'string') out += ` "${comment}"`;
   if (verbosity === 0) return out;
   out += '\n';
-  for (const [tableName, rows] of Object.entries(record)) {
+  for (const [tableName, rows] of membersInOrder(record)) {
     const table = schema.tables.get(tableName);
     if (tableName.startsWith('_') || table === undefined || !isJsonObject(rows)) continue;
-    for (const [uuid, row] of Object.entries(rows))
+    for (const [uuid, row] of membersInOrder(rows))
       out += rowText(table, uuid, row, isDiff === true, verbosity, names);
   }
   return out;
@@ -76,7 +95,7 @@ function rowText(
   }
   if (old === undefined || name !== undefined) names.set(uuid, name ?? short);
   if (verbosity < 2 || !isJsonObject(row)) return out;
-  for (const [columnName, value] of Object.entries(row)) {
+  for (const [columnName, value] of membersInOrder(row)) {
     const column = table.columns.get(columnName);
     if (column === undefined) continue;
     const datum = datumFromJson(column.type, value, { isUnbounded: true, isUnchecked: true });

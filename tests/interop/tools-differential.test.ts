@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { whenListening } from '../support/ovsdb.ts';
+import { runProgram } from '../support/tool-batch.ts';
+import { ToolDifferential, environment, unordered } from '../support/tool-differential.ts';
+import { missing } from '../support/tools.ts';
+
+/** Our tools against the stock ones, on stock servers: exit status, output, errors and logged warnings. */
+const skip = missing({ tools: ['ovs-vsctl', 'ovs-appctl', 'ovsdb-client', 'ovsdb-tool', 'ovsdb-server'] });
+const casesDir = fileURLToPath(new URL('tool-cases/', import.meta.url));
+const schemaFile = '/usr/share/openvswitch/vswitch.ovsschema';
+
+function cases(name: string): string[] {
+  const lines = readFileSync(join(casesDir, `${name}.txt`), 'utf8').split('\n');
+  return lines.filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+interface Server {
+  readonly dir: string;
+  stop(): Promise<void>;
+}
+
+async function run(dir: string, program: string, ...args: string[]): Promise<void> {
+  const { status, stderr } = await runProgram(program, args, { env: environment(dir), cwd: dir });
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}`);
+}
+
+/** A stock server in a directory of its own, which is the run directory of the tools. */
+async function startServer(): Promise<Server> {
+  const dir = mkdtempSync(join(tmpdir(), 'tools-'));
+  await run(dir, 'ovsdb-tool', 'create', 'conf.db', schemaFile);
+  const child = spawn(
+    'ovsdb-server',
+    ['--remote=punix:db.sock', '--pidfile', '--unixctl=ovsdb-server.ctl', '-vconsole:off', 'conf.db'],
+    { cwd: dir, env: environment(dir), stdio: 'ignore' },
+  );
+  await whenListening(join(dir, 'db.sock'), child);
+  await run(dir, 'ovs-vsctl', '--no-wait', 'init');
+  return {
+    dir,
+    stop: async () => {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill();
+      await ended;
+      rmSync(dir, { recursive: true });
+    },
+  };
+}
+
+describe.skipIf(skip !== null || !existsSync(schemaFile))('our tools against the stock ones', () => {
+  let prepared: Server;
+  beforeAll(async () => {
+    prepared = await startServer();
+    await run(prepared.dir, 'sh', '-e', join(casesDir, 'prepare.sh'));
+  });
+  afterAll(async () => await prepared.stop());
+
+  it.each(['ovs-vsctl-reading', 'ovsdb-client', 'ovsdb-tool'])('%s', async (name) => {
+    const tools = new ToolDifferential({ ours: prepared.dir, stock: prepared.dir });
+    for (const line of cases(name))
+      expect.soft(await tools.ours(line), line).toEqual(await tools.stock(line));
+    await tools.close();
+  });
+
+  it('ovs-vsctl-writing', async () => {
+    const servers = [await startServer(), await startServer()] as const;
+    const tools = new ToolDifferential({ ours: servers[0].dir, stock: servers[1].dir });
+    for (const line of cases('ovs-vsctl-writing')) {
+      const [mine, wanted] = await Promise.all([tools.ours(line), tools.stock(line)]);
+      expect.soft(unordered(mine), line).toEqual(unordered(wanted));
+    }
+    await tools.close();
+    for (const server of servers) await server.stop();
+  });
+});

@@ -1,0 +1,174 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ownBin = fileURLToPath(new URL('../../bin', import.meta.url));
+
+/**
+ * Shell that both kinds run: an empty database `db`, `start ARGS...` for a daemon in the background of
+ * the shell, `waitfor CONDITION`, `lines FILE` for a log without times.
+ */
+const preamble = `
+cd "$OVS_RUNDIR"
+waitfor() { until eval "$1" >/dev/null 2>&1; do sleep 0.02; done; }
+try() { "$@"; echo "status $?"; }
+ctl() { try ovs-appctl -t ovsdb-server "$@"; }
+start() {
+  ovsdb-server --remote=punix:db.sock -vconsole:off "$@" db 2>errors & child=$!
+  waitfor 'died $child || ovs-appctl -t "$OVS_RUNDIR/ovsdb-server.$child.ctl" version'
+}
+lines() { sed -E 's/^[0-9T:.Z-]+\\|[0-9]+\\|//' "$1"; }
+trap 'for file in *.pid p; do test -s "$file" && kill -9 "$(cat "$file")" 2>/dev/null; done' EXIT
+receive() {
+  python3 -c '
+import os, select, socket
+unix = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); unix.bind("s")
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.bind(("127.0.0.1", 0))
+open("port.tmp", "w").write(str(udp.getsockname()[1])); os.rename("port.tmp", "port")
+text = b""
+while b"terminating" not in text:
+    for ready in select.select([unix, udp], [], [])[0]:
+        text = ready.recv(65536); print("unix" if ready is unix else "udp", repr(text), flush=True)
+'
+}
+died() { kill -0 "$1" 2>/dev/null && return 1; return 0; }
+ovsdb-tool create db /usr/share/openvswitch/vswitch.ovsschema
+`;
+
+/** What one kind prints for a script. Directory, pids and times are put out of the way. */
+export function runDaemonCase(kind: 'ours' | 'stock', script: string): string {
+  const dir = mkdtempSync(join(tmpdir(), 'dd-'));
+  try {
+    const path = `${kind === 'ours' ? `${ownBin}:` : ''}/usr/bin:/bin:/usr/sbin:/sbin`;
+    const env = { OVS_RUNDIR: dir, OVS_LOGDIR: dir, OVS_DBDIR: dir, OVS_SYSCONFDIR: dir };
+    const { stdout, stderr } = spawnSync('/bin/sh', ['-c', `{ ${preamble}${script}\n} 2>&1`], {
+      encoding: 'utf8',
+      env: { ...env, PATH: kind === 'ours' ? `${path}:${process.env['PATH'] ?? ''}` : path, HOME: dir },
+      timeout: 400_000,
+    });
+    return `${stdout}${stderr}`
+      .replaceAll(dir, 'DIR')
+      .replaceAll(/\bpid( file)? \d+/g, 'pid$1 N')
+      .replaceAll(/\bserver\.\d+\.ctl/g, 'server.N.ctl')
+      .replaceAll(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?/g, 'TIME');
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+export const daemonCases: Readonly<Record<string, string>> = {
+  'vlog/set refuses what it does not know': `
+    start --pidfile
+    for spec in foo console:foo 'console file' 'dbg info' 'vlog jsonrpc' PATTERN PATTERN: PATTERN:foo PATTERN:foo:x PATTERN:console \\
+        PATTERN:console: FACILITY FACILITY: FACILITY:foo any any:any 'ANY console:DBG' vlog,file,err 'file: :info' ''; do
+      echo "$spec:"; ctl vlog/set "$spec"; done
+    ctl vlog/set
+    ctl vlog/list-pattern
+    ctl vlog/set PATTERN:any:x; ctl vlog/set PATTERN:ANY:y; ctl vlog/set PATTERN:file:%m PATTERN:syslog:%c FACILITY:local3
+    ctl vlog/list-pattern
+    ctl exit`,
+  'vlog/list and rate limits': `
+    start --pidfile
+    ctl vlog/set vlog:console:dbg; ctl vlog/set jsonrpc:off; ctl vlog/set reconnect:file:emer
+    ctl vlog/disable-rate-limit jsonrpc; ctl vlog/disable-rate-limit bogus; ctl vlog/enable-rate-limit jsonrpc bogus
+    ctl vlog/disable-rate-limit unixctl
+    ovs-appctl -t ovsdb-server vlog/list | grep -E '^ |^(vlog|jsonrpc|reconnect|unixctl|daemon_unix|fatal_signal) '
+    ctl vlog/disable-rate-limit; ovs-appctl -t ovsdb-server vlog/list | grep -E '^(vlog|jsonrpc) '
+    ctl vlog/enable-rate-limit any; ovs-appctl -t ovsdb-server vlog/list | grep -E '^(vlog|jsonrpc) '
+    ctl vlog/reopen; ctl vlog/close; ctl vlog/reopen
+    ctl vlog/foo; ctl vlog/list x; ctl version x; ctl coverage/read-counter nope; ctl coverage/read-counter
+    ctl exit`,
+  'log file: opened, closed, reopened; patterns': `
+    start --pidfile --log-file=log
+    ctl vlog/reopen; mv log old; ctl vlog/reopen; ctl vlog/close; ctl vlog/close; ctl vlog/reopen
+    for pattern in '%A|%c|%p|%m' '[%5c][%-8c][%08c][%-08c]%p' '%B %T %t %%|%n|%m' '%d{%Y}%D{%Y} %d{%%}{x} %m{y}' '%q|%z' '%N %3N %03N %-3N|' \\
+        '%5t|%-5t|%T|%t{x}|%T{x}' '%m%m' '%P' '%D{no}' '%c{a}' '%d{%F %T.##}' '%E'; do
+      ctl vlog/set "PATTERN:file:$pattern"; mv log old; ctl vlog/reopen
+      echo "$pattern"; sed -E "s/$(cat ovsdb-server.pid)/PID/; s/20[0-9][0-9]/YYYY/g; s/[0-9-]{5,} [0-9:]+\\.[0-9]+/TIME/" log
+    done
+    ctl exit`,
+  'a log file that cannot be opened': `
+    start --pidfile --log-file=/nonexistent/log -vconsole:warn
+    cat errors; ctl exit; wait $child; echo $?`,
+  'log of start and end': `
+    start --pidfile --log-file
+    kill $child; wait $child; echo $?
+    lines ovsdb-server.log; ls`,
+  'log of exit': `
+    start --pidfile --log-file; ctl exit; wait $child; echo $?
+    lines ovsdb-server.log; ls`,
+  signals: `
+    for signal in HUP TERM ALRM; do start --pidfile --log-file=log; kill -$signal $child; wait $child; echo $?; done
+    lines log; ls`,
+  syslog: `
+    for how in --syslog-method=unix:$PWD/s "-vFACILITY:daemon --syslog-method=unix:$PWD/s" '-vPATTERN:syslog:%B%E/%m --syslog-target=127.0.0.1' '--syslog-method=udp:127.0.0.1' \\
+        '--syslog-method=null --syslog-target=127.0.0.1'; do
+      receive >got 2>&1 & receiver=$!; waitfor 'test -s port'
+      case $how in *127.0.0.1) how=$how:$(cat port);; esac
+      start --pidfile $how -vsyslog:info; kill $child; wait $child; wait $receiver
+      sed -E "s/[A-Z][a-z]{2} [ 0-9]{2} [0-9:]{8}/DATE/; s/$(hostname)/HOST/g; s/(ovsdb-server )[0-9]+/\\1N/" got; rm -f port s
+    done`,
+  'the command line of -v': `
+    for v in -vfoo -vconsole:foo -vconsole:file -vPATTERN -vPATTERN:foo:x -vFACILITY:foo -vFACILITY: -vdbg:info --verbose=foo --verbose; do
+      echo "$v"; try ovsdb-server "$v" --help >out; grep -v '^20' out | head -1; done
+    try ovsdb-server --nope; try ovsdb-server --pidfile=a --user; try ovsdb-server --syslog-method=foo --help | head -1`,
+  '--detach: the parent returns when it is ready': `
+    try ovsdb-server --remote=punix:db.sock --detach --pidfile --log-file db
+    ls; ctl version; cat /proc/$(cat ovsdb-server.pid)/comm | sed s/node/ovsdb-server/; readlink /proc/$(cat ovsdb-server.pid)/cwd
+    readlink /proc/$(cat ovsdb-server.pid)/fd/[012]
+    ctl exit; waitfor '! test -e ovsdb-server.pid'; lines ovsdb-server.log; ls`,
+  '--detach --no-chdir': `
+    try ovsdb-server --remote=punix:db.sock --detach --no-chdir --pidfile=$PWD/p --unixctl=$PWD/c db
+    readlink /proc/$(cat p)/cwd; try ovs-appctl -t $PWD/c exit; waitfor '! test -e p'; ls`,
+  '--detach when it cannot start': `
+    try ovsdb-server --remote=punix:db.sock --detach --pidfile --log-file nope
+    try ovsdb-server --detach --pidfile --log-file --monitor nope
+    lines ovsdb-server.log; ls`,
+  'pid files': `
+    start --pidfile; other=$child
+    try ovsdb-server --remote=punix:db2.sock --unixctl=ctl2 --pidfile db
+    try ovsdb-server --remote=punix:db2.sock --unixctl=ctl2 --pidfile --detach db
+    kill -9 $other; wait $other 2>/dev/null; ls; ctl version
+    start --pidfile; ctl version; ctl exit; wait $child
+    echo 99999999 >ovsdb-server.pid; ctl version; ls ovsdb-server.pid; echo junk >ovsdb-server.pid; ctl version
+    start --pidfile; ctl exit; wait $child; ls
+    try ovsdb-server --remote=punix:x --pidfile=nodir/p db`,
+  '--overwrite-pidfile': `
+    start --pidfile=p; first=$child; ovsdb-tool create db2 /usr/share/openvswitch/vswitch.ovsschema
+    ovsdb-server --remote=punix:x --unixctl=ctl2 --pidfile=p --overwrite-pidfile db2 & second=$!
+    waitfor 'ovs-appctl -t "$PWD/ctl2" version'; test $(cat p) = $second; echo "taken $?"
+    kill $first; wait $first; ls; kill $second; wait $second; ls`,
+  'appctl without a daemon': `
+    ctl version; try ovs-appctl -t nope version; try ovs-appctl -t /nope version; try ovs-appctl; try ovs-appctl -t; try ovs-appctl --nope
+    touch file; try ovs-appctl -t $PWD/file version; try ovs-appctl -T 0 version; try ovs-appctl -T x version
+    ovs-appctl --version | sed '1!d; s/[0-9].*//'; try ovs-appctl --execute foo`,
+  'unixctl: names of sockets, errors': `
+    ovsdb-server --remote=punix:db.sock --pidfile -vconsole:off db & waitfor 'ovs-appctl -t ovsdb-server version'
+    ls; ctl exit now please; ctl nope; ctl list-commands x; ctl memory/show x; ctl exit; wait; ls`,
+  '--unixctl=none': `
+    ovsdb-server --remote=punix:db.sock --pidfile --unixctl=none -vconsole:off db & child=$!; waitfor 'test -S db.sock'
+    ls; kill $child; wait $child; ls`,
+  '--monitor starts it again after a crash': `
+    try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file db
+    first=$(cat ovsdb-server.pid); ls
+    ps -o args= $(ps -o ppid= $first) | sed -E 's/[0-9]+/N/' | cut -c1-40
+    kill -SEGV $first; waitfor 'test -e ovsdb-server.pid && test "$(cat ovsdb-server.pid)" != $first && ovs-appctl -t ovsdb-server version'
+    second=$(cat ovsdb-server.pid); monitor=$(ps -o ppid= $second)
+    ps -o args= $monitor | sed -E 's/[0-9]+/N/g' | cut -c1-50
+    kill $second; waitfor 'died $second && died $monitor'
+    lines ovsdb-server.log | grep -v backtrace | sort; ls`,
+  '--monitor does not start again after an exit': `
+    try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file db
+    monitor=$(ps -o ppid= $(cat ovsdb-server.pid)); ctl exit; waitfor 'died $monitor'; lines ovsdb-server.log; ls`,
+};
+
+/** Needs root. */
+export const userCase = `
+      for user in nosuchuser :nosuchgroup nobody:nosuchgroup; do try ovsdb-server --remote=punix:x --pidfile --user=$user db; done
+      chmod 777 . ; chmod 666 db; rm -f .db.~lock~
+      start --pidfile --user=nobody --log-file=log; grep -E '^(Uid|Gid|Groups|CapEff|CapPrm):' /proc/$child/status; ls -ln *.ctl db.sock log | cut -c1-10
+      ls -ln *.ctl ovsdb-server.pid | awk '{print $3, $4}'; ctl exit; wait $child; lines log; ls
+      try ovsdb-server --remote=punix:x --pidfile --user=nobody:daemon db; try ovsdb-server --remote=punix:x --user=nosuchuser db
+  rm -f .db.~lock~ errors; start --pidfile --user=root; grep -E '^(Uid|Gid|CapEff):' /proc/$child/status; ctl exit; wait $child`;
