@@ -5,6 +5,9 @@ import type { ByteStream, StreamHandlers } from './byte-stream.ts';
 import { errnoOf, strerror } from './errno.ts';
 import { formatHostPort } from './target.ts';
 
+/** How long what was sent before `close` may wait for the peer. */
+const lingerMs = 2000;
+
 export class SocketStream implements ByteStream {
   readonly name: string;
   readonly peerId: string | null;
@@ -58,6 +61,8 @@ export class SocketStream implements ByteStream {
     if (this.#isStarted) this.#socket.resume();
   }
   close(): void {
+    // A peer that takes nothing more does not keep the socket.
+    this.#socket.setTimeout(lingerMs, () => this.#socket.destroy());
     this.#socket.destroySoon();
   }
   destroy(): void {

@@ -117,6 +117,26 @@ describe.skipIf(skip !== null).each(['ours', 'stock'] as const)(
   },
 );
 
+describe.skipIf(skip !== null)('a client that reads nothing', () => {
+  it('does not outlive its session', async () => {
+    const under = await start('ours');
+    const fds = (): number => readdirSync('/proc/self/fd').length;
+    const before = fds();
+    const socket = await open(under.socket);
+    socket.pause();
+    for (let i = 0; i < 200; i++) socket.write(echo(`["${'y'.repeat(10_000)}"]`));
+    await waitFor(
+      () => [...under.running.server.sessions].some((session) => session.backlogBytes > 0),
+      'replies pile up',
+    );
+    under.running.remotes.reconnect();
+    expect(under.running.server.sessions.size).toBe(0);
+    // Only the client's own end is left.
+    await waitFor(() => fds() <= before + 1, 'the socket is closed');
+    socket.destroy();
+  });
+});
+
 describe.skipIf(skip !== null)('10,000 connections', () => {
   it('leave nothing behind', async () => {
     const under = await start('ours');

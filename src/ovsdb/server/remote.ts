@@ -21,7 +21,7 @@ export interface RemoteOptions {
 }
 
 /** Columns `is_connected` and `status` of such a row. */
-export interface RemoteStatus {
+interface RemoteStatus {
   readonly isConnected: boolean;
   readonly status: Readonly<Record<string, string>>;
 }
