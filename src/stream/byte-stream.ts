@@ -118,10 +118,10 @@ export async function connectStream(target: StreamTarget, signal?: AbortSignal):
       } else if (target.kind === 'tcp') {
         watchPlain(createConnection({ host: target.host, port: target.port }), () => undefined);
       } else {
-        openTls(target, name, (socket) => use(socket, target.tls.verifies ? peerNameOf(socket) : null)).then(
-          (socket) => watch(socket, () => undefined),
-          fail,
+        const socket = openTls(target, name, (secure) =>
+          use(secure, target.tls.verifies ? peerNameOf(secure) : null),
         );
+        watch(socket, () => undefined);
       }
     } catch (error) {
       fail(error);
@@ -153,7 +153,7 @@ export async function listenStream(
       ? createServer({ pauseOnConnect: true, noDelay: true }, (socket) =>
           onStream(new SocketStream(nameOf(socket), socket, null)),
         )
-      : await createTlsServer(target.tls, (socket) =>
+      : createTlsServer(target.tls, (socket) =>
           onStream(new SocketStream(nameOf(socket), socket, target.tls.verifies ? peerNameOf(socket) : null)),
         );
   const scheme = kind === 'tcp' ? 'ptcp' : 'pssl';

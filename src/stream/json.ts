@@ -76,7 +76,7 @@ function checkHeight(text: string): void {
   }
 }
 
-/** Keys sorted if `isSorted`; no spaces. */
+/** No spaces. If `isSorted`, as OVS shows values: keys sorted, reals of 15 digits. */
 export function formatJson(value: Json, isSorted = false): string {
   if (!isSorted) {
     try {
@@ -93,6 +93,7 @@ function formatWide(value: Json, isSorted: boolean): string {
     case 'bigint':
       return value.toString();
     case 'number':
+      if (!isSorted) return JSON.stringify(value);
       // An integer of 64 bits is one, however it was written.
       if (!Number.isInteger(value) || Math.abs(value) >= 2 ** 63) return formatReal(value);
       return BigInt(value).toString();

@@ -1,5 +1,6 @@
 /**
- * TLS over TCP, active and passive (`ssl:`, `pssl:`). Streams are handed out after the handshake; one
+ * TLS over TCP, active and passive (`ssl:`, `pssl:`). `node:tls` is loaded when it is needed, without `import()`,
+ * which the bundles of the programs do not have. Streams are handed out after the handshake; one
  * that fails is logged in the words of OVS's stream_ssl and ends as EPROTO.
  */
 import { createServer as createTcpServer, isIP } from 'node:net';
@@ -25,15 +26,15 @@ export interface TlsTarget {
  * Begins to connect; `onSecure` gets the socket once its handshake is done and the peer is trusted, until then
  * errors and the end are told by the events of the socket returned.
  *
- * @throws SystemError ENOPROTOOPT (as rejection) if the identity is not usable
+ * @throws SystemError ENOPROTOOPT if the identity is not usable
  */
-export async function openTls(
+export function openTls(
   { host, port, tls }: TlsTarget,
   name: string,
   onSecure: (socket: TLSSocket) => void,
-): Promise<TLSSocket> {
+): TLSSocket {
   const context = tls.context(false);
-  const { connect } = await import('node:tls');
+  const { connect } = process.getBuiltinModule('node:tls');
   let socket: TLSSocket;
   try {
     socket = connect({
@@ -69,14 +70,11 @@ export async function openTls(
 /**
  * A server that hands over sockets whose handshake is done and whose peer is trusted.
  *
- * @throws SystemError ENOPROTOOPT (as rejection) if the identity is not usable
+ * @throws SystemError ENOPROTOOPT if the identity is not usable
  */
-export async function createTlsServer(
-  tls: TlsIdentity,
-  onSocket: (socket: TLSSocket) => void,
-): Promise<Server> {
+export function createTlsServer(tls: TlsIdentity, onSocket: (socket: TLSSocket) => void): Server {
   tls.context(true);
-  const { TLSSocket, createSecureContext } = await import('node:tls');
+  const { TLSSocket, createSecureContext } = process.getBuiltinModule('node:tls');
   let made: { serial: number; secure: ReturnType<typeof createSecureContext> } | undefined;
   return createTcpServer({ noDelay: true }, (tcp) => {
     let context;

@@ -10,7 +10,7 @@ import { Row } from '../../src/ovsdb/server/row.ts';
 import { schemaFromJson } from '../../src/ovsdb/schema.ts';
 import { isJsonArray, isJsonObject } from '../../src/stream/index.ts';
 import type { Json } from '../../src/stream/index.ts';
-import { testSchema } from '../support/ovsdb-arbitraries.ts';
+import { testSchema } from '../support/ovsdb-test-schema.ts';
 import { TestClient, canonical, startStock, whenListening } from '../support/ovsdb.ts';
 import { missing } from '../support/tools.ts';
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { schemaFromJson, schemaToJson } from '../../src/ovsdb/schema.ts';
 import { formatJson, isJsonObject, parseJson } from '../../src/stream/index.ts';
 import type { Json } from '../../src/stream/index.ts';
-import { testSchema } from '../support/ovsdb-arbitraries.ts';
+import { testSchema } from '../support/ovsdb-test-schema.ts';
 import { TestClient, canonical, startOurs, startStock } from '../support/ovsdb.ts';
 import type { ServerUnderTest } from '../support/ovsdb.ts';
 import { missing } from '../support/tools.ts';

@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { connect } from 'node:tls';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import {
@@ -8,6 +9,7 @@ import {
   TlsIdentity,
   applyTlsOption,
   connectStream,
+  parseJson,
   parseTarget,
 } from '../../src/stream/index.ts';
 import { testSchema } from '../support/ovsdb-arbitraries.ts';
@@ -16,6 +18,8 @@ import { waitFor } from '../support/daemons.ts';
 import { Pki } from '../support/pki.ts';
 import { missing } from '../support/tools.ts';
 
+/** A program of ours, as built. */
+const bin = (name: string): string => fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
 const skip = missing({ tools: ['ovsdb-server', 'ovsdb-client', 'openssl'] });
 
 function identity(options: readonly string[]): TlsIdentity {
@@ -73,6 +77,31 @@ describe.skipIf(skip !== null)('TLS', () => {
     const stock = await run('ovsdb-client', ['list-dbs', remote, ...client]);
     expect(stock).toMatchObject({ status: 0, stdout: 'Test\n_Server\n' });
     expect(await listDbs(remote, identity(client))).toEqual(['Test', '_Server']);
+    const ours = await run(bin('ovsdb-client'), ['list-dbs', remote, ...client]);
+    expect(ours).toMatchObject({ status: 0, stdout: 'Test\n_Server\n' });
+  });
+
+  it('carries ovs-vsctl, ours and the stock one, between ours and the stock server', async () => {
+    const schema = parseJson(readFileSync('/usr/share/openvswitch/vswitch.ovsschema', 'utf8'));
+    const client = pki.options('client', 'a');
+    for (const kind of kinds) {
+      port++;
+      const server = await DbServer.start(kind, {
+        schemas: [schema],
+        options: [`--remote=pssl:${port}:127.0.0.1`, ...pki.options('server', 'a')],
+      });
+      servers.push(server);
+      const db = `--db=ssl:127.0.0.1:${port}`;
+      const steps: [string, string[]][] = [
+        ['ovs-vsctl', ['init']],
+        [bin('ovs-vsctl'), ['add-br', 'ours']],
+        ['ovs-vsctl', ['add-br', 'stock']],
+      ];
+      for (const [tool, args] of steps)
+        expect(await run(tool, [...client, db, '--no-wait', ...args])).toMatchObject({ status: 0 });
+      const list = await run(bin('ovs-vsctl'), [...client, db, 'list-br']);
+      expect(list).toMatchObject({ status: 0, stdout: 'ours\nstock\n' });
+    }
   });
 
   it.each(kinds)('refuses a peer that another authority certified: %s', async (kind) => {

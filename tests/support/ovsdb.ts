@@ -81,9 +81,11 @@ export async function startStock(schema: Json): Promise<ServerUnderTest> {
   return {
     ...paths,
     stop: async () => {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill();
-      await ended;
+      if (child.exitCode === null && child.signalCode === null) {
+        const ended = new Promise((resolve) => child.once('exit', resolve));
+        child.kill();
+        await ended;
+      }
       rmSync(paths.dir, { recursive: true });
     },
   };

@@ -89,8 +89,8 @@ function uuidFromJson(json: Json, symbols: SymbolTable | undefined): string {
       if (!isUuid(text)) throw syntaxError(json, `"${text}" is not a valid UUID`);
       return text.toLowerCase();
     }
-    if (tag === 'named-uuid' && symbols !== undefined) {
-      if (typeof text !== 'string' || !isId(text)) throw syntaxError(text ?? null, 'expected string');
+    if (tag === 'named-uuid' && symbols !== undefined && typeof text === 'string') {
+      if (!isId(text)) throw syntaxError(text, 'expected string');
       return symbols(text);
     }
   }

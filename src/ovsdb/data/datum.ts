@@ -127,11 +127,7 @@ export function datumFromJson(type: ColumnType, json: Json, options: ParseOption
   if (!isJsonArray(inner)) throw syntaxError(json, `expected ["${word}", <array>]`);
   if (inner.length < min || inner.length > max) {
     const limit =
-      max === Infinity
-        ? `${min} or more members`
-        : min === max
-          ? 'exactly one member'
-          : `${min} to ${max} members`;
+      min === max ? 'exactly one member' : `${min} to ${max === Infinity ? 0xffffffff : max} members`;
     throw syntaxError(json, `${word} must have ${limit} but ${inner.length} are present`);
   }
   const valueType = type.value;

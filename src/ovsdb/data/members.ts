@@ -21,10 +21,15 @@ export function expectMembers(
     if (json[key] === undefined)
       throw syntaxError(json, `Parsing ${what} failed: Required '${key}' member is missing.`);
   }
-  for (const key of Object.keys(json)) {
-    if (!required.includes(key) && !optional.includes(key)) {
-      throw syntaxError(json, `Parsing ${what} failed: Member '${key}' is present but not allowed here.`);
-    }
-  }
+  rejectOthers(json, what, (key) => required.includes(key) || optional.includes(key));
   return json;
+}
+
+/** @throws OvsdbError `syntax error` if `json` has members that are not known */
+export function rejectOthers(json: JsonObject, what: string, isKnown: (key: string) => boolean): void {
+  const [first, ...others] = Object.keys(json).filter((key) => !isKnown(key));
+  if (first === undefined) return;
+  const count = others.length;
+  const rest = count === 0 ? 'is' : `and ${count} other ${count === 1 ? 'member' : 'members'} are`;
+  throw syntaxError(json, `Parsing ${what} failed: Member '${first}' ${rest} present but not allowed here.`);
 }

@@ -12,6 +12,7 @@ import type { Datum } from './datum.ts';
 import { checkAtom, isScalar, plainBase, typeToEnglish } from './type.ts';
 import type { ColumnType } from './type.ts';
 
+const INT64_MIN = -(2n ** 63n);
 const mutators = ['+=', '-=', '*=', '/=', '%=', 'insert', 'delete'] as const;
 type MutatorName = (typeof mutators)[number];
 
@@ -134,6 +135,8 @@ function integerResult(mutator: Arithmetic, key: Atom, operand: Atom): Atom {
   else {
     if (b === 0n) throw new OvsdbError('domain error', 'Division by zero.');
     result = mutator === '/=' ? a / b : a % b;
+    // The remainder is 0, but the quotient is none of 64 bits.
+    if (a === INT64_MIN && b === -1n) throw outOfRange(mutator);
   }
   if (BigInt.asIntN(64, result) !== result) throw outOfRange(mutator);
   return normalInteger(result);

@@ -14,8 +14,8 @@ export function formatDatum(type: ColumnType, datum: Datum): string {
     const text = formatAtom(type.key.type, key);
     return type.value === null ? text : `${text}=${formatAtom(type.value.type, values?.[i] ?? '')}`;
   });
-  if (type.value !== null) return `{${items.join(', ')}}`;
-  return type.max > 1 || items.length === 0 ? `[${items.join(', ')}]` : (items[0] ?? '');
+  const [open, close] = type.value === null ? '[]' : '{}';
+  return type.max > 1 || items.length === 0 ? `${open}${items.join(', ')}${close}` : (items[0] ?? '');
 }
 
 /** Without brackets and quotes, separated by spaces. */

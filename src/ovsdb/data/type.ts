@@ -4,9 +4,17 @@
 import { formatJson, formatReal, isJsonArray } from '../../stream/json.ts';
 import type { Json, JsonObject } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
-import { atomFromJson, atomToJson, compareAtoms, formatAtom, isAtomicType, isId, isInteger } from './atom.ts';
+import {
+  atomFromJson,
+  compareAtoms,
+  exactAtomToJson,
+  formatAtom,
+  isAtomicType,
+  isId,
+  isInteger,
+} from './atom.ts';
 import type { Atom, AtomicType } from './atom.ts';
-import { expectMembers } from './members.ts';
+import { expectMembers, rejectOthers } from './members.ts';
 
 export interface BaseType {
   readonly type: AtomicType;
@@ -73,12 +81,12 @@ function baseTypeFromJson(json: Json): BaseType {
     const [minName, maxName] = bounds[type];
     const min = boundFromJson(type, minName, o[minName]);
     const max = boundFromJson(type, maxName, o[maxName]);
-    rejectMembers(json, o, ['type', minName, maxName]);
+    rejectMembers(o, ['type', minName, maxName]);
     if (min !== null && max !== null && min > max) throw syntaxError(json, `${minName} exceeds ${maxName}`);
     return { ...base, min, max };
   }
   if (type === 'uuid') {
-    rejectMembers(json, o, ['type', 'refTable', 'refType']);
+    rejectMembers(o, ['type', 'refTable', 'refType']);
     const { refTable = null, refType = null } = o;
     if (refTable === null) return base;
     if (typeof refTable !== 'string' || !isId(refTable)) {
@@ -89,15 +97,12 @@ function baseTypeFromJson(json: Json): BaseType {
     }
     return { ...base, refTable, refType: refType ?? 'strong' };
   }
-  rejectMembers(json, o, ['type']);
+  rejectMembers(o, ['type']);
   return base;
 }
 
-function rejectMembers(json: Json, o: JsonObject, known: readonly string[]): void {
-  for (const key of Object.keys(o)) {
-    if (!known.includes(key))
-      throw syntaxError(json, `Parsing ovsdb type failed: Member '${key}' is present but not allowed here.`);
-  }
+function rejectMembers(o: JsonObject, known: readonly string[]): void {
+  rejectOthers(o, 'ovsdb type', (key) => known.includes(key));
 }
 
 function boundFromJson(type: AtomicType, name: string, json: Json | undefined): number | bigint | null {
@@ -135,8 +140,8 @@ function baseTypeToJson(base: BaseType): Json {
     const [first] = base.enum;
     o['enum'] =
       base.enum.length === 1 && first !== undefined
-        ? atomToJson(base.type, first)
-        : ['set', base.enum.map((a) => atomToJson(base.type, a))];
+        ? exactAtomToJson(base.type, first)
+        : ['set', base.enum.map((a) => exactAtomToJson(base.type, a))];
   }
   if (base.type === 'integer' || base.type === 'real' || base.type === 'string') {
     const [minName, maxName] = bounds[base.type];

@@ -2,8 +2,8 @@
  * A database in memory: committed rows, and what keeps integrity checks cheap.
  *
  * Rows are never changed in place: a commit replaces them, so readers (monitors, open transactions)
- * may keep any row they have. `strongRefs` counts the references to each row; `weakSources` of a table says
- * which of its rows hold weak references to a uuid; `indexes` maps the contents of each index to a row.
+ * may keep any row they have. Of each table `strongRefs` counts the references to its rows, `weakSources` says
+ * which of its rows hold weak references to a uuid, `indexes` maps the contents of each index to a row.
  *
  * Threads: one. Only `Transaction.commit` and the log reader write.
  */
@@ -47,6 +47,8 @@ export class Table {
   readonly weakColumns: readonly Reference[];
   readonly defaults: ReadonlyMap<string, Datum>;
   readonly layout: RowLayout;
+  /** How many references there are to each row of this table. */
+  readonly strongRefs = new Map<string, number>();
   /** Uuid -> the rows of this table that refer to it weakly; most have one. */
   readonly weakSources = new Map<string, string | Set<string>>();
   /** Columns that stand in the log. */
@@ -106,7 +108,6 @@ export function indexKey(row: Row, columns: readonly string[]): string {
 export class Database {
   readonly schema: DatabaseSchema;
   readonly tables = new Map<string, Table>();
-  readonly strongRefs = new Map<string, number>();
   readonly history = new TransactionHistory($random);
   readonly #listeners = new Set<(changes: Changes) => void>();
 
@@ -159,10 +160,11 @@ export class Database {
 
   #forget(table: Table, row: Row): void {
     for (const reference of table.strongColumns) {
+      const { strongRefs } = this.table(reference.refTable);
       for (const uuid of referredUuids(row, reference)) {
-        const count = (this.strongRefs.get(uuid) ?? 0) - 1;
-        if (count > 0) this.strongRefs.set(uuid, count);
-        else this.strongRefs.delete(uuid);
+        const count = (strongRefs.get(uuid) ?? 0) - 1;
+        if (count > 0) strongRefs.set(uuid, count);
+        else strongRefs.delete(uuid);
       }
     }
     for (const reference of table.weakColumns) {
@@ -175,8 +177,8 @@ export class Database {
 
   #learn(table: Table, row: Row): void {
     for (const reference of table.strongColumns) {
-      for (const uuid of referredUuids(row, reference))
-        this.strongRefs.set(uuid, (this.strongRefs.get(uuid) ?? 0) + 1);
+      const { strongRefs } = this.table(reference.refTable);
+      for (const uuid of referredUuids(row, reference)) strongRefs.set(uuid, (strongRefs.get(uuid) ?? 0) + 1);
     }
     for (const reference of table.weakColumns) {
       for (const uuid of referredUuids(row, reference)) {

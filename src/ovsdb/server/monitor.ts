@@ -6,6 +6,7 @@ import { formatJson, isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json, JsonObject } from '../../stream/index.ts';
 import { clauseHolds, conditionFromJson } from '../data/condition.ts';
 import type { Condition } from '../data/condition.ts';
+import { rejectOthers } from '../data/members.ts';
 import { datumDiff, datumToJson } from '../data/datum.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
@@ -49,10 +50,11 @@ export class Monitor {
       const schema = database.tables.get(name)?.schema;
       if (schema === undefined) throw new OvsdbError('syntax error', `no table named ${name}`);
       const table: MonitoredTable = { schema, columns: [], select: noneSelected, condition: [] };
-      const clauses: Condition[number][] = [];
-      for (const request of isJsonArray(json) ? json : [json])
-        clauses.push(...this.#addRequest(table, request));
-      table.condition = clauses;
+      const conditions = (isJsonArray(json) ? json : [json]).map((request) =>
+        this.#addRequest(table, request),
+      );
+      // As in OVS the first one counts.
+      table.condition = conditions[0] ?? [];
       this.#tables.set(name, table);
     }
   }
@@ -199,35 +201,29 @@ function sees(condition: Condition, row: Row): boolean {
 
 function objectWith(json: Json, what: string, allowed: readonly string[]): JsonObject {
   if (!isJsonObject(json)) throw new OvsdbError('syntax error', `Parsing ${what} failed: Object expected.`);
-  for (const name of Object.keys(json)) {
-    if (!allowed.includes(name))
-      throw syntaxError(json, `Parsing ${what} failed: Member '${name}' is present but not allowed here.`);
-  }
   for (const name of ['columns', 'where']) {
-    if (json[name] !== undefined && !isJsonArray(json[name])) {
+    if (allowed.includes(name) && json[name] !== undefined && !isJsonArray(json[name])) {
       throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member '${name}'.`);
     }
   }
-  if (json['select'] !== undefined && !isJsonObject(json['select'])) {
+  if (allowed.includes('select') && json['select'] !== undefined && !isJsonObject(json['select'])) {
     throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'select'.`);
   }
+  rejectOthers(json, what, (name) => allowed.includes(name));
   return json;
 }
 
 function selectFromJson(json: Json | undefined, what: string): Select {
   const select: Record<Kind, boolean> = { initial: true, insert: true, delete: true, modify: true };
   if (json === undefined || !isJsonObject(json)) return select;
-  for (const [name, value] of Object.entries(json)) {
-    const kind = selectKinds.find((k) => k === name);
-    if (kind === undefined)
-      throw syntaxError(
-        json,
-        `Parsing ${what} select failed: Member '${name}' is present but not allowed here.`,
-      );
+  for (const kind of selectKinds) {
+    const value = json[kind];
+    if (value === undefined) continue;
     if (typeof value !== 'boolean')
-      throw syntaxError(json, `Parsing ${what} select failed: Type mismatch for member '${name}'.`);
+      throw syntaxError(json, `Parsing ${what} select failed: Type mismatch for member '${kind}'.`);
     select[kind] = value;
   }
+  rejectOthers(json, `${what} select`, (name) => selectKinds.some((kind) => kind === name));
   return select;
 }
 

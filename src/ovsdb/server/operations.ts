@@ -11,6 +11,7 @@ import { conditionFromJson, conditionHolds, conditionUuid } from '../data/condit
 import type { Condition } from '../data/condition.ts';
 import { checkDatum, compareDatums, datumFromJson, datumToJson } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
+import { rejectOthers } from '../data/members.ts';
 import { mutate, mutationsFromJson } from '../data/mutation.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 import { isBuiltinColumn } from '../schema.ts';
@@ -80,9 +81,7 @@ class Members {
     return typeof value === 'string' ? value : '';
   }
   finish(): void {
-    for (const name of Object.keys(this.json)) {
-      if (!this.#used.has(name)) throw this.error(`Member '${name}' is present but not allowed here.`);
-    }
+    rejectOthers(this.json, this.#what, (name) => this.#used.has(name));
   }
 }
 
@@ -271,10 +270,6 @@ export class Execution {
     return columns;
   }
 
-  #where(members: Members, schema: TableSchema): Condition {
-    return conditionFromJson(schema, members.required('where', 'array'), this.#symbols);
-  }
-
   #matching(table: Table, condition: Condition): Row[] {
     const { transaction } = this.#context;
     const uuid = conditionUuid(condition);
@@ -286,12 +281,6 @@ export class Execution {
     return [...transaction.rows(table)].filter(holds);
   }
 
-  #columns(members: Members, schema: TableSchema): ColumnSchema[] {
-    const json = members.optional('columns', 'array');
-    if (json === undefined) return [...schema.columns.values()];
-    return columnSetFromJson(json, schema);
-  }
-
   #select(members: Members): Json {
     const table = this.#table(members);
     const whereJson = members.required('where', 'array');
@@ -299,10 +288,7 @@ export class Execution {
     const sortJson = members.optional('sort', 'array');
     members.finish();
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
-    const columns =
-      columnsJson === undefined
-        ? [...table.schema.columns.values()]
-        : columnSetFromJson(columnsJson, table.schema);
+    const columns = columnsOf(columnsJson, table.schema);
     // Not in RFC 7047: the rows in the order of some columns.
     const sort = sortJson === undefined ? [] : columnSetFromJson(sortJson, table.schema);
     const matching = this.#matching(table, condition);
@@ -368,8 +354,9 @@ export class Execution {
 
   #delete(members: Members): Json {
     const table = this.#table(members);
-    const condition = this.#where(members, table.schema);
+    const whereJson = members.required('where', 'array');
     members.finish();
+    const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const rows = this.#matching(table, condition);
     this.#context.access?.delete(table, rows);
     for (const row of rows) this.#context.transaction.delete(table, row.uuid);
@@ -377,17 +364,17 @@ export class Execution {
   }
 
   #wait(members: Members): Json {
-    const table = this.#table(members);
     const timeout = members.optional('timeout', 'integer');
     const whereJson = members.required('where', 'array');
-    members.optional('columns', 'array');
+    const columnsJson = members.optional('columns', 'array');
     const until = members.required('until', 'string');
     const rowsJson = members.required('rows', 'array');
+    const table = this.#table(members);
     members.finish();
     if (timeout !== undefined && Number(timeout) < 0)
       throw syntaxError(timeout, 'timeout must be nonnegative');
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
-    const columns = this.#columns(members, table.schema);
+    const columns = columnsOf(columnsJson, table.schema);
     if (until !== '==' && until !== '!=') throw syntaxError(until, '"until" must be "==" or "!="');
     const key = (read: (column: string) => Datum): string =>
       JSON.stringify(
@@ -419,6 +406,11 @@ export class Execution {
     const given = this.#row(table.schema, json);
     return (column) => given.get(column) ?? table.defaults.get(column) ?? emptyText;
   }
+}
+
+/** All columns if there is no list of them. @throws OvsdbError */
+function columnsOf(json: Json | undefined, schema: TableSchema): ColumnSchema[] {
+  return json === undefined ? [...schema.columns.values()] : columnSetFromJson(json, schema);
 }
 
 /** @throws OvsdbError for unknown and repeated names */

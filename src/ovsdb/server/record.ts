@@ -5,8 +5,9 @@
  * and `_is_diff`: if that is true, changed columns of rows that existed before stand as differences
  * (`datumDiff`), as stock servers since 2.16 write them; both forms are read.
  *
- * A difference may have more elements than its column holds, when many are replaced at once. The stock server
- * writes it and then cannot read it back; a record that has one is written without differences here.
+ * Two kinds of differences the stock server 3.1 writes and then cannot read back: those of more elements than
+ * the column may hold, when many are replaced at once, and those from the default of a column that may not be
+ * empty, which it reads as differences from nothing. A record with one of them is written without differences here.
  */
 import { formatJson, isJsonObject } from '../../stream/index.ts';
 import type { Json, JsonObject } from '../../stream/index.ts';
@@ -44,7 +45,7 @@ export function recordFromChanges(
   return record;
 }
 
-/** @returns undefined if a difference is larger than its column may be. */
+/** @returns undefined if a difference would not be read back by a stock server. */
 function columnsToJson(
   table: Table,
   old: Row | undefined,
@@ -57,7 +58,8 @@ function columnsToJson(
     if (old === undefined ? row.hasDefault(name) : row.hasSame(name, old)) continue;
     const after = row.get(name);
     const datum = old === undefined || !isDiff ? after : datumDiff(type, old.get(name), after);
-    if (datum.keys.length > type.max) return undefined;
+    const isFromDefault = isDiff && old !== undefined && type.max > 1 && type.min > 0 && old.hasDefault(name);
+    if (isFromDefault || datum.keys.length > type.max) return undefined;
     json[name] = datumToJson(type, datum, exactAtomToJson);
   }
   return json;

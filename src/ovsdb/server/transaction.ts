@@ -24,7 +24,9 @@ interface Touched {
 export class Transaction {
   readonly database: Database;
   readonly #touched = new Map<Table, Map<string, Touched>>();
-  readonly #deletedByOperation = new Set<string>();
+  readonly #deletedByOperation = new Set<Row>();
+  /** Strong references that this transaction adds to rows of each table, or takes. */
+  readonly #references = new Map<Table, Map<string, number>>();
 
   constructor(database: Database) {
     this.database = database;
@@ -76,7 +78,8 @@ export class Transaction {
   }
 
   delete(table: Table, uuid: string): void {
-    if (table.rows.has(uuid)) this.#deletedByOperation.add(uuid);
+    const row = table.rows.get(uuid);
+    if (row !== undefined) this.#deletedByOperation.add(row);
     this.#write(table, uuid, undefined);
   }
 
@@ -99,8 +102,8 @@ export class Transaction {
    */
   check(): void {
     this.#dropUnchanged();
-    const refs = this.#countReferences();
-    this.#collectGarbage(refs);
+    this.#countReferences();
+    this.#collectGarbage();
     this.#checkMaxRows();
     this.#dropWeakReferences();
     this.#checkIndexes();
@@ -115,23 +118,31 @@ export class Transaction {
     }
   }
 
-  /** Strong references that this transaction adds to (or takes from) each row, checked. */
-  #countReferences(): Map<string, number> {
-    const delta = new Map<string, number>();
-    const add = (row: Row, table: Table, sign: number): void => {
-      for (const reference of table.strongColumns) {
-        for (const uuid of referredUuids(row, reference)) delta.set(uuid, (delta.get(uuid) ?? 0) + sign);
-      }
-    };
+  #addReferences(row: Row, table: Table, sign: number): void {
+    for (const reference of table.strongColumns) {
+      const target = this.database.table(reference.refTable);
+      let counts = this.#references.get(target);
+      if (counts === undefined) this.#references.set(target, (counts = new Map<string, number>()));
+      for (const uuid of referredUuids(row, reference)) counts.set(uuid, (counts.get(uuid) ?? 0) + sign);
+    }
+  }
+
+  /** How many strong references there are to a row. */
+  #referenceCount(table: Table, uuid: string): number {
+    return (table.strongRefs.get(uuid) ?? 0) + (this.#references.get(table)?.get(uuid) ?? 0);
+  }
+
+  /** Counts and checks strong references. */
+  #countReferences(): void {
     for (const [, touched] of this.#allTouched()) {
-      if (touched.old !== undefined) add(touched.old, touched.table, -1);
-      if (touched.new !== undefined) add(touched.new, touched.table, 1);
+      if (touched.old !== undefined) this.#addReferences(touched.old, touched.table, -1);
+      if (touched.new !== undefined) this.#addReferences(touched.new, touched.table, 1);
     }
     for (const [, touched] of this.#allTouched())
       if (touched.new !== undefined) this.#checkTargets(touched.table, touched.new);
     for (const [uuid, touched] of this.#allTouched()) {
       if (touched.new !== undefined) continue;
-      const left = (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0);
+      const left = this.#referenceCount(touched.table, uuid);
       if (left > 0) {
         throw new OvsdbError(
           'referential integrity violation',
@@ -139,14 +150,15 @@ export class Transaction {
         );
       }
     }
-    return delta;
   }
 
   #checkTargets(table: Table, row: Row): void {
     for (const reference of table.strongColumns) {
       const target = this.database.table(reference.refTable);
       for (const uuid of referredUuids(row, reference)) {
-        if (this.row(target, uuid) !== undefined || this.#deletedByOperation.has(uuid)) continue;
+        const old = target.rows.get(uuid);
+        if (this.row(target, uuid) !== undefined || (old !== undefined && this.#deletedByOperation.has(old)))
+          continue;
         throw new OvsdbError(
           'referential integrity violation',
           `Table ${table.schema.name} column ${reference.column} row ${row.uuid} references nonexistent row ${uuid} in table ${reference.refTable}.`,
@@ -155,7 +167,7 @@ export class Transaction {
     }
   }
 
-  #collectGarbage(delta: Map<string, number>): void {
+  #collectGarbage(): void {
     const candidates: [Table, string][] = [];
     const consider = (table: Table, uuid: string): void => {
       if (!table.schema.isRoot) candidates.push([table, uuid]);
@@ -167,13 +179,10 @@ export class Transaction {
     for (let next = candidates.pop(); next !== undefined; next = candidates.pop()) {
       const [table, uuid] = next;
       const row = this.row(table, uuid);
-      if (row === undefined || (this.database.strongRefs.get(uuid) ?? 0) + (delta.get(uuid) ?? 0) > 0)
-        continue;
+      if (row === undefined || this.#referenceCount(table, uuid) > 0) continue;
       this.#write(table, uuid, undefined);
-      this.#eachTarget(table, row, (target, referred) => {
-        delta.set(referred, (delta.get(referred) ?? 0) - 1);
-        consider(target, referred);
-      });
+      this.#addReferences(row, table, -1);
+      this.#eachTarget(table, row, consider);
     }
   }
 

@@ -1,0 +1,301 @@
+import { spawnSync } from 'node:child_process';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openDatabase } from '../../src/ovsdb/server/storage.ts';
+import { datumToJson } from '../../src/ovsdb/data/datum.ts';
+import { formatJson, isJsonObject, parseJson } from '../../src/stream/index.ts';
+import type { Json, JsonObject } from '../../src/stream/index.ts';
+import { ServerPair, StockDied } from './ovsdb-pair.ts';
+import type { Begun } from './ovsdb-pair.ts';
+import { Dice, randomSchema, schemaJson } from './ovsdb-schemas.ts';
+import type { SchemaModel } from './ovsdb-schemas.ts';
+import { TransactionGenerator } from './ovsdb-transactions.ts';
+import { canonical, startOurs, startStock } from './ovsdb.ts';
+
+const zeroUuid = '00000000-0000-0000-0000-000000000000';
+/** Clients: one that changes things, one that only follows, one that waits. */
+const clients = ['changer', 'follower', 'waiter'] as const;
+const methods = { 1: 'monitor', 2: 'monitor_cond', 3: 'monitor_cond_since' } as const;
+
+/**
+ * A random life of a database on both servers: transactions, monitors of all dialects that come, change and go, a
+ * transaction that waits, locks. After each step replies and updates are compared; at the end the contents and the
+ * files, each read by the other side.
+ */
+class World {
+  readonly #dice: Dice;
+  readonly #generator: TransactionGenerator;
+  readonly #pair: ServerPair;
+  readonly #log: string[] = [];
+  #monitors = 0;
+  #waiting: Begun | null = null;
+  transactions = 0;
+
+  constructor(dice: Dice, schema: SchemaModel, pair: ServerPair) {
+    this.#dice = dice;
+    this.#generator = new TransactionGenerator(dice, schema);
+    this.#pair = pair;
+    pair.onRow = (table, label) => this.#generator.learn(table, label);
+  }
+
+  async #call(client: string, method: string, params: readonly Json[]): Promise<{ ours: Json; stock: Json }> {
+    this.#log.push(`${client} ${method} ${formatJson(params)}`);
+    if (method === 'transact') this.transactions++;
+    return await this.#pair.call(client, method, params);
+  }
+
+  /** Where the two differ: what was sent last, and both replies. */
+  #differs(what: string, ours: unknown, stock: unknown): Error {
+    const show = (value: unknown): string =>
+      Array.isArray(value) && typeof value[0] === 'string'
+        ? value.join('\n    ')
+        : formatJson(value as Json, true);
+    return new Error(
+      `${what}\n  after ${[
+        ...this.#log
+          .slice(0, -4)
+          .filter((line) => / (lock|unlock|steal) /.test(line))
+          .slice(-20),
+        ...this.#log.slice(-4),
+      ].join('\n    ')}\n  ours  ${show(ours)}\n  stock ${show(stock)}`,
+    );
+  }
+
+  #requireEqual(what: string, ours: Json, stock: Json): void {
+    if (formatJson(ours, true) !== formatJson(stock, true)) throw this.#differs(what, ours, stock);
+  }
+
+  async start(): Promise<void> {
+    const everything = Object.fromEntries(this.#generator.schema.tables.map((t) => [t.name, [{}]]));
+    for (const version of [1, 2, 3] as const) await this.#monitor('changer', version, everything);
+    for (let i = 0; i < 4; i++) await this.#transact('changer', this.#generator.start());
+  }
+
+  async step(): Promise<void> {
+    const kind = this.#dice.below(100);
+    if (kind < 82)
+      await this.#transact(this.#dice.chance(90) ? 'changer' : 'follower', this.#generator.transaction());
+    else if (kind < 90) await this.#changeMonitors();
+    else if (kind < 95) await this.#wait();
+    else await this.#lock();
+    await this.#compareUpdates();
+  }
+
+  async #transact(client: string, operations: readonly Json[]): Promise<void> {
+    const params: Json[] = ['Test', ...operations];
+    const { ours, stock } = await this.#call(client, 'transact', params);
+    for (const operation of operations) this.#learn(operation);
+    if (!(await this.#pair.same(client, params, ours, stock))) throw this.#differs('replies', ours, stock);
+  }
+
+  #learn(operation: Json): void {
+    if (!isJsonObject(operation)) return;
+    const { op, table, uuid } = operation;
+    if (op === 'insert' && typeof uuid === 'string' && typeof table === 'string')
+      this.#generator.learn(table, uuid);
+  }
+
+  async #monitor(client: string, version: 1 | 2 | 3, requests: JsonObject): Promise<void> {
+    const params: Json[] = [
+      'Test',
+      this.#dice.pick<Json>([`m${this.#monitors}`, this.#monitors, null]),
+      requests,
+    ];
+    this.#monitors++;
+    if (version === 3) params.push(zeroUuid);
+    const { ours, stock } = await this.#call(client, methods[version], params);
+    // The stock server knows no transactions of standalone databases, and meets tables and columns in any order.
+    const alike = (reply: Json): string =>
+      formatJson(reply, true)
+        .replace(/^({"result":\[false),"[^"]*"/, '$1,"ID"')
+        .replace(/column \w+ mentioned/, 'column C mentioned');
+    if (alike(ours) === alike(stock)) return;
+    const hasManyTables = Object.keys(requests).length > 1;
+    if (hasManyTables && [ours, stock].every((reply) => formatJson(reply, true).startsWith('{"error":{')))
+      return;
+    throw this.#differs('monitor', ours, stock);
+  }
+
+  async #changeMonitors(): Promise<void> {
+    const dice = this.#dice;
+    const client = dice.pick(['changer', 'follower']);
+    const id = (): Json =>
+      dice.pick<Json>([`m${dice.below(this.#monitors)}`, dice.below(this.#monitors), null]);
+    const kind = dice.below(3);
+    if (kind === 0) {
+      const version = dice.pick([1, 2, 3] as const);
+      await this.#monitor(client, version, this.#generator.monitorRequests(version));
+    } else if (kind === 1) {
+      const { ours, stock } = await this.#call(client, 'monitor_cancel', [id()]);
+      this.#requireEqual('monitor_cancel', ours, stock);
+    } else {
+      const params = [id(), id(), this.#generator.conditionChange()];
+      const { ours, stock } = await this.#call(client, 'monitor_cond_change', params);
+      // Which of several unknown tables is named is chance.
+      const alike = (reply: Json): Json =>
+        parseJson(formatJson(reply, true).replace(/no table named \w+/, 'no table named T'));
+      this.#requireEqual('monitor_cond_change', alike(ours), alike(stock));
+    }
+  }
+
+  /** Begins a transaction that waits, or withdraws the one that does. */
+  async #wait(): Promise<void> {
+    if (this.#waiting !== null) {
+      this.#log.push('cancel');
+      const reply = await this.#waiting.cancel();
+      this.#waiting = null;
+      this.#requireEqual('cancel', reply, { error: 'canceled' });
+      return;
+    }
+    const wait = this.#generator.wait(
+      this.#dice.pick(this.#generator.schema.tables),
+      this.#dice.chance(50) ? undefined : 1e9,
+    );
+    const params = ['Test', ...this.#generator.transaction(), wait, ...this.#generator.transaction()].map(
+      withoutTimer,
+    );
+    this.#log.push(`waiter transact ${formatJson(params)}`);
+    this.transactions++;
+    this.#waiting = await this.#pair.begin('waiter', 'transact', params);
+  }
+
+  async #finishWaiting(): Promise<void> {
+    const begun = this.#waiting;
+    if (begun === null) return;
+    this.#waiting = null;
+    const { ours, stock } = await begun.finish();
+    if (!(await this.#pair.same('waiter', begun.params, ours, stock)))
+      throw this.#differs('waiting', ours, stock);
+  }
+
+  async #lock(): Promise<void> {
+    const dice = this.#dice;
+    const params: Json[] = [dice.pick<Json>(['l1', 'l1', 'l2', 'l2', '1x', 3])];
+    const client = dice.pick(clients);
+    // One client alone steals, so that no lock is taken from who stole it.
+    const method = dice.pick(client === 'changer' ? ['lock', 'steal', 'unlock'] : ['lock', 'unlock']);
+    const { ours, stock } = await this.#call(client, method, params);
+    this.#requireEqual('lock', ours, stock);
+  }
+
+  async #compareUpdates(): Promise<void> {
+    for (const client of clients) await this.#pair.settle(client);
+    const [ours, stock] = this.#waiting?.isDone() ?? [false, false];
+    if (ours !== stock) throw this.#differs('a waiting transaction ended', ours, stock);
+    // Its reply names rows that the updates have.
+    if (ours) await this.#finishWaiting();
+    for (const client of clients) {
+      const updates = await this.#pair.updates(client);
+      if (updates.ours.join('\n') !== updates.stock.join('\n'))
+        throw this.#differs(`updates of ${client}`, updates.ours, updates.stock);
+    }
+  }
+
+  async finish(): Promise<void> {
+    if (this.#waiting !== null) await this.#wait();
+    const selects = this.#selects(true);
+    const { ours, stock } = await this.#call('changer', 'transact', ['Test', ...selects]);
+    this.#requireEqual('contents', ours, stock);
+    await this.#compareFiles();
+  }
+
+  #selects(hasEphemeral: boolean): Json[] {
+    return this.#generator.schema.tables.map((table) => {
+      const columns = [
+        '_uuid',
+        ...table.columns.filter((c) => hasEphemeral || !c.isEphemeral).map((c) => c.name),
+      ];
+      return { op: 'select', table: table.name, where: [], columns };
+    });
+  }
+
+  /** Each side's file, read by the other side. */
+  async #compareFiles(): Promise<void> {
+    const [ours, stock] = [this.#pair.ours, this.#pair.stock];
+    const query: Json[] = ['Test', ...this.#selects(false)];
+    const copies = [ours, stock].map(({ server }) => {
+      const copy = join(server.dir, 'copy.db');
+      copyFileSync(server.file, copy);
+      return copy;
+    });
+    const [ourCopy = '', stockCopy = ''] = copies;
+    const wanted = await Promise.all(
+      [ours, stock].map(async (side) =>
+        canonical(await (await side.client('changer')).call('transact', query)),
+      ),
+    );
+    const tool = spawnSync('ovsdb-tool', ['query', ourCopy, formatJson(query)], { encoding: 'utf8' });
+    if (tool.status !== 0) throw this.#differs('ovsdb-tool', tool.stderr, '');
+    const read = canonical({ result: parseJson(tool.stdout) });
+    this.#requireEqual('our file, read by the stock tool', wanted[0] ?? null, read);
+    this.#requireEqual(
+      'the stock file, read by us',
+      canonical({ result: this.#dump(stockCopy) }),
+      wanted[1] ?? null,
+    );
+  }
+
+  #dump(file: string): Json[] {
+    const storage = openDatabase(file, true);
+    try {
+      return this.#generator.schema.tables.map((model) => {
+        const table = storage.database.table(model.name);
+        const names = ['_uuid', ...model.columns.filter((c) => !c.isEphemeral).map((c) => c.name)];
+        const rows = [...table.rows.values()].map((row) =>
+          Object.fromEntries(
+            names.map((name) => {
+              const column = table.schema.columns.get(name);
+              return [name, column === undefined ? null : datumToJson(column.type, row.get(name))];
+            }),
+          ),
+        );
+        return { rows };
+      });
+    } finally {
+      storage.close();
+    }
+  }
+}
+
+/** A `wait` that gives up after some time would end at another moment on either side. */
+function withoutTimer(operation: Json): Json {
+  const isShort = isJsonObject(operation) && Number(operation['timeout']) < 1e9;
+  return isShort ? { ...operation, timeout: 0 } : operation;
+}
+
+export interface WorldResult {
+  readonly transactions: number;
+  /** Errors that were equal but for the row, number or value that they name. */
+  readonly loose: number;
+  /** Whether the stock server died of a request, which ended the run. */
+  readonly hasDied: boolean;
+}
+
+/**
+ * Runs `steps` random steps on a random schema, on our server and the stock one.
+ *
+ * @throws Error with the first difference as its cause
+ */
+export async function runWorld(seed: number, steps: number): Promise<WorldResult> {
+  const dice = new Dice(seed);
+  const schema = randomSchema(dice);
+  const json = schemaJson(schema);
+  const pair = new ServerPair(await startOurs(json), await startStock(json));
+  const world = new World(dice, schema, pair);
+  const result = (hasDied: boolean): WorldResult => ({
+    transactions: world.transactions,
+    loose: pair.looseMatches,
+    hasDied,
+  });
+  try {
+    await world.start();
+    for (let i = 0; i < steps; i++) await world.step();
+    await world.finish();
+    return result(false);
+  } catch (error) {
+    if (error instanceof StockDied) return result(true);
+    throw new Error(`seed ${seed}, schema ${formatJson(json)}`, { cause: error });
+  } finally {
+    await pair.close();
+  }
+}
