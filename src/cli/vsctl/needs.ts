@@ -15,12 +15,13 @@ import { shown } from './show.ts';
 
 type Columns = Readonly<Record<string, readonly string[]>>;
 
-const bridgeView: Columns = {
+/** Bridges, fake ones too, and their ports. */
+const bridges: Columns = {
   Open_vSwitch: ['bridges'],
   Bridge: ['name', 'ports'],
-  Port: ['name', 'interfaces', 'fake_bridge', 'tag'],
-  Interface: ['name'],
+  Port: ['name', 'fake_bridge', 'tag'],
 };
+const interfaces: Columns = { Port: ['interfaces'], Interface: ['name'] };
 const controllers: Columns = { Bridge: ['controller'], Controller: ['target', 'inactivity_probe'] };
 const failMode: Columns = { Bridge: ['fail_mode'] };
 const externalIds: Columns = { Bridge: ['external_ids'], Port: ['external_ids'] };
@@ -40,21 +41,27 @@ const zones: Columns = {
   CT_Timeout_Policy: ['timeouts'],
 };
 
-/** Commands whose arguments do not matter; what is not here works on the bridge view alone. */
+/** Commands whose arguments do not matter; what is not here needs bridges, ports and interfaces. */
 const fixed: Readonly<Record<string, readonly Columns[]>> = {
   init: [],
   comment: [],
-  'get-controller': [bridgeView, controllers],
-  'del-controller': [bridgeView, controllers],
-  'set-controller': [bridgeView, controllers],
-  'get-fail-mode': [bridgeView, failMode],
-  'del-fail-mode': [bridgeView, failMode],
-  'set-fail-mode': [bridgeView, failMode],
-  'br-set-external-id': [bridgeView, externalIds],
-  'br-get-external-id': [bridgeView, externalIds],
-  'add-aa-mapping': [bridgeView, autoAttach],
-  'del-aa-mapping': [bridgeView, autoAttach],
-  'get-aa-mapping': [bridgeView, autoAttach],
+  'list-br': [bridges],
+  'br-exists': [bridges],
+  'br-to-vlan': [bridges],
+  'br-to-parent': [bridges],
+  'list-ports': [bridges],
+  'port-to-br': [bridges],
+  'get-controller': [bridges, controllers],
+  'del-controller': [bridges, controllers],
+  'set-controller': [bridges, controllers],
+  'get-fail-mode': [bridges, failMode],
+  'del-fail-mode': [bridges, failMode],
+  'set-fail-mode': [bridges, failMode],
+  'br-set-external-id': [bridges, externalIds],
+  'br-get-external-id': [bridges, externalIds],
+  'add-aa-mapping': [bridges, autoAttach],
+  'del-aa-mapping': [bridges, autoAttach],
+  'get-aa-mapping': [bridges, autoAttach],
   'get-manager': [managers],
   'del-manager': [managers],
   'set-manager': [managers],
@@ -95,7 +102,7 @@ export function needsOf(
     const { name } = invocation;
     if (name === 'show') needs.add(shownColumns());
     else if (Object.hasOwn(generic, name)) needs.addGeneric(invocation);
-    else for (const columns of fixed[name] ?? [bridgeView]) needs.add(columns);
+    else for (const columns of fixed[name] ?? [bridges, interfaces]) needs.add(columns);
   }
   return needs.tables();
 }
