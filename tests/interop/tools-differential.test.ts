@@ -53,18 +53,20 @@ async function startServer(kind: 'ours' | 'stock'): Promise<Server> {
 }
 
 describe.skipIf(skip !== null || !existsSync(schemaFile))('our tools against the stock ones', () => {
-  let prepared: Server;
-  beforeAll(async () => {
-    prepared = await startServer('stock');
-    await run(prepared.dir, 'sh', '-e', join(casesDir, 'prepare.sh'));
-  });
-  afterAll(async () => await prepared.stop());
+  describe.each(['stock', 'ours'] as const)('on one server of kind %s', (kind) => {
+    let prepared: Server;
+    beforeAll(async () => {
+      prepared = await startServer(kind);
+      await run(prepared.dir, 'sh', '-e', join(casesDir, 'prepare.sh'));
+    });
+    afterAll(async () => await prepared.stop());
 
-  it.each(['ovs-vsctl-reading', 'ovsdb-client', 'ovsdb-tool'])('%s', async (name) => {
-    const tools = new ToolDifferential({ ours: prepared.dir, stock: prepared.dir });
-    for (const line of cases(name))
-      expect.soft(await tools.ours(line), line).toEqual(await tools.stock(line));
-    await tools.close();
+    it.each(['ovs-vsctl-reading', 'ovsdb-client', 'ovsdb-tool'])('%s', async (name) => {
+      const tools = new ToolDifferential({ ours: prepared.dir, stock: prepared.dir });
+      for (const line of cases(name))
+        expect.soft(await tools.ours(line), line).toEqual(await tools.stock(line));
+      await tools.close();
+    });
   });
 
   it.each([
