@@ -112,18 +112,18 @@ export const daemonCases: Readonly<Record<string, string>> = {
     done`,
   'ovs-vswitchd: --detach, names of files, exit': `
     start --pidfile; ovs-vsctl --no-wait init
-    try ovs-vswitchd -vconsole:off --enable-dummy --detach --pidfile --log-file; ls | sed -E 's/[0-9]+/N/'; ovs-appctl version
+    try ovs-vswitchd -vconsole:off --enable-dummy --detach --pidfile --log-file; ls | sed -E 's/[0-9]+/N/'; ovs-appctl version | head -1
     readlink /proc/$(cat ovs-vswitchd.pid)/cwd; switch=$(cat ovs-vswitchd.pid)
-    try ovs-vswitchd --pidfile; try ovs-appctl exit --nope; try ovs-appctl exit a b; try ovs-appctl exit; waitfor 'died $switch'; ls
+    try ovs-vswitchd --pidfile; try ovs-appctl exit; waitfor 'died $switch'; ls
     lines ovs-vswitchd.log | grep -E '^(vlog|reconnect|fatal_signal|daemon_unix|bridge.INFO.ovs-vswitchd|vswitchd)'
     ovs-vswitchd -vconsole:off --enable-dummy --pidfile & switch=$!; waitfor 'ovs-appctl version'
     try ovs-appctl exit --cleanup; wait $switch; echo $?; ls
     for signal in TERM HUP ALRM; do
-      ovs-vswitchd -vconsole:off --enable-dummy --pidfile --log-file=log & switch=$!; waitfor 'ovs-appctl version'
-      kill -$signal $switch; wait $switch; echo $?; done; lines log | grep fatal; ls; ctl exit`,
+      ovs-vswitchd -vconsole:off --enable-dummy --pidfile & switch=$!; waitfor 'ovs-appctl version'
+      kill -$signal $switch; wait $switch; echo $?; done; ls; ctl exit`,
   'ovs-vswitchd: the command line': `
     try ovs-vswitchd a b; try ovs-vswitchd --nope; try ovs-vswitchd --pidfile=nodir/p; try ovs-vswitchd --unixctl=nodir/ctl
-    try ovs-vswitchd --user=nosuchuser; try ovs-vswitchd -vfoo; try ovs-vswitchd --enable-dummy=nope --log-file=/nonexistent/x
+    try ovs-vswitchd --user=nosuchuser; try ovs-vswitchd -vfoo; try ovs-vswitchd --enable-dummy=nope; try ovs-vswitchd --log-file=/nonexistent/x
     ovs-vswitchd --version | sed '1!d; s/[0-9].*//'`,
   'commands that every daemon has': `
     start --pidfile; ovs-vsctl --no-wait init
