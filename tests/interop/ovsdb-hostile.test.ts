@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
-import { testSchema } from '../support/ovsdb-arbitraries.ts';
+import { testSchema } from '../support/ovsdb-test-schema.ts';
 import { DbServer } from '../support/ovsdb-services.ts';
 import type { Kind } from '../support/ovsdb-services.ts';
 import { waitFor } from '../support/daemons.ts';

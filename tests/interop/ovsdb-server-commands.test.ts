@@ -4,7 +4,7 @@ import type { Json } from '../../src/stream/index.ts';
 import { schemaFromJson } from '../../src/ovsdb/schema.ts';
 import { createDatabase } from '../../src/ovsdb/server/storage.ts';
 import { waitFor } from '../support/daemons.ts';
-import { testSchema } from '../support/ovsdb-arbitraries.ts';
+import { testSchema } from '../support/ovsdb-test-schema.ts';
 import type { TestClient } from '../support/ovsdb.ts';
 import { DbServer } from '../support/ovsdb-services.ts';
 import type { Kind } from '../support/ovsdb-services.ts';

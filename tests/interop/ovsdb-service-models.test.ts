@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { formatJson, isJsonArray, isJsonObject } from '../../src/stream/index.ts';
 import type { Json } from '../../src/stream/index.ts';
 import { waitFor } from '../support/daemons.ts';
-import { testSchema } from '../support/ovsdb-arbitraries.ts';
+import { testSchema } from '../support/ovsdb-test-schema.ts';
 import { canonical } from '../support/ovsdb.ts';
 import type { TestClient } from '../support/ovsdb.ts';
 import { DbServer } from '../support/ovsdb-services.ts';

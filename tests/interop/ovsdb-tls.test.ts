@@ -12,7 +12,7 @@ import {
   parseJson,
   parseTarget,
 } from '../../src/stream/index.ts';
-import { testSchema } from '../support/ovsdb-arbitraries.ts';
+import { testSchema } from '../support/ovsdb-test-schema.ts';
 import { DbServer, kinds, run } from '../support/ovsdb-services.ts';
 import { waitFor } from '../support/daemons.ts';
 import { Pki } from '../support/pki.ts';

@@ -164,8 +164,10 @@ export class Monitor {
     const fresh = new Map<string, Condition>();
     for (const [name, json] of Object.entries(requests)) {
       const monitored = this.#tables.get(name);
-      if (monitored === undefined)
-        throw new OvsdbError('syntax error', `no table named ${name} in monitor session`);
+      if (monitored === undefined) {
+        const where = this.database.tables.has(name) ? ' in monitor session' : '';
+        throw new OvsdbError('syntax error', `no table named ${name}${where}`);
+      }
       if (!isJsonArray(json))
         throw new OvsdbError('syntax error', `table ${name} no monitor-cond-change JSON array`);
       // The last one counts.
