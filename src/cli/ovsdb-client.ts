@@ -77,7 +77,13 @@ export async function main(argv: readonly string[], output: Output = terminal): 
       return 0;
     }
     await daemonizeStart(daemon);
-    target = await openTarget(args, command.minArgs, command.needs === 'database', settings.isLeaderOnly);
+    target = await openTarget(
+      args,
+      command.minArgs,
+      command.needs === 'database',
+      settings.isLeaderOnly,
+      command.databaseIn,
+    );
     const { connection, database, rest: own } = target;
     if (own.length < command.minArgs || own.length > command.maxArgs) throw invalidSyntax(name);
     await command.run({ connection, database, args: own, style, output, settings, daemon });

@@ -42,6 +42,8 @@ export interface Command {
   /** Arguments after server and database. */
   readonly minArgs: number;
   readonly maxArgs: number;
+  /** The database that its own arguments name. */
+  readonly databaseIn?: (args: readonly string[]) => string;
   run(run: Run): Promise<void>;
 }
 

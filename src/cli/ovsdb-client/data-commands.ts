@@ -11,17 +11,22 @@ import { fetchSchema, printJson } from './command.ts';
 import type { Command } from './command.ts';
 import { tableNamed } from './schema-commands.ts';
 
-function parseTransaction(text: string): readonly Json[] {
+function databaseIn([text = '']: readonly string[]): string {
+  return parseTransaction(text)[0];
+}
+
+function parseTransaction(text: string): readonly [database: string, ...operations: Json[]] {
   const request = parseJsonArgument(text);
-  if (!isJsonArray(request) || typeof request[0] !== 'string')
-    throw new UsageError('not a valid OVSDB query');
-  return request;
+  const [database, ...operations] = isJsonArray(request) ? request : [];
+  if (typeof database !== 'string') throw new UsageError('not a valid OVSDB query');
+  return [database, ...operations];
 }
 
 const transact: Command = {
   needs: 'server',
   minArgs: 1,
   maxArgs: 1,
+  databaseIn,
   run: async (run) =>
     printJson(run, await run.connection.call('transact', parseTransaction(run.args[0] ?? ''))),
 };
@@ -31,6 +36,7 @@ const query: Command = {
   needs: 'server',
   minArgs: 1,
   maxArgs: 1,
+  databaseIn,
   run: async (run) => {
     const request = parseTransaction(run.args[0] ?? '');
     const results = await run.connection.call('transact', [...request, { op: 'abort' }]);

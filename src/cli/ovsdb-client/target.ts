@@ -1,4 +1,5 @@
 /** Which server, of several perhaps, and which database a command means. */
+import { splitRemotes } from '../../ovsdb/client/link.ts';
 import { isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
@@ -23,15 +24,11 @@ function isServer(argument: string | undefined): boolean {
   return argument !== undefined && /^[a-zA-Z][^:]*:/.test(argument);
 }
 
-/** Remotes are set apart by commas, at each of which a method must begin. */
-export function splitRemotes(text: string): string[] {
-  return text.split(/,(?=[a-z]+:)/);
-}
-
 /**
  * Connects to the server that the arguments begin with, or the default one.
  *
  * @param minArgs Arguments that the command itself must have.
+ * @param databaseIn The database that the command's own arguments name, for a command that needs no other.
  * @throws OvsError
  */
 export async function openTarget(
@@ -39,12 +36,18 @@ export async function openTarget(
   minArgs: number,
   needsDatabase: boolean,
   isLeaderOnly: boolean,
+  databaseIn: (args: readonly string[]) => string = () => '',
 ): Promise<Target> {
   const hasServer = args.length > minArgs && isServer(args[0]);
   const remotes = splitRemotes(hasServer ? (args[0] ?? '') : defaultServer());
   const rest = hasServer ? args.slice(1) : args;
   const [only = ''] = remotes;
-  if (remotes.length > 1) return await openCluster(remotes, rest, minArgs, needsDatabase, isLeaderOnly);
+  if (remotes.length > 1) {
+    const words = needsDatabase ? rest : [databaseIn(rest), ...rest];
+    if (words.length <= minArgs)
+      throw new OvsError('EINVAL', 'database name is required with multiple remotes');
+    return await openCluster(remotes, words, isLeaderOnly);
+  }
   const connection = await Connection.open(only);
   if (!needsDatabase) return { connection, database: '', rest };
   const known = await databaseNames(connection);
@@ -68,17 +71,17 @@ function defaultDatabase(known: readonly Json[]): string {
   return only;
 }
 
-/** The first member that has the database and is its leader (or connected, if that is enough). */
+/**
+ * The first member that has the database and is its leader (or connected, if that is enough).
+ *
+ * @param args Begin with the database, empty if any member will do.
+ */
 async function openCluster(
   remotes: readonly string[],
   args: readonly string[],
-  minArgs: number,
-  needsDatabase: boolean,
   isLeaderOnly: boolean,
 ): Promise<Target> {
-  const [database = '', ...rest] = needsDatabase ? args : ['', ...args];
-  if (needsDatabase && args.length <= minArgs)
-    throw new OvsError('EINVAL', 'database name is required with multiple remotes');
+  const [database = '', ...rest] = args;
   for (const remote of remotes) {
     log.info(`${remote}: connecting...`);
     const stream = await Connection.tryOpen(remote);
@@ -87,7 +90,7 @@ async function openCluster(
       continue;
     }
     log.info(`${remote}: connected`);
-    if (!needsDatabase || (await canServe(stream, database, isLeaderOnly)))
+    if (database === '' || (await canServe(stream, database, isLeaderOnly)))
       return { connection: stream, database, rest };
     log.info(`${remote}: connection attempt timed out`);
     stream.close();
