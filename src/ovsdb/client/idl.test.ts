@@ -157,6 +157,51 @@ describe('Idl', () => {
     expect(idl.row('Top', top)?.num('count')).toBe(7);
   });
 
+  it('adds to columns without touching what others add meanwhile', async () => {
+    const [idl, other] = [open(), open()];
+    await Promise.all([idl.ready(), other.ready()]);
+    const first = idl.transaction();
+    const temporary = first.insert('Top', { config: { a: '1', b: '2' } });
+    await first.commit();
+    const top = first.realUuid(temporary) ?? '';
+    await until(other, () => other.row('Top', top) !== undefined);
+    const [mine, theirs] = [idl.transaction(), other.transaction()];
+    mine.add('Top', top, 'config', { keys: ['a'], values: ['9'] });
+    mine.add('Top', top, 'config', { keys: ['c'], values: ['3'] });
+    expect(mine.datum('Top', top, 'config')).toEqual({ keys: ['a', 'b', 'c'], values: ['9', '2', '3'] });
+    theirs.add('Top', top, 'config', { keys: ['d'], values: ['4'] });
+    expect(await Promise.all([mine.commit(), theirs.commit()])).toEqual(['success', 'success']);
+    await until(idl, () => idl.row('Top', top)?.smap('config', 'd') === '4');
+    expect(idl.row('Top', top)?.strMap('config')).toEqual(
+      new Map([
+        ['a', '9'],
+        ['b', '2'],
+        ['c', '3'],
+        ['d', '4'],
+      ]),
+    );
+    const same = idl.transaction();
+    same.add('Top', top, 'config', { keys: ['a'], values: ['9'] });
+    expect(await same.commit()).toBe('unchanged');
+  });
+
+  it('inserts a row with the uuid it is to keep, and leaves rows that are no roots to the server', async () => {
+    const idl = open();
+    await idl.ready();
+    const uuid = '11111111-2222-4333-8444-555555555555';
+    const t = idl.transaction();
+    t.insertAs('Item', uuid, true);
+    t.update('Item', uuid, { label: 'kept' });
+    t.insert('Top', { name: 'a', items: [uuid] });
+    expect(await t.commit()).toBe('success');
+    expect(idl.row('Item', uuid)?.str('label')).toBe('kept');
+    const ignored = idl.transaction();
+    ignored.delete('Item', uuid);
+    expect(ignored.uuids('Item')).toEqual([]);
+    expect(await ignored.commit()).toBe('unchanged');
+    expect(idl.row('Item', uuid)?.str('label')).toBe('kept');
+  });
+
   it('holds a lock, and the next in line gets it', async () => {
     const holder = open({ lock: 'l' });
     await holder.ready();
