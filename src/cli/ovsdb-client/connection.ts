@@ -12,7 +12,7 @@ import { ovsRundir } from '../../sys/dirs.ts';
 import { OvsError, SystemError } from '../../util/errors.ts';
 
 /** An error reply to a request; `reply` is what the server sent. */
-export class ErrorReply extends OvsError {
+class ErrorReply extends OvsError {
   readonly reply: Json;
   constructor(reply: Json, message = `transaction returned error: ${formatJson(reply, true)}`) {
     super('EPROTO', message);

@@ -18,7 +18,7 @@ export function leadingInteger(text: string): number {
 }
 
 /** @throws UsageError */
-export function requireName(kind: 'bridge' | 'port' | 'interface', name: string): void {
+function requireName(kind: 'bridge' | 'port' | 'interface', name: string): void {
   if (name === '') throw new UsageError(`${kind} name must not be empty string`);
 }
 
