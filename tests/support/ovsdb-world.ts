@@ -226,6 +226,8 @@ class World {
     );
     const tool = spawnSync('ovsdb-tool', ['query', ourCopy, formatJson(query)], { encoding: 'utf8' });
     if (tool.status !== 0) throw this.#differs('ovsdb-tool', tool.stderr, '');
+    const showLog = spawnSync('ovsdb-tool', ['show-log', '-mmm', ourCopy], { encoding: 'utf8' });
+    if (showLog.status !== 0) throw this.#differs('ovsdb-tool show-log', showLog.stderr, '');
     const read = canonical({ result: parseJson(tool.stdout) });
     this.#requireEqual('our file, read by the stock tool', wanted[0] ?? null, read);
     this.#requireEqual(
