@@ -179,6 +179,8 @@ function buildPrograms() {
     format: 'cjs',
     target: 'node20',
     charset: 'ascii',
+    // Scripts of node:vm have no import() of their own.
+    supported: { 'dynamic-import': false },
     external: ['koffi'],
     define: { 'import.meta.url': 'moduleUrl' },
     banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },

@@ -24,7 +24,8 @@ import { ExitStatus } from './vsctl/bridge-commands.ts';
 import { commands, parseCommandLine } from './vsctl/command-line.ts';
 import type { CommandLine } from './vsctl/command-line.ts';
 import { Context, TryAgain } from './vsctl/context.ts';
-import type { CommandOutput } from './vsctl/context.ts';
+import type { CommandOutput, Invocation } from './vsctl/context.ts';
+import { needsOf } from './vsctl/needs.ts';
 
 const program = 'ovs-vsctl';
 const log = vlog('vsctl');
@@ -80,8 +81,10 @@ async function applyOptions(line: CommandLine, output: Output): Promise<Settings
   }
   if (line.invocations.length === 0)
     throw new OvsError('EINVAL', 'missing command name (use --help for help)');
-  const timeout = given.get('timeout') ?? process.env['OVS_CTL_TIMEOUT'];
+  const timeout = given.get('timeout');
+  const { OVS_CTL_TIMEOUT: fromEnvironment = '' } = process.env;
   if (typeof timeout === 'string') startTimeout(timeout);
+  else if (isTimeout(fromEnvironment)) startTimeout(fromEnvironment);
   return {
     db: given.get('db') ?? `unix:${ovsRundir()}/db.sock`,
     isDryRun: given.has('dry-run'),
@@ -95,8 +98,10 @@ async function applyOptions(line: CommandLine, output: Output): Promise<Settings
   };
 }
 
+const isTimeout = (text: string): boolean => /^[1-9]\d*$/.test(text);
+
 function startTimeout(text: string): void {
-  if (!/^[1-9]\d*$/.test(text)) throw new OvsError('EINVAL', `value ${text} on -t or --timeout is invalid`);
+  if (!isTimeout(text)) throw new OvsError('EINVAL', `value ${text} on -t or --timeout is invalid`);
   installExitHooks();
   setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
 }
@@ -104,7 +109,7 @@ function startTimeout(text: string): void {
 async function run(line: CommandLine, settings: Settings, argv: readonly string[]): Promise<number> {
   const isReadOnly = line.invocations.every(({ name }) => commands[name]?.isReadOnly === true);
   log.log(isReadOnly ? 'dbg' : 'info', `Called as ${escapeArguments([program, ...argv])}`);
-  const idl = openIdl(settings);
+  const idl = openIdl(settings, line.invocations, settings.mustWait && !isReadOnly);
   try {
     idl.start();
     try {
@@ -128,12 +133,16 @@ async function run(line: CommandLine, settings: Settings, argv: readonly string[
 }
 
 /** @throws OvsError if the remote makes no sense */
-function openIdl({ db, mustRetry, isLeaderOnly, isShuffled }: Settings): Idl {
+function openIdl(
+  { db, mustRetry, isLeaderOnly, isShuffled }: Settings,
+  invocations: readonly Invocation[],
+  mustWait: boolean,
+): Idl {
   try {
     return new Idl({
       remote: db,
       database: 'Open_vSwitch',
-      tables: 'all',
+      tables: (schema) => needsOf(schema, invocations, mustWait),
       leaderOnly: isLeaderOnly,
       shuffleRemotes: isShuffled,
       ...(mustRetry ? {} : { maxTries: 1 }),

@@ -13,10 +13,15 @@ import { createConnection, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { SystemError } from '../util/errors.ts';
+import { vlog } from '../util/log.ts';
+import { strerror } from './errno.ts';
 import { SocketStream, toSystemError } from './socket-stream.ts';
 import { formatHostPort } from './target.ts';
 import type { StreamTarget } from './target.ts';
 import { createTlsServer, openTls, peerNameOf } from './tls-stream.ts';
+
+const log = vlog('stream_unix');
+const fatalLog = vlog('fatal_signal');
 
 export interface StreamHandlers {
   /** The bytes belong to the receiver. */
@@ -169,7 +174,7 @@ export async function listenStream(
 async function listenUnix(server: Server, path: string): Promise<StreamListener> {
   removeStaleSocket(path);
   let release = (): void => undefined;
-  await listenOn(server, `punix:${path}`, (done) => {
+  const listening = listenOn(server, `punix:${path}`, (done) => {
     // The socket takes its mode from the umask; chmod afterwards would leave a window.
     const oldMask = process.umask(0o027);
     try {
@@ -181,6 +186,9 @@ async function listenUnix(server: Server, path: string): Promise<StreamListener>
       process.umask(oldMask);
     }
   });
+  await listening.catch((error: unknown) => {
+    throw bindFailed(path, toSystemError(error, `punix:${path}`));
+  });
   return {
     name: `punix:${path}`,
     boundPort: 0,
@@ -190,6 +198,17 @@ async function listenUnix(server: Server, path: string): Promise<StreamListener>
       removeStaleSocket(path);
     },
   };
+}
+
+function bindFailed(path: string, error: SystemError): SystemError {
+  // libuv says EACCES where there is no such directory.
+  const isNowhere = statSync(dirname(path), { throwIfNoEntry: false }) === undefined;
+  const reason = isNowhere
+    ? new SystemError('ENOENT', 2, 'bind', `punix:${path}: ${strerror('ENOENT')}`)
+    : error;
+  if (isNowhere) fatalLog.warn(`could not unlink "${path}" (${strerror('ENOENT')})`);
+  log.err(`${path}: binding failed: ${strerror(reason.code)}`);
+  return reason;
 }
 
 async function listenOn(server: Server, name: string, listen: (done: () => void) => void): Promise<void> {

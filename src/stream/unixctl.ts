@@ -9,9 +9,10 @@
  *
  * Threads: main only. Requests of one connection are answered in order.
  */
-import { OvsError } from '../util/errors.ts';
+import { OvsError, SystemError } from '../util/errors.ts';
 import { rateLimit, vlog } from '../util/log.ts';
 import { listenStream } from './byte-stream.ts';
+import { strerror } from './errno.ts';
 import type { ByteStream, StreamListener } from './byte-stream.ts';
 import type { Json } from './json.ts';
 import { JsonRpcConnection } from './jsonrpc.ts';
@@ -100,11 +101,16 @@ export class UnixctlServer {
     this.#commands = commands;
   }
 
-  /** Opens the socket at `path`. @throws SystemError (as rejection). */
+  /** Opens the socket at `path`. @throws OvsError `PATH: could not initialize control socket (...)` */
   async listen(path: string): Promise<void> {
-    this.#listener = await listenStream({ kind: 'unix', path, isPassive: true }, (stream) =>
-      this.accept(stream),
-    );
+    try {
+      this.#listener = await listenStream({ kind: 'unix', path, isPassive: true }, (stream) =>
+        this.accept(stream),
+      );
+    } catch (error) {
+      const reason = error instanceof SystemError ? strerror(error.code) : String(error);
+      throw new OvsError('EIO', `${path}: could not initialize control socket (${reason})`);
+    }
   }
 
   /** Serves a connection that someone else accepted. */

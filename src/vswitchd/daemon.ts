@@ -1,9 +1,9 @@
-import { join } from 'node:path';
 import { ArenaClock } from '../arena/clock.ts';
 import { createArena } from '../arena/core.ts';
 import { setNetdevEnvironment } from '../netdev/environment.ts';
 import { UnixctlCommands, UnixctlServer } from '../stream/unixctl.ts';
 import { loadCoreModule } from '../sys/core-module.ts';
+import { absFileName } from '../sys/dirs.ts';
 import { unlinkAtExit } from '../sys/exit-hooks.ts';
 import { setThreadName } from '../sys/threads.ts';
 import { initVlog } from '../sys/vlog-sink.ts';
@@ -15,7 +15,7 @@ import type { DummyMode } from './dummy-mode.ts';
 import { SocketConnections } from './openflow-connections.ts';
 import { Switchd } from './switchd.ts';
 import { parseDummyNuma, readCpuTopology } from '../sys/numa.ts';
-import { OVS_VERSION, versionText } from '../util/version.ts';
+import { versionText } from '../util/version.ts';
 
 const log = vlog('vswitchd');
 
@@ -54,18 +54,19 @@ export class Daemon {
   #resolveExited: () => void = () => undefined;
 
   static async start(options: StartOptions): Promise<Daemon> {
-    const daemon = new Daemon(options);
-    const path = options.unixctlPath ?? join(options.rundir, `${options.program}.${process.pid}.ctl`);
+    const commands = new UnixctlCommands(versionText(options.program));
+    const unixctl = new UnixctlServer(commands);
+    const path = options.unixctlPath ?? `${options.program}.${process.pid}.ctl`;
     if (path !== 'none') {
-      await daemon.#unixctl.listen(path.startsWith('/') ? path : join(options.rundir, path));
-      unlinkAtExit(path.startsWith('/') ? path : join(options.rundir, path));
+      await unixctl.listen(absFileName(options.rundir, path));
+      unlinkAtExit(absFileName(options.rundir, path));
     }
-    log.info(`${options.program} (Open vSwitch) ${OVS_VERSION}`);
+    const daemon = new Daemon(options, commands, unixctl);
     daemon.wake();
     return daemon;
   }
 
-  private constructor(options: StartOptions) {
+  private constructor(options: StartOptions, commands: UnixctlCommands, unixctl: UnixctlServer) {
     const random = options.seed === null ? new SystemRandom() : new SeededRandom(options.seed);
     const core = createArena({
       module: loadCoreModule(),
@@ -99,9 +100,9 @@ export class Daemon {
       dummyEnabled: options.dummy !== 'off',
       wake: () => this.wake(),
     });
-    this.commands = new UnixctlCommands(versionText(options.program));
+    this.commands = commands;
     registerCommands(this.commands, this, options.dummy !== 'off');
-    this.#unixctl = new UnixctlServer(this.commands);
+    this.#unixctl = unixctl;
   }
 
   /** Runs the switch in the next turn of the event loop. */
@@ -111,10 +112,9 @@ export class Daemon {
     setImmediate(() => this.#turn());
   }
 
-  /** Resolves once the first configuration is applied, or the database was found unreachable. */
+  /** Resolves once the first configuration is applied, however long the database cannot be reached. */
   async ready(): Promise<void> {
-    const deadlineMs = performance.now() + 5000;
-    while (!this.switchd.isConfigured && performance.now() < deadlineMs && !this.#isEnded) {
+    while (!this.switchd.isConfigured && !this.#isEnded) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }

@@ -16,7 +16,7 @@ import { UsageError } from '../util/errors.ts';
 import { vlog } from '../util/log.ts';
 import { Daemon } from './daemon.ts';
 import { OvsdbStore } from './config/ovsdb-store.ts';
-import { versionText } from '../util/version.ts';
+import { OVS_VERSION, versionText } from '../util/version.ts';
 import { parseDummyMode, type DummyMode } from './dummy-mode.ts';
 
 const log = vlog('vswitchd');
@@ -117,9 +117,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       log.err(`mlockall failed: ${errorText(error)}`);
     }
   }
-  // The parent of --detach returns once a configuration was applied, or cannot be had now.
+  // The parent of --detach returns once a configuration was applied.
   await daemon.ready();
   daemonizeComplete(parsed.daemon);
+  vlog('bridge').info(`${program} (Open vSwitch) ${OVS_VERSION}`);
   await daemon.exited;
   return 0;
 }

@@ -119,8 +119,9 @@ export class Switchd {
     return this.#config;
   }
 
+  /** Whether a configuration was applied since the start, or there was none to apply. */
   get isConfigured(): boolean {
-    return this.#config !== null && !this.#isReconfiguring;
+    return (this.#config !== null || this.#options.store.isEmpty) && !this.#isReconfiguring;
   }
 
   /** Polls what main polls itself, runs the bridges, starts a reconfiguration when one is due. */

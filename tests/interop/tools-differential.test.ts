@@ -12,6 +12,7 @@ import { missing } from '../support/tools.ts';
 /** Our tools against the stock ones, on stock servers: exit status, output, errors and logged warnings. */
 const skip = missing({ tools: ['ovs-vsctl', 'ovs-appctl', 'ovsdb-client', 'ovsdb-tool', 'ovsdb-server'] });
 const casesDir = fileURLToPath(new URL('tool-cases/', import.meta.url));
+const ourServer = fileURLToPath(new URL('../../bin/ovsdb-server', import.meta.url));
 const schemaFile = '/usr/share/openvswitch/vswitch.ovsschema';
 
 function cases(name: string): string[] {
@@ -29,12 +30,12 @@ async function run(dir: string, program: string, ...args: string[]): Promise<voi
   if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}`);
 }
 
-/** A stock server in a directory of its own, which is the run directory of the tools. */
-async function startServer(): Promise<Server> {
+/** A server in a directory of its own, which is the run directory of the tools. */
+async function startServer(kind: 'ours' | 'stock'): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), 'tools-'));
   await run(dir, 'ovsdb-tool', 'create', 'conf.db', schemaFile);
   const child = spawn(
-    'ovsdb-server',
+    kind === 'ours' ? ourServer : 'ovsdb-server',
     ['--remote=punix:db.sock', '--pidfile', '--unixctl=ovsdb-server.ctl', '-vconsole:off', 'conf.db'],
     { cwd: dir, env: environment(dir), stdio: 'ignore' },
   );
@@ -52,28 +53,36 @@ async function startServer(): Promise<Server> {
 }
 
 describe.skipIf(skip !== null || !existsSync(schemaFile))('our tools against the stock ones', () => {
-  let prepared: Server;
-  beforeAll(async () => {
-    prepared = await startServer();
-    await run(prepared.dir, 'sh', '-e', join(casesDir, 'prepare.sh'));
-  });
-  afterAll(async () => await prepared.stop());
+  describe.each(['stock', 'ours'] as const)('on one server of kind %s', (kind) => {
+    let prepared: Server;
+    beforeAll(async () => {
+      prepared = await startServer(kind);
+      await run(prepared.dir, 'sh', '-e', join(casesDir, 'prepare.sh'));
+    });
+    afterAll(async () => await prepared.stop());
 
-  it.each(['ovs-vsctl-reading', 'ovsdb-client', 'ovsdb-tool'])('%s', async (name) => {
-    const tools = new ToolDifferential({ ours: prepared.dir, stock: prepared.dir });
-    for (const line of cases(name))
-      expect.soft(await tools.ours(line), line).toEqual(await tools.stock(line));
-    await tools.close();
+    it.each(['ovs-vsctl-reading', 'ovsdb-client', 'ovsdb-tool'])('%s', async (name) => {
+      const tools = new ToolDifferential({ ours: prepared.dir, stock: prepared.dir });
+      for (const line of cases(name))
+        expect.soft(await tools.ours(line), line).toEqual(await tools.stock(line));
+      await tools.close();
+    });
   });
 
-  it('ovs-vsctl-writing', async () => {
-    const servers = [await startServer(), await startServer()] as const;
-    const tools = new ToolDifferential({ ours: servers[0].dir, stock: servers[1].dir });
+  it.each([
+    { tool: 'ours', server: 'stock' },
+    { tool: 'ours', server: 'ours' },
+    { tool: 'stock', server: 'ours' },
+  ] as const)('ovs-vsctl-writing: tool $tool, server $server', async ({ tool, server }) => {
+    const servers = [await startServer(server), await startServer('stock')] as const;
+    const tested = new ToolDifferential({ ours: servers[0].dir, stock: servers[0].dir });
+    const reference = new ToolDifferential({ ours: servers[1].dir, stock: servers[1].dir });
     for (const line of cases('ovs-vsctl-writing')) {
-      const [mine, wanted] = await Promise.all([tools.ours(line), tools.stock(line)]);
+      const [mine, wanted] = await Promise.all([tested[tool](line), reference.stock(line)]);
       expect.soft(unordered(mine), line).toEqual(unordered(wanted));
     }
-    await tools.close();
-    for (const server of servers) await server.stop();
+    await tested.close();
+    await reference.close();
+    for (const each of servers) await each.stop();
   });
 });

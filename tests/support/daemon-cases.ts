@@ -110,6 +110,30 @@ export const daemonCases: Readonly<Record<string, string>> = {
       start --pidfile $how -vsyslog:info; kill $child; wait $child; wait $receiver
       sed -E "s/[A-Z][a-z]{2} [ 0-9]{2} [0-9:]{8}/DATE/; s/$(hostname)/HOST/g; s/(ovsdb-server )[0-9]+/\\1N/" got; rm -f port s
     done`,
+  'ovs-vswitchd: --detach, names of files, exit': `
+    start --pidfile; ovs-vsctl --no-wait init
+    try ovs-vswitchd -vconsole:off --enable-dummy --detach --pidfile --log-file; ls | sed -E 's/[0-9]+/N/'; ovs-appctl version | head -1
+    readlink /proc/$(cat ovs-vswitchd.pid)/cwd; switch=$(cat ovs-vswitchd.pid)
+    try ovs-vswitchd --pidfile; try ovs-appctl exit; waitfor 'died $switch'; ls
+    lines ovs-vswitchd.log | grep -E '^(vlog|reconnect|fatal_signal|daemon_unix|bridge.INFO.ovs-vswitchd|vswitchd)'
+    ovs-vswitchd -vconsole:off --enable-dummy --pidfile & switch=$!; waitfor 'ovs-appctl version'
+    try ovs-appctl exit --cleanup; wait $switch; echo $?; ls
+    for signal in TERM HUP ALRM; do
+      ovs-vswitchd -vconsole:off --enable-dummy --pidfile & switch=$!; waitfor 'ovs-appctl version'
+      kill -$signal $switch; wait $switch; echo $?; done; ls; ctl exit`,
+  'ovs-vswitchd: the command line': `
+    try ovs-vswitchd a b; try ovs-vswitchd --nope; try ovs-vswitchd --pidfile=nodir/p; try ovs-vswitchd --unixctl=nodir/ctl
+    try ovs-vswitchd --user=nosuchuser; try ovs-vswitchd -vfoo; try ovs-vswitchd --enable-dummy=nope; try ovs-vswitchd --log-file=/nonexistent/x
+    ovs-vswitchd --version | sed '1!d; s/[0-9].*//'`,
+  'commands that every daemon has': `
+    start --pidfile; ovs-vsctl --no-wait init
+    ovs-vswitchd -vconsole:off --enable-dummy --pidfile & switch=$!; waitfor 'ovs-appctl version'
+    for target in ovs-vswitchd ovsdb-server; do
+      ovs-appctl -t $target list-commands | grep -E '^The|^  (coverage|memory|vlog|version|exit|list-commands)' | grep -v vlog/message
+      ovs-appctl -t $target coverage/show | sed -E 's/hash=[0-9a-f]+/hash=H/; s/[0-9]+ events never/N events never/; /total:/d'
+      ovs-appctl -t $target coverage/show | grep total: | grep -vE '^[a-z0-9_]+ +[0-9]+\\.[0-9]/sec +[0-9]+\\.[0-9]{3}/sec +[0-9]+\\.[0-9]{4}/sec   total: [0-9]+$'
+    done
+    ovs-appctl exit; wait $switch; ctl exit; wait $child; ls`,
   'the command line of -v': `
     for v in -vfoo -vconsole:foo -vconsole:file -vPATTERN -vPATTERN:foo:x -vFACILITY:foo -vFACILITY: -vdbg:info --verbose=foo --verbose; do
       echo "$v"; try ovsdb-server "$v" --help >out; grep -v '^20' out | head -1; done

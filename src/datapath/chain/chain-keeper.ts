@@ -55,7 +55,8 @@ export class ChainKeeper {
 
   /** Whether some set of masks changed a short while ago: `run` is to be called again soon. */
   get isSettling(): boolean {
-    for (const kept of this.#kept.values()) if (this.#lookAtMs - kept.sinceMs <= settledMs + lookMs) return true;
+    for (const kept of this.#kept.values())
+      if (this.#lookAtMs - kept.sinceMs <= settledMs + lookMs) return true;
     return false;
   }
 

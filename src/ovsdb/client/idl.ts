@@ -21,7 +21,7 @@ import type { DatabaseSchema, TableSchema } from '../schema.ts';
 import { DatabaseLink } from './link.ts';
 import type { LinkOptions } from './link.ts';
 import { MonitorPlan } from './monitor-plan.ts';
-import type { MonitorCondition, MonitorTables } from './monitor-plan.ts';
+import type { MonitorCondition, MonitorTablesOf } from './monitor-plan.ts';
 import { Replica } from './replica.ts';
 import type { IdlChange } from './replica.ts';
 import type { IdlRow } from './row.ts';
@@ -36,7 +36,7 @@ const parseErrors = rateLimit(5, 5);
 export interface IdlOptions extends LinkOptions {
   readonly database: string;
   /** Columns wanted of each table, or all. Tables and columns that the server lacks are ignored. */
-  readonly tables: MonitorTables;
+  readonly tables: MonitorTablesOf;
   /** Rows wanted of a table from the start; all of them if absent. */
   readonly conditions?: Readonly<Record<string, MonitorCondition>>;
   /** Of a cluster, only its leader will do; default true. */

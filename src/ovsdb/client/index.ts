@@ -2,7 +2,7 @@
 export { Idl } from './idl.ts';
 export type { IdlOptions } from './idl.ts';
 export type { LinkOptions } from './link.ts';
-export type { MonitorCondition, MonitorTables } from './monitor-plan.ts';
+export type { MonitorCondition, MonitorTables, MonitorTablesOf } from './monitor-plan.ts';
 export type { IdlChange } from './replica.ts';
 export { IdlRow } from './row.ts';
 export type { ServerStatus } from './server-status.ts';

@@ -17,8 +17,9 @@ import type { DatabaseSchema } from '../schema.ts';
  */
 export type MonitorCondition = readonly (boolean | readonly [column: string, fn: string, value: Json])[];
 
-/** Columns wanted of each table, or all of them. */
+/** Columns wanted of each table, or all of them; perhaps known only from the server's schema. */
 export type MonitorTables = Readonly<Record<string, readonly string[] | 'all'>> | 'all';
+export type MonitorTablesOf = MonitorTables | ((schema: DatabaseSchema) => MonitorTables);
 
 const everything: MonitorCondition = [true];
 
@@ -32,11 +33,11 @@ function conditionToJson(condition: MonitorCondition): Json {
 }
 
 export class MonitorPlan {
-  readonly #tables: MonitorTables;
+  readonly #tables: MonitorTablesOf;
   readonly #wanted: Map<string, MonitorCondition>;
   #acked = new Map<string, MonitorCondition>();
 
-  constructor(tables: MonitorTables, conditions: Readonly<Record<string, MonitorCondition>> = {}) {
+  constructor(tables: MonitorTablesOf, conditions: Readonly<Record<string, MonitorCondition>> = {}) {
     this.#tables = tables;
     this.#wanted = new Map(Object.entries(conditions));
   }
@@ -53,8 +54,9 @@ export class MonitorPlan {
   requests(schema: DatabaseSchema, which: 'wanted' | 'acked'): JsonObject {
     const conditions = which === 'wanted' ? this.#wanted : this.#acked;
     const requests: Record<string, Json> = {};
+    const tables = typeof this.#tables === 'function' ? this.#tables(schema) : this.#tables;
     for (const table of schema.tables.values()) {
-      const wanted = this.#tables === 'all' ? 'all' : this.#tables[table.name];
+      const wanted = tables === 'all' ? 'all' : tables[table.name];
       if (wanted === undefined) continue;
       const columns = [...table.columns.keys()].filter(
         (c) => !isBuiltinColumn(c) && (wanted === 'all' || wanted.includes(c)),

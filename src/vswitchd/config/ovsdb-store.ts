@@ -129,6 +129,10 @@ export class OvsdbStore implements ConfigStore {
     };
   }
 
+  get isEmpty(): boolean {
+    return this.#idl.isReady && this.#idl.hasLock && this.#idl.rows('Open_vSwitch').length === 0;
+  }
+
   async write(updates: readonly RowUpdate[]): Promise<boolean> {
     if (!this.#idl.isSynced) return false;
     const transaction = this.#idl.transaction();

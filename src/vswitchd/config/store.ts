@@ -20,6 +20,8 @@ export interface ConfigStore {
   readonly changeSeq: number;
   /** The whole configuration, null while it is not known (not connected, no Open_vSwitch row). */
   read(): SwitchConfig | null;
+  /** Connected, but there is no Open_vSwitch row: nothing to be configured. */
+  readonly isEmpty: boolean;
   /**
    * Writes status columns in one transaction; columns that already have the value are left out.
    * @returns false when it failed and should be tried again.
