@@ -16,6 +16,8 @@ export interface CommandContext {
   /** As the server was started. */
   readonly hasColumnDiff: boolean;
   requestExit(): void;
+  /** Databases, remotes or the role of the server are others now. */
+  onChanged: () => void;
 }
 
 export function registerServerCommands(commands: UnixctlCommands, context: CommandContext): void {
@@ -40,12 +42,14 @@ function registerDatabaseCommands(commands: UnixctlCommands, context: CommandCon
   commands.registerCommand('ovsdb-server/list-dbs', '', 0, 0, () => lines(server.databaseNames));
   commands.registerCommand('ovsdb-server/add-db', 'DB', 1, 1, ([text = '']) => {
     openHosted(server, text, hasColumnDiff);
+    context.onChanged();
     return '';
   });
   commands.registerCommand('ovsdb-server/remove-db', 'DB', 1, 1, ([name = '']) => {
     if (server.hosted(name) === undefined) throw new OvsdbError('Failed to find the database.');
     if (name.startsWith('_')) throw new OvsdbError('Cannot remove reserved database.');
     server.removeDatabase(name, `removing ${name} database by user request`);
+    context.onChanged();
     return '';
   });
   commands.registerCommand('ovsdb-server/compact', '', 0, 1, async ([name]) => {
@@ -78,13 +82,15 @@ function registerDatabaseCommands(commands: UnixctlCommands, context: CommandCon
   });
 }
 
-function registerRemoteCommands(commands: UnixctlCommands, { remotes }: CommandContext): void {
+function registerRemoteCommands(commands: UnixctlCommands, { remotes, onChanged }: CommandContext): void {
   commands.registerCommand('ovsdb-server/add-remote', 'REMOTE', 1, 1, async ([remote = '']) => {
     await remotes.add(remote);
+    onChanged();
     return '';
   });
   commands.registerCommand('ovsdb-server/remove-remote', 'REMOTE', 1, 1, async ([remote = '']) => {
     await remotes.remove(remote);
+    onChanged();
     return '';
   });
   commands.registerCommand('ovsdb-server/list-remotes', '', 0, 0, () => lines(remotes.remotes));
@@ -124,9 +130,13 @@ function registerTableLogCommands(commands: UnixctlCommands, { server }: Command
   });
 }
 
-function registerReplicationCommands(commands: UnixctlCommands, { replication }: CommandContext): void {
+function registerReplicationCommands(
+  commands: UnixctlCommands,
+  { replication, onChanged }: CommandContext,
+): void {
   commands.registerCommand('ovsdb-server/set-active-ovsdb-server', '', 1, 1, ([remote = '']) => {
     replication.setActiveServer(remote);
+    onChanged();
     return '';
   });
   commands.registerCommand(
@@ -139,10 +149,12 @@ function registerReplicationCommands(commands: UnixctlCommands, { replication }:
   commands.registerCommand('ovsdb-server/connect-active-ovsdb-server', '', 0, 0, () => {
     if (replication.activeServer === null) return 'Unable to connect: active server is not specified.\n';
     replication.start();
+    onChanged();
     return '';
   });
   commands.registerCommand('ovsdb-server/disconnect-active-ovsdb-server', '', 0, 0, () => {
     replication.stop();
+    onChanged();
     return '';
   });
   commands.registerCommand('ovsdb-server/set-active-ovsdb-server-probe-interval', '', 1, 1, ([text = '']) => {
@@ -152,6 +164,7 @@ function registerReplicationCommands(commands: UnixctlCommands, { replication }:
   });
   commands.registerCommand('ovsdb-server/set-sync-exclude-tables', '', 0, 1, ([text = '']) => {
     replication.setExcluded(text);
+    onChanged();
     return '';
   });
   commands.registerCommand('ovsdb-server/get-sync-exclude-tables', '', 0, 0, () => replication.excludedText);

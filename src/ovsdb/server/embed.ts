@@ -12,6 +12,8 @@ import { registerServerCommands } from './commands.ts';
 import { openHosted } from './open-hosted.ts';
 import { RemoteManager } from './remotes.ts';
 import { Replication } from './replication.ts';
+import { loadConfig, removeConfig, saveConfig } from './saved-config.ts';
+import type { ServerConfig } from './saved-config.ts';
 import { OvsdbServer } from './server.ts';
 import { defaultSchemaFile, readSchemaFile } from './share-dir.ts';
 import { createDatabase } from './storage.ts';
@@ -25,14 +27,12 @@ export interface OvsdbServerOptions {
   readonly timers?: Timers;
   /** False: logs hold changed columns whole (`--disable-file-column-diff`). */
   readonly hasColumnDiff?: boolean;
+  /** Where what commands change is kept; what stands there counts instead of files, remotes and sync given here. */
+  readonly savedConfigPath?: string;
   /** Keys of `ssl:` and `pssl:` remotes; this process's own if absent. */
   readonly tls?: TlsIdentity;
   /** The active server, tables that are not copied from it, and whether to begin as its backup. */
-  readonly sync?: {
-    readonly from: string | null;
-    readonly excludeTables: string;
-    readonly isBackup: boolean;
-  };
+  readonly sync?: ServerConfig['sync'];
 }
 
 export interface RunningOvsdbServer {
@@ -52,15 +52,21 @@ export interface RunningOvsdbServer {
 export async function runOvsdbServer(options: OvsdbServerOptions): Promise<RunningOvsdbServer> {
   const server = new OvsdbServer(options.timers === undefined ? {} : { timers: options.timers });
   const hasColumnDiff = options.hasColumnDiff ?? true;
-  for (const file of options.files) openHosted(server, file, hasColumnDiff);
+  const { savedConfigPath } = options;
+  const {
+    files,
+    remotes: wantedRemotes,
+    sync,
+  } = (savedConfigPath === undefined ? null : loadConfig(savedConfigPath)) ?? options;
+  for (const file of files) openHosted(server, file, hasColumnDiff);
   const remotes = new RemoteManager(server, ovsRundir(), options.tls ?? processTls);
   const replication = new Replication(server);
-  if (options.sync !== undefined) {
-    replication.setExcluded(options.sync.excludeTables);
-    if (options.sync.from !== null) replication.setActiveServer(options.sync.from);
-    if (options.sync.isBackup) replication.start();
+  if (sync !== undefined) {
+    replication.setExcluded(sync.excludeTables);
+    if (sync.from !== null) replication.setActiveServer(sync.from);
+    if (sync.isBackup) replication.start();
   }
-  for (const remote of options.remotes) {
+  for (const remote of wantedRemotes) {
     await remotes.add(remote);
     if (/^p?unix:/.test(remote)) unlinkAtExit(unixPath(remote));
   }
@@ -70,7 +76,10 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
   });
   const commands = new UnixctlCommands(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
   registerDaemonCommands(commands, () => server.usage());
-  registerServerCommands(commands, { server, remotes, replication, hasColumnDiff, requestExit });
+  const onChanged = (): void => {
+    if (savedConfigPath !== undefined) saveConfig(savedConfigPath, configOf(server, remotes, replication));
+  };
+  registerServerCommands(commands, { server, remotes, replication, hasColumnDiff, requestExit, onChanged });
   const unixctl = new UnixctlServer(commands);
   if (options.unixctlPath !== null) {
     await unixctl.listen(options.unixctlPath);
@@ -87,6 +96,19 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
       await unixctl.close();
       await remotes.close();
       await server.close();
+      if (savedConfigPath !== undefined) removeConfig(savedConfigPath);
+    },
+  };
+}
+
+function configOf(server: OvsdbServer, remotes: RemoteManager, replication: Replication): ServerConfig {
+  return {
+    files: server.databaseNames.flatMap((name) => server.hosted(name)?.source ?? []),
+    remotes: remotes.remotes,
+    sync: {
+      from: replication.activeServer,
+      excludeTables: replication.excludedText,
+      isBackup: replication.isBackup,
     },
   };
 }

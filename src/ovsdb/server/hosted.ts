@@ -28,6 +28,8 @@ export interface Forwarder {
 export interface Hosted {
   readonly name: string;
   readonly model: 'standalone' | 'relay';
+  /** How the command line names it; null for what is built in. */
+  readonly source: string | null;
   database: Database | null;
   /** Absent for databases in memory. */
   readonly storage: OpenDatabase | undefined;

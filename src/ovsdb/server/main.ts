@@ -17,6 +17,7 @@ import { vlog } from '../../util/log.ts';
 import { OVS_VERSION, versionText } from '../../util/version.ts';
 import { runOvsdbServer } from './embed.ts';
 import type { RunningOvsdbServer } from './embed.ts';
+import { savedConfigPath } from './saved-config.ts';
 
 const program = 'ovsdb-server';
 const log = vlog('ovsdb_server');
@@ -107,6 +108,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       remotes,
       unixctlPath: unixctlPath(unixctl),
       hasColumnDiff,
+      ...(parsed.daemon.monitor ? { savedConfigPath: savedConfigPath(ovsRundir()) } : {}),
       sync: { from: syncFrom, excludeTables, isBackup: syncFrom !== null && !isActive },
     });
   } catch (error) {

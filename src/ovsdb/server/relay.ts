@@ -48,6 +48,7 @@ export class RelaySource implements Forwarder {
     this.hosted = {
       name,
       model: 'relay',
+      source: `relay:${name}:${remotes}`,
       database: null,
       storage: undefined,
       forwarder: this,

@@ -103,6 +103,7 @@ export class OvsdbServer {
     this.host({
       name: database.name,
       model: 'standalone',
+      source: storage?.path ?? null,
       database,
       storage,
       forwarder: undefined,
