@@ -20,7 +20,7 @@ start() {
   waitfor 'died $child || ovs-appctl -t "$OVS_RUNDIR/ovsdb-server.$child.ctl" version'
 }
 lines() { sed -E 's/^[0-9T:.Z-]+\\|[0-9]+\\|//' "$1"; }
-trap 'for file in *.pid p; do test -s "$file" && kill -9 "$(cat "$file")" 2>/dev/null; done' EXIT
+trap 'for file in *.pid p; do test -s "$file" && kill -9 "$(cat "$file" 2>/dev/null)" 2>/dev/null; done' EXIT
 receive() {
   python3 -c '
 import os, select, socket

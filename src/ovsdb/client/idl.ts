@@ -25,7 +25,7 @@ import type { MonitorCondition, MonitorTablesOf } from './monitor-plan.ts';
 import { Replica } from './replica.ts';
 import type { IdlChange } from './replica.ts';
 import type { IdlRow } from './row.ts';
-import { SERVER_DATABASE, ServerStatusRows, whyUnfit } from './server-status.ts';
+import { SERVER_DATABASE, ServerStatusRows, serverColumns, whyUnfit } from './server-status.ts';
 import type { ServerStatus } from './server-status.ts';
 import { IdlTransaction } from './transaction.ts';
 
@@ -320,7 +320,7 @@ export class Idl {
   async #greet(epoch: number): Promise<void> {
     this.#requestLock(epoch);
     const servers = new ServerStatusRows();
-    const request = { Database: [{}] };
+    const request = { Database: [{ columns: serverColumns }] };
     try {
       await this.#link.call('monitor_cond', [SERVER_DATABASE, this.#serverMonitorId, request], (result) => {
         servers.apply(result);
