@@ -157,6 +157,7 @@ export class ServerPair {
 
   /** Sends a request to both without waiting; `cancel` withdraws it. */
   async begin(client: string, method: string, params: readonly Json[]): Promise<Begun> {
+    for (const [uuid] of formatJson(params).matchAll(anyUuid)) this.#fixed.add(uuid);
     const calls = await Promise.all(
       [this.ours, this.stock].map(async (side) => {
         const connection = await side.client(client);
@@ -222,7 +223,7 @@ export class ServerPair {
     if (a === null || b === null || a.at !== b.at) return false;
     const operation = params[a.at + 1];
     if (operation === undefined) {
-      if (gist(a.error) !== gist(b.error) && !bothIntegrity(a.error, b.error)) return false;
+      if (gist(a.error) !== gist(b.error) && !bothReferences(a.error, b.error)) return false;
       this.looseMatches++;
       return true;
     }
@@ -300,9 +301,13 @@ function hasManyColumns(row: Json): boolean {
   return isJsonObject(row) && Object.keys(row).length > 1;
 }
 
-/** Broken references of several rows: which is named first, and by which end, is chance. */
-function bothIntegrity(a: JsonObject, b: JsonObject): boolean {
-  return a['error'] === 'referential integrity violation' && b['error'] === a['error'];
+/** Broken references of several rows or columns: which is named first, and by which end, is chance. */
+function bothReferences(a: JsonObject, b: JsonObject): boolean {
+  return [a, b].every(
+    (error) =>
+      error['error'] === 'referential integrity violation' ||
+      /weak reference/i.test(formatJson(error['details'] ?? null)),
+  );
 }
 
 function insertedUuid(result: Json | undefined): string | undefined {

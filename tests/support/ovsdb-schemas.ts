@@ -94,7 +94,7 @@ function base(dice: Dice, tables: readonly string[], type: AtomicType): BaseMode
   if (type === 'uuid')
     return dice.chance(80) ? { ...plain, refTable: dice.pick(tables), isWeak: dice.chance(50) } : plain;
   if (dice.chance(12)) {
-    const values = dice.shuffled(atomsOf[type].filter((a) => type !== 'integer' || typeof a === 'number'));
+    const values = dice.shuffled(atomsOf[type].filter((a) => typeof a !== 'bigint' && a !== 1 / 3));
     return { ...plain, enum: values.slice(0, 1 + dice.below(Math.min(4, values.length))) };
   }
   if (type === 'boolean' || !dice.chance(25)) return plain;
@@ -103,6 +103,10 @@ function base(dice: Dice, tables: readonly string[], type: AtomicType): BaseMode
   const which = dice.below(3);
   const real = type === 'real' ? 0.5 : 0;
   return { ...plain, min: which === 1 ? null : low + real, max: which === 2 ? null : high + real };
+}
+
+function isReference(model: BaseModel | null): boolean {
+  return model !== null && model.refTable !== null;
 }
 
 function column(dice: Dice, tables: readonly string[], name: string): ColumnModel {
@@ -116,7 +120,8 @@ function column(dice: Dice, tables: readonly string[], name: string): ColumnMode
     min: isScalar || dice.chance(20) ? 1 : 0,
     max: isScalar ? 1 : dice.pick([1, 1, 2, 3, 4, Infinity, Infinity]),
     isMutable: !dice.chance(8),
-    isEphemeral: dice.chance(8),
+    // A reference that may not be empty and is not in the file makes the file unreadable.
+    isEphemeral: dice.chance(8) && !isReference(key) && !isReference(value),
   };
 }
 

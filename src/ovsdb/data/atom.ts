@@ -90,7 +90,7 @@ function uuidFromJson(json: Json, symbols: SymbolTable | undefined): string {
       return text.toLowerCase();
     }
     if (tag === 'named-uuid' && symbols !== undefined && typeof text === 'string') {
-      if (!isId(text)) throw syntaxError(text, 'expected string');
+      if (!isId(text)) throw syntaxError(json, 'named-uuid string is not a valid <id>');
       return symbols(text);
     }
   }
@@ -100,7 +100,8 @@ function uuidFromJson(json: Json, symbols: SymbolTable | undefined): string {
 /** A real is rounded to 15 digits, as OVS's JSON has it. */
 export function atomToJson(type: AtomicType, atom: Atom): Json {
   if (type === 'uuid') return ['uuid', atom];
-  return typeof atom === 'number' && !Number.isSafeInteger(atom) ? Number(atom.toPrecision(15)) : atom;
+  if (type !== 'real' || typeof atom !== 'number') return atom;
+  return Number.isInteger(atom) && Math.abs(atom) < 1e15 ? atom : Number(atom.toPrecision(15));
 }
 
 /** As `atomToJson` without rounding. */

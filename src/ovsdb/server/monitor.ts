@@ -2,7 +2,7 @@
  * Monitors: what a client follows of a database, in the three dialects (RFC 7047 §4.1.5 `monitor`;
  * OVS's `monitor_cond` and `monitor_cond_since`, see ovsdb-server(7)).
  */
-import { formatJson, isJsonArray, isJsonObject } from '../../stream/index.ts';
+import { isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json, JsonObject } from '../../stream/index.ts';
 import { clauseHolds, conditionFromJson } from '../data/condition.ts';
 import type { Condition } from '../data/condition.ts';
@@ -95,12 +95,9 @@ export class Monitor {
   #namedColumns(schema: TableSchema, json: Json): ColumnSchema[] {
     if (!isJsonArray(json)) throw syntaxError(json, 'array of column names expected');
     return json.map((name) => {
-      const column = typeof name === 'string' ? schema.columns.get(name) : undefined;
-      if (column === undefined)
-        throw syntaxError(
-          json,
-          `${typeof name === 'string' ? name : formatJson(name)} is not a valid column name`,
-        );
+      if (typeof name !== 'string') throw syntaxError(json, 'array of column names expected');
+      const column = schema.columns.get(name);
+      if (column === undefined) throw syntaxError(json, `${name} is not a valid column name`);
       return column;
     });
   }

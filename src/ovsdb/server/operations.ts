@@ -210,9 +210,9 @@ export class Execution {
 
   #insert(members: Members): Json {
     const table = this.#table(members);
-    const rowJson = members.required('row', 'object');
-    const name = members.optional('uuid-name', 'id');
     const uuidJson = members.optional('uuid', 'string');
+    const name = members.optional('uuid-name', 'id');
+    const rowJson = members.required('row', 'object');
     members.finish();
     const { transaction, random } = this.#context;
     let wanted: string | undefined;
@@ -353,8 +353,8 @@ export class Execution {
   }
 
   #delete(members: Members): Json {
-    const table = this.#table(members);
     const whereJson = members.required('where', 'array');
+    const table = this.#table(members);
     members.finish();
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const rows = this.#matching(table, condition);
