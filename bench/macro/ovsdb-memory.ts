@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { datumFromEntries } from '../../src/ovsdb/data/datum.ts';
 import type { Datum } from '../../src/ovsdb/data/datum.ts';
@@ -109,12 +110,24 @@ async function residentBytes(command: string, args: readonly string[], path: str
     },
   );
   await whenListening(socket, child);
-  const status = readFileSync(`/proc/${child.pid ?? 0}/status`, 'utf8');
+  const resident = await settledBytes(child.pid ?? 0);
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill();
   await ended;
   rmSync(socket, { force: true });
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  return resident;
+}
+
+/** Resident memory of a process once it stays the same for a second: V8 unmaps pages after a collection. */
+async function settledBytes(pid: number): Promise<number> {
+  const read = (): number =>
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+  for (let before = read(); ;) {
+    await delay(1000);
+    const now = read();
+    if (Math.abs(now - before) < before / 100) return now;
+    before = now;
+  }
 }
 
 createDatabase(empty, schema);

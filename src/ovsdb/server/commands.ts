@@ -30,7 +30,7 @@ export function registerServerCommands(commands: UnixctlCommands, context: Comma
   registerTableLogCommands(commands, context);
   registerReplicationCommands(commands, context);
   registerClusterCommands(commands, context);
-  registerPerformanceCommands(commands);
+  registerPerformanceCommands(commands, context);
 }
 
 function registerDatabaseCommands(commands: UnixctlCommands, context: CommandContext): void {
@@ -188,7 +188,7 @@ function registerClusterCommands(commands: UnixctlCommands, { server }: CommandC
   commands.registerCommand('cluster/set-backlog-threshold', 'DB N_MSGS N_BYTES', 3, 3, refuse);
 }
 
-function registerPerformanceCommands(commands: UnixctlCommands): void {
+function registerPerformanceCommands(commands: UnixctlCommands, { server }: CommandContext): void {
   // What the stock server says where it cannot read the processor's counters; no program of ours does.
   commands.registerCommand(
     'ovsdb-server/perf-counters-show',
@@ -199,8 +199,8 @@ function registerPerformanceCommands(commands: UnixctlCommands): void {
   );
   commands.registerCommand('ovsdb-server/perf-counters-clear', '', 0, 0, () => '');
   commands.registerCommand('ovsdb-server/memory-trim-on-compaction', 'on|off', 1, 1, ([onOff = '']) => {
-    // V8 gives memory back by itself: the setting is taken and nothing has to be done.
     if (onOff !== 'on' && onOff !== 'off') throw new OvsdbError('invalid argument');
+    server.trimsOnCompaction = onOff === 'on';
     log.info(`memory trimming after compaction ${onOff === 'on' ? 'enabled' : 'disabled'}.`);
     return '';
   });

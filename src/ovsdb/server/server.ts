@@ -8,6 +8,7 @@
  *
  * Threads: one; nothing here blocks except writing to the log.
  */
+import { trimMemory } from '../../sys/trim-memory.ts';
 import { vlog } from '../../util/log.ts';
 import { SystemRandom, randomUuid } from '../../util/random.ts';
 import type { Random } from '../../util/random.ts';
@@ -390,6 +391,9 @@ export class OvsdbServer {
     });
   }
 
+  /** Whether memory is given back after each compaction (ovsdb-server/memory-trim-on-compaction). */
+  trimsOnCompaction = false;
+
   /** Rewrites the log of a database, in slices; commits go on meanwhile. @throws OvsdbError */
   async compact(name: string): Promise<void> {
     const storage = this.storage(name);
@@ -397,6 +401,7 @@ export class OvsdbServer {
     const before = storage.log.sizeBytes;
     if (!(await storage.compactOnline('compacting database online', this.timers.clock.wallMs()))) return;
     log.info(`${storage.path}: compacted from ${before} to ${storage.log.sizeBytes} bytes`);
+    if (this.trimsOnCompaction) trimMemory();
   }
 
   /** Figures of memory/show. */
