@@ -277,13 +277,18 @@ export class FullRateSwitch {
     return Object.fromEntries([...lines].map((m) => [m[1] ?? '', Number(m[2])]));
   }
 
-  /** Takes everything down; what memory/show says once all megaflows are gone and nothing waits to be freed any more. */
+  /**
+   * Takes everything down. What memory/show says once all megaflows are gone, nothing waits to be freed, and nothing has
+   * changed for two seconds: a PMD without packets looks through its EMC for dead megaflows once a second.
+   */
   async end(): Promise<Map<string, number>> {
     this.vsctl('--if-exists', 'del-br', this.#bridge);
     this.#extra = [];
     // Revalidators delete megaflows of ports that are gone; those of the hosts' bridge stay.
     await waitFor(() => this.#megaflows() < 50, 'the megaflows are gone', 120_000);
     let memory = new Map<string, number>();
+    let blocks = '';
+    let sinceMs = 0;
     await waitFor(
       () => {
         const words = this.appctl('memory/show')
@@ -292,7 +297,12 @@ export class FullRateSwitch {
         memory = new Map(
           words.map((w) => [w.slice(0, w.lastIndexOf(':')), Number(w.slice(w.lastIndexOf(':') + 1))]),
         );
-        return memory.get('arena limbo') === 0;
+        const now = String(memory.get('arena 320B'));
+        if (now !== blocks || memory.get('arena limbo') !== 0) {
+          blocks = now;
+          sinceMs = performance.now();
+        }
+        return performance.now() - sinceMs > 2000;
       },
       'nothing waits to be freed',
       60_000,
