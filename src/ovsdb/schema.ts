@@ -4,7 +4,7 @@
 import { formatJson, isJsonArray, isJsonObject } from '../stream/json.ts';
 import type { Json } from '../stream/json.ts';
 import { isId } from './data/atom.ts';
-import { expectMembers } from './data/members.ts';
+import { expectMembers, inHashOrder } from './data/members.ts';
 import { columnTypeFromJson, columnTypeToJson, plainBase } from './data/type.ts';
 import type { BaseType, ColumnType } from './data/type.ts';
 import { syntaxError } from './errors.ts';
@@ -152,6 +152,13 @@ function columnFromJson(name: string, json: Json): ColumnSchema {
   // A weak reference vanishes with its target, so the column has to be changeable.
   const isWeak = [type.key, type.value].some((b) => b?.refTable != null && b.refType === 'weak');
   return { name, type, isMutable: mutable || isWeak, isPersistent: !ephemeral };
+}
+
+/** Names of all columns in the order in which OVS, having read them from an object, walks its table of them. */
+export function columnsInHashOrder(schema: TableSchema): string[] {
+  const names = [...schema.columns.keys()];
+  const own = inHashOrder(names.filter((name) => !isBuiltinColumn(name)));
+  return inHashOrder([...names.filter(isBuiltinColumn), ...own]);
 }
 
 /** The schema as JSON, columns and tables in the order of the source. */

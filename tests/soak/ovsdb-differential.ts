@@ -14,7 +14,7 @@ const [wanted = 10_000, firstSeed = 1, steps = 250] = positionals.map(Number);
 let transactions = 0;
 let loose = 0;
 let differences = 0;
-let deaths = 0;
+const faults = new Map<string, number>();
 let seed = firstSeed;
 console.time('run');
 for (; transactions < wanted && seed - firstSeed < wanted; seed++) {
@@ -22,7 +22,8 @@ for (; transactions < wanted && seed - firstSeed < wanted; seed++) {
     const result = await runWorld(seed, steps);
     transactions += result.transactions;
     loose += result.loose;
-    if (result.hasDied) deaths++;
+    const { stockFault } = result;
+    if (stockFault !== null) faults.set(stockFault, (faults.get(stockFault) ?? 0) + 1);
   } catch (error) {
     differences++;
     const { cause } = error as Error;
@@ -33,6 +34,6 @@ for (; transactions < wanted && seed - firstSeed < wanted; seed++) {
 console.timeEnd('run');
 console.log(
   `seeds ${firstSeed} to ${seed - 1}: ${transactions} transactions, ${differences} differences; ` +
-    `the stock server died ${deaths} times; ${loose} errors equal but for the row, number or value that they name`,
+    `the stock server ${[...faults].map(([fault, count]) => `${fault} ${count} times`).join(', ') || 'did well'}; ${loose} errors equal but for the row, number or value that they name`,
 );
 process.exitCode = differences === 0 ? 0 : 1;

@@ -111,7 +111,10 @@ function isReference(model: BaseModel | null): boolean {
 
 function column(dice: Dice, tables: readonly string[], name: string): ColumnModel {
   const key = base(dice, tables, dice.pick(types));
-  const value = dice.chance(25) ? base(dice, tables, dice.pick(types)) : null;
+  const any = dice.chance(25) ? base(dice, tables, dice.pick(types)) : null;
+  // The stock server goes on counting a strong reference that went with a weak one.
+  const isMixed = isReference(key) && isReference(any) && any?.isWeak !== key.isWeak;
+  const value = isMixed && any !== null ? { ...any, refTable: null, isWeak: false } : any;
   const isScalar = value === null && dice.chance(45);
   return {
     name,

@@ -133,9 +133,13 @@ export class TransactionGenerator {
     const isNumber = column.value === null && (column.key.type === 'integer' || column.key.type === 'real');
     if (isNumber && dice.chance(column.max > 1 ? 50 : 95)) {
       const operand = dice.chance(85) ? dice.pick<Json>([0, 1, 1, 2, 3, -1]) : this.#atom(column.key);
-      // The stock server fails or dies of some products of integers that fit, e.g. of two negative ones.
+      // The stock server fails or dies of some products of integers that fit, e.g. of two negative ones, and lets 0 and -0 into an
+      // index, of which its file keeps one.
+      const isIndexed = table.indexes.flat().includes(column.name);
       const mutator = dice.pick(
-        column.key.type === 'integer' ? arithmetic.filter((m) => m !== '*=') : arithmetic,
+        arithmetic.filter((m) =>
+          column.key.type === 'integer' ? m !== '*=' : !isIndexed || (m !== '*=' && m !== '/='),
+        ),
       );
       return [column.name, mutator, operand];
     }
@@ -338,15 +342,26 @@ export class TransactionGenerator {
     this.#wrong = dice.chance(85) ? 0 : 15;
     const requests: Record<string, Json> = {};
     for (const table of this.schema.tables.filter(() => dice.chance(70))) {
-      // Whose condition counts if there are several requests for a table is not clear: only one has any.
-      const all = dice.list(2, () => this.#monitorRequest(table, version));
-      const list = all.some((request) => isJsonObject(request) && request['where'] !== undefined)
-        ? all.slice(0, 1)
-        : all;
+      const list = dice.chance(70)
+        ? dice.list(2, () => this.#monitorRequest(table, version))
+        : this.#monitorParts(table, version);
       requests[table.name] = list.length === 1 && dice.chance(50) ? (list[0] ?? {}) : list;
     }
     if (this.#isWrong()) requests['nothere'] = {};
     return requests;
+  }
+
+  /** Several requests for a table, each of other columns. */
+  #monitorParts(table: TableModel, version: 1 | 2 | 3): Json[] {
+    const dice = this.#dice;
+    const names = dice.shuffled([...table.columns.map((c) => c.name), '_version']);
+    const parts: Json[] = [];
+    while (names.length > 0) {
+      const request = this.#monitorRequest(table, version);
+      const columns = names.splice(0, dice.below(3));
+      parts.push(isJsonObject(request) ? { ...request, columns } : request);
+    }
+    return parts;
   }
 
   #monitorRequest(table: TableModel, version: 1 | 2 | 3): Json {
@@ -368,15 +383,15 @@ export class TransactionGenerator {
     return this.#dice.list(3, () => this.clause(table));
   }
 
-  /** A `<monitor-cond-update-requests>`. */
-  conditionChange(): JsonObject {
+  /** A `<monitor-cond-update-requests>`. @param isMonitored Which tables to name. */
+  conditionChange(isMonitored: (table: TableModel) => boolean): JsonObject {
     const dice = this.#dice;
     this.#names = [];
     this.#wrong = dice.chance(85) ? 0 : 15;
     const requests: Record<string, Json> = {};
-    // The stock server does what precedes an error, and dies of a request without `where`.
-    const some = this.#wrong > 0 ? [dice.pick(this.schema.tables)] : this.schema.tables;
-    for (const table of some.filter(() => dice.chance(60))) {
+    // The stock server dies of a request without `where`.
+    for (const table of this.schema.tables) {
+      if (!isMonitored(table) || !dice.chance(60)) continue;
       const request: JsonObject = { where: this.monitorWhere(table) };
       const wrong = this.malformed({ ...request, columns: [] });
       const isWrong = this.#isWrong() && isJsonObject(wrong) && wrong['where'] !== undefined;

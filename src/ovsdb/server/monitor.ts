@@ -6,9 +6,11 @@ import { isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json, JsonObject } from '../../stream/index.ts';
 import { clauseHolds, conditionFromJson } from '../data/condition.ts';
 import type { Condition } from '../data/condition.ts';
-import { rejectOthers } from '../data/members.ts';
+import { inHashOrder, rejectOthers } from '../data/members.ts';
 import { datumDiff, datumToJson } from '../data/datum.ts';
+import { hashString, hmapOrder } from '../../util/hmap-order.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
+import { columnsInHashOrder } from '../schema.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
 import type { Changes, Database } from './database.ts';
 import type { Row } from './row.ts';
@@ -46,16 +48,20 @@ export class Monitor {
     this.id = id;
     this.version = version;
     if (!isJsonObject(requests)) throw syntaxError(requests, 'monitor-requests must be object');
-    for (const [name, json] of Object.entries(requests)) {
+    const conditions: [string, Condition][] = [];
+    for (const name of inHashOrder(Object.keys(requests))) {
+      const json = requests[name] ?? null;
       const schema = database.tables.get(name)?.schema;
       if (schema === undefined) throw new OvsdbError('syntax error', `no table named ${name}`);
       const table: MonitoredTable = { schema, columns: [], select: noneSelected, condition: [] };
-      const conditions = (isJsonArray(json) ? json : [json]).map((request) =>
-        this.#addRequest(table, request),
-      );
-      // As in OVS the first one counts.
-      table.condition = conditions[0] ?? [];
+      for (const request of isJsonArray(json) ? json : [json])
+        conditions.push([name, this.#addRequest(table, request)]);
       this.#tables.set(name, table);
+    }
+    // Of several requests for a table OVS heeds the condition of the one that it finds in a hash table of all.
+    for (const [name, condition] of hmapOrder(conditions, ([table]) => hashString(table)).reverse()) {
+      const table = this.#tables.get(name);
+      if (table !== undefined) table.condition = condition;
     }
   }
 
@@ -68,11 +74,8 @@ export class Monitor {
     );
     const select = selectFromJson(request['select'], what);
     const { columns: columnsJson, where } = request;
-    const condition = where === undefined ? [] : conditionFromJson(table.schema, where);
     const columns =
-      columnsJson === undefined
-        ? this.#allColumns(table.schema)
-        : this.#namedColumns(table.schema, columnsJson);
+      columnsJson === undefined ? allColumns(table.schema) : namedColumns(table.schema, columnsJson);
     for (const column of columns) {
       if (table.columns.some((c) => c.column === column)) {
         throw new OvsdbError('syntax error', `column ${column.name} mentioned more than once`, columnsJson);
@@ -85,21 +88,7 @@ export class Monitor {
       delete: table.select.delete || select.delete,
       modify: table.select.modify || select.modify,
     };
-    return condition;
-  }
-
-  #allColumns(schema: TableSchema): ColumnSchema[] {
-    return [...schema.columns.values()].filter((c) => c.name !== '_uuid');
-  }
-
-  #namedColumns(schema: TableSchema, json: Json): ColumnSchema[] {
-    if (!isJsonArray(json)) throw syntaxError(json, 'array of column names expected');
-    return json.map((name) => {
-      if (typeof name !== 'string') throw syntaxError(json, 'array of column names expected');
-      const column = schema.columns.get(name);
-      if (column === undefined) throw syntaxError(json, `${name} is not a valid column name`);
-      return column;
-    });
+    return where === undefined ? [] : conditionFromJson(table.schema, where);
   }
 
   /** The `<table-updates>` of the reply to the request. */
@@ -159,7 +148,8 @@ export class Monitor {
     if (!isJsonObject(requests))
       throw new OvsdbError('syntax error', 'monitor-cond-change-requests must be object');
     const fresh = new Map<string, Condition>();
-    for (const [name, json] of Object.entries(requests)) {
+    for (const name of inHashOrder(Object.keys(requests))) {
+      const json = requests[name] ?? null;
       const monitored = this.#tables.get(name);
       if (monitored === undefined) {
         const where = this.database.tables.has(name) ? ' in monitor session' : '';
@@ -190,6 +180,24 @@ export class Monitor {
       monitored.condition = condition;
     }
     return Object.keys(updates).length === 0 ? null : updates;
+  }
+}
+
+function allColumns(schema: TableSchema): ColumnSchema[] {
+  return columnsInHashOrder(schema).flatMap((name) => {
+    const column = name === '_uuid' ? undefined : schema.columns.get(name);
+    return column === undefined ? [] : [column];
+  });
+}
+
+/** @throws OvsdbError at the first name that is not a column's, once those before it are taken */
+function* namedColumns(schema: TableSchema, json: Json): Generator<ColumnSchema> {
+  if (!isJsonArray(json)) throw syntaxError(json, 'array of column names expected');
+  for (const name of json) {
+    if (typeof name !== 'string') throw syntaxError(json, 'array of column names expected');
+    const column = schema.columns.get(name);
+    if (column === undefined) throw syntaxError(json, `${name} is not a valid column name`);
+    yield column;
   }
 }
 

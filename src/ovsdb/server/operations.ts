@@ -11,10 +11,10 @@ import { conditionFromJson, conditionHolds, conditionUuid } from '../data/condit
 import type { Condition } from '../data/condition.ts';
 import { checkDatum, compareDatums, datumFromJson, datumToJson } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
-import { rejectOthers } from '../data/members.ts';
+import { inHashOrder, rejectOthers } from '../data/members.ts';
 import { mutate, mutationsFromJson } from '../data/mutation.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
-import { isBuiltinColumn } from '../schema.ts';
+import { columnsInHashOrder, isBuiltinColumn } from '../schema.ts';
 import type { ColumnSchema, TableSchema } from '../schema.ts';
 import type { Database, Table } from './database.ts';
 import type { AccessControl } from './rbac.ts';
@@ -229,11 +229,7 @@ export class Execution {
     }
     const uuid = typeof name === 'string' ? this.#declare(name, wanted) : (wanted ?? randomUuid(random));
     const columns = this.#row(table.schema, rowJson);
-    for (const column of table.schema.columns.values()) {
-      // Defaults have to obey the constraints, too.
-      if (!isBuiltinColumn(column.name) && !columns.has(column.name))
-        checkDatum(column.type, table.defaults.get(column.name));
-    }
+    checkDefaults(table, columns);
     this.#context.access?.insert(table, columns);
     transaction.insert(table, uuid, columns);
     return { uuid: ['uuid', uuid] };
@@ -256,9 +252,18 @@ export class Execution {
 
   /** `<row>`: columns that it names, without `_uuid` and `_version`. */
   #row(schema: TableSchema, json: Json): Map<string, Datum> {
-    const columns = new Map<string, Datum>();
     if (!isJsonObject(json)) throw syntaxError(json, 'row must be JSON object');
-    for (const [name, value] of Object.entries(json)) {
+    try {
+      return this.#columns(schema, json, Object.keys(json));
+    } catch {
+      return this.#columns(schema, json, inHashOrder(Object.keys(json)));
+    }
+  }
+
+  #columns(schema: TableSchema, json: JsonObject, names: readonly string[]): Map<string, Datum> {
+    const columns = new Map<string, Datum>();
+    for (const name of names) {
+      const value = json[name] ?? null;
       const column = schema.columns.get(name);
       if (column === undefined)
         throw new OvsdbError('unknown column', `No column ${name} in table ${schema.name}.`, json);
@@ -312,14 +317,15 @@ export class Execution {
     const rowJson = members.required('row', 'object');
     members.finish();
     const columns = this.#row(table.schema, rowJson);
-    for (const name of columns.keys()) {
-      if (table.schema.columns.get(name)?.isMutable !== true || name === '_version') {
-        throw new OvsdbError(
-          'constraint violation',
-          `Cannot update immutable column ${name} in table ${table.schema.name}.`,
-          members.json,
-        );
-      }
+    const isFixed = (name: string): boolean =>
+      table.schema.columns.get(name)?.isMutable !== true || name === '_version';
+    if ([...columns.keys()].some(isFixed)) {
+      const name = inHashOrder(columns.keys()).find(isFixed) ?? '';
+      throw new OvsdbError(
+        'constraint violation',
+        `Cannot update immutable column ${name} in table ${table.schema.name}.`,
+        members.json,
+      );
     }
     const condition = conditionFromJson(table.schema, whereJson, this.#symbols);
     const rows = this.#matching(table, condition);
@@ -405,6 +411,20 @@ export class Execution {
   #expectedRow(table: Table, json: Json): (column: string) => Datum {
     const given = this.#row(table.schema, json);
     return (column) => given.get(column) ?? table.defaults.get(column) ?? emptyText;
+  }
+}
+
+/** Defaults have to obey the constraints, too. @param given Columns that have something else. */
+function checkDefaults(table: Table, given: ReadonlyMap<string, Datum>): void {
+  const check = (name: string): void => {
+    const column = table.schema.columns.get(name);
+    if (column !== undefined && !isBuiltinColumn(name) && !given.has(name))
+      checkDatum(column.type, table.defaults.get(name));
+  };
+  try {
+    for (const name of table.schema.columns.keys()) check(name);
+  } catch {
+    for (const name of columnsInHashOrder(table.schema)) check(name);
   }
 }
 
