@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { vlog } from '../../util/log.ts';
+import { rateLimit, vlog } from '../../util/log.ts';
 import { errorText } from '../../sys/errno.ts';
 import type { Json } from '../../stream/index.ts';
 import { OvsdbError } from '../errors.ts';
@@ -30,6 +30,7 @@ import { ioError } from './io-error.ts';
 import { LogRewrite } from './log-rewrite.ts';
 
 const log = vlog('ovsdb_log');
+const warnings = rateLimit(5, 20);
 
 export type LogMode = 'read' | 'write' | 'create';
 
@@ -133,6 +134,7 @@ export class LogFile {
       } catch {
         // Before the next record, or by whoever opens the file next.
       }
+      log.warn(`${this.#realPath}: write failed (${errorText(error)})`, warnings);
       throw ioError(`${this.path}: write failed`, error);
     }
     this.#offset += bytes.length;

@@ -9,7 +9,7 @@
  * Threads: one; nothing here blocks except writing to the log.
  */
 import { trimMemory } from '../../sys/trim-memory.ts';
-import { vlog } from '../../util/log.ts';
+import { rateLimit, vlog } from '../../util/log.ts';
 import { SystemRandom, randomUuid } from '../../util/random.ts';
 import type { Random } from '../../util/random.ts';
 import { counter } from '../../util/counters.ts';
@@ -34,6 +34,7 @@ import { logChanges } from './table-log.ts';
 import { Transaction } from './transaction.ts';
 
 const log = vlog('ovsdb_server');
+const failures = rateLimit(5, 20);
 const transactions = counter('ovsdb_transactions');
 const compactIntervalMs = 10 * 60_000;
 
@@ -364,7 +365,12 @@ export class OvsdbServer {
     const changes = transaction.changes();
     if (changes.length === 0) return;
     const hosted = this.#hosted.get(database.name);
-    hosted?.storage?.append(changes, comment, this.timers.clock.wallMs());
+    try {
+      hosted?.storage?.append(changes, comment, this.timers.clock.wallMs());
+    } catch (error) {
+      if (error instanceof OvsdbError) log.err(error.message, failures);
+      throw error;
+    }
     database.apply(changes);
     if (hosted !== undefined) this.#compactIfLong(hosted);
     this.#retryWaiting(database);
