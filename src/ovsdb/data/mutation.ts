@@ -90,7 +90,7 @@ export function mutate(datum: Datum, mutation: Mutation): Datum {
   });
   keys.sort(compareAtoms);
   if (keys.some((k, i) => i > 0 && k === keys[i - 1])) {
-    throw new OvsdbError('constraint violation', 'set contains duplicate');
+    throw new OvsdbError('constraint violation', `Result of "${mutator}" operation contains duplicates.`);
   }
   return { keys, values: null };
 }
