@@ -7,10 +7,11 @@
  * change more rows; `changes` is what to log and `Database.apply`. A transaction that fails is dropped.
  */
 import { ZERO_UUID } from '../data/atom.ts';
-import { datumFromEntries, datumFromKeys } from '../data/datum.ts';
+import { compareDatums, datumFromEntries, datumFromKeys } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import { formatDatum } from '../data/text.ts';
 import { OvsdbError } from '../errors.ts';
+import { columnsInHashOrder } from '../schema.ts';
 import { indexKey, referredUuids } from './database.ts';
 import type { Database, Reference, RowChange, Table } from './database.ts';
 import { Row } from './row.ts';
@@ -331,12 +332,22 @@ function indexOrigin(columns: readonly string[], table: Table, { old, new: row }
   return `had the following index values before the transaction: ${indexText(table, columns, old)}`;
 }
 
+function compareWhole(table: Table, a: Touched, b: Touched): number {
+  if (a.new === undefined || b.new === undefined) return 0;
+  for (const name of columnsInHashOrder(table.schema)) {
+    const order = compareDatums(a.new.get(name), b.new.get(name));
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+/** @param pair In any order: OVS names the greater row first, compared column by column as they stand in a hash table. */
 function duplicateIndex(
   table: Table,
   columns: readonly string[],
-  first: Touched,
-  second: Touched,
+  ...pair: readonly [Touched, Touched]
 ): OvsdbError {
+  const [first, second] = compareWhole(table, ...pair) < 0 ? [pair[1], pair[0]] : pair;
   const word = columns.length === 1 ? 'column' : 'columns';
   const names = columns.map((c) => `"${c}"`);
   const list = enumerate(names);
