@@ -46,7 +46,7 @@ export class TransactionGenerator {
     return operations.map((operation) => {
       if (!this.#dice.chance(this.#wrong)) return operation;
       const once = this.malformed(operation);
-      return this.#dice.chance(15) ? this.malformed(once) : once;
+      return ending(this.#dice.chance(15) ? this.malformed(once) : once);
     });
   }
 
@@ -400,6 +400,12 @@ export class TransactionGenerator {
     }
     return requests;
   }
+}
+
+/** A `wait` that lost its time-out could wait for ever. */
+function ending(operation: Json): Json {
+  if (!isJsonObject(operation) || operation['op'] !== 'wait') return operation;
+  return { timeout: 0, ...operation };
 }
 
 function needsValue(column: ColumnModel): boolean {
