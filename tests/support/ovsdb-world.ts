@@ -94,7 +94,7 @@ class World {
     const params: Json[] = ['Test', ...operations];
     const { ours, stock } = await this.#call(client, 'transact', params);
     for (const operation of operations) this.#learn(operation);
-    if (!this.#pair.same(params, ours, stock)) throw this.#differs('replies', ours, stock);
+    if (!(await this.#pair.same(client, params, ours, stock))) throw this.#differs('replies', ours, stock);
   }
 
   #learn(operation: Json): void {
@@ -187,7 +187,8 @@ class World {
     if (begun === null) return;
     this.#waiting = null;
     const { ours, stock } = await begun.finish();
-    if (!this.#pair.same(begun.params, ours, stock)) throw this.#differs('waiting', ours, stock);
+    if (!(await this.#pair.same('waiter', begun.params, ours, stock)))
+      throw this.#differs('waiting', ours, stock);
   }
 
   async #lock(): Promise<void> {
