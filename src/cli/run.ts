@@ -1,10 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 import { coreFlags } from '../sys/core-flags.ts';
+
+/** Of the bundle that this becomes; the others beside it share it. */
+declare const require: NodeJS.Require;
 
 /**
  * Starts the program, or the worker, that the first argument names: `node dist/programs/run.cjs ovs-vsctl show`.
@@ -36,12 +37,13 @@ function compile(name: string): { script: Script; file: string; codeFile: string
 function start({ script, file }: { readonly script: Script; readonly file: string }): Program {
   const module = { exports: {} as Program };
   const run = script.runInThisContext() as (...args: unknown[]) => void;
-  run(module.exports, createRequire(file), module, file, here);
+  run(module.exports, require, module, file, here);
   return module.exports;
 }
 
 /** Compiles all functions of a program, not only those called at its start, and keeps the code. */
 function writeCode(name: string): void {
+  const { setFlagsFromString } = require('node:v8') as typeof import('node:v8');
   // As in a process that has loaded core.wasm (src/sys/core-module.ts): code is taken only under the same flags.
   if (name.endsWith('.worker')) for (const flag of coreFlags) setFlagsFromString(flag);
   setFlagsFromString('--no-lazy');
