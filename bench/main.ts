@@ -97,6 +97,9 @@ const wantsSection = (name: string): boolean =>
 const machine = `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`;
 const json: Record<string, unknown> = { machine };
 
+/** How often what is worse than its baseline is measured again. */
+const measuredAgain = 3;
+
 function micro(): void {
   console.log(machine);
   const baseline = values.check ? readBaseline(baselineFile) : null;
@@ -109,11 +112,11 @@ function micro(): void {
   if (values['update-baseline']) writeFileSync(baselineFile, formatBaseline(found.results));
   if (baseline === null) return;
   let worse = compareWithBaseline(found.results, baseline);
-  if (worse.length > 0) {
-    // A busy machine is no regression: only what is worse twice is.
+  // A busy machine is no regression: only what is worse each time is.
+  for (let again = 1; again <= measuredAgain && worse.length > 0; again++) {
     console.log(`measured again: ${worse.map((w) => w.name).join('; ')}`);
-    const again = new Set(worse.map((w) => w.name));
-    found = runMicro(true, (name) => again.has(name), print);
+    const names = new Set(worse.map((w) => w.name));
+    found = runMicro(true, (name) => names.has(name), print);
     worse = compareWithBaseline(found.results, baseline);
   }
   for (const w of worse)
