@@ -2,6 +2,7 @@ import { tables } from '../frame/goals.table.ts';
 import { measure } from './control-flows.ts';
 import type { BenchContext } from './pair.ts';
 import { measureParts } from './parts.ts';
+import { addBridge } from './replay.ts';
 
 /** performance goals §3: rules by the hundred thousand and by the million, through OpenFlow. */
 export async function control(context: BenchContext): Promise<void> {
@@ -16,18 +17,7 @@ export async function control(context: BenchContext): Promise<void> {
         'memory an OpenFlow rule',
       ],
       prepare: (target) => {
-        target.vsctl(
-          ...[
-            'add-br',
-            target.bridge,
-            '--',
-            'set',
-            'bridge',
-            target.bridge,
-            'datapath_type=netdev',
-            'fail_mode=secure',
-          ],
-        );
+        target.vsctl(...addBridge(target));
       },
       measure: (target) => measure({ rundir: target.rundir, bridge: target.bridge }),
     },

@@ -12,22 +12,19 @@ export const replayPort = (i: number): number => 1 + i;
  */
 const poolMtus = [1500, 2500, 3500, 4500];
 
+/** Arguments of ovs-vsctl that add a userspace bridge without rules. */
+export function addBridge(target: Target): string[] {
+  const settings = ['datapath_type=netdev', 'fail_mode=secure'];
+  return ['add-br', target.bridge, '--', 'set', 'bridge', target.bridge, ...settings];
+}
+
 /** A userspace bridge without rules and a port that swallows what it is sent. */
 export async function addBridgeWithSink(target: Target): Promise<void> {
   const sink = target.isDpdk
     ? ['type=dpdk', 'options:dpdk-devargs="net_null0,size=64,copy=0,no-rx=1"']
     : ['type=null'];
   target.vsctl(
-    ...[
-      'add-br',
-      target.bridge,
-      '--',
-      'set',
-      'bridge',
-      target.bridge,
-      'datapath_type=netdev',
-      'fail_mode=secure',
-    ],
+    ...addBridge(target),
     ...['--', 'add-port', target.bridge, 'sink', '--', 'set', 'interface', 'sink', ...sink],
     `ofport_request=${sinkPort}`,
   );

@@ -134,22 +134,6 @@ export function setVlogLevel(
   }
 }
 
-/** All levels as plain data for another thread; module '' holds the defaults. */
-export function vlogLevelsSnapshot(): [module: string, levels: Record<string, string>][] {
-  const all: [string, Record<string, string>][] = [['', { ...$defaultLevels }]];
-  for (const [name, m] of $modules) all.push([name, { ...m.levels }]);
-  return all;
-}
-
-/** Takes over the levels of another thread's snapshot. */
-export function applyVlogLevels(
-  snapshot: readonly (readonly [module: string, levels: Record<string, string>])[],
-): void {
-  for (const [name, levels] of snapshot) {
-    Object.assign(name === '' ? $defaultLevels : vlog(name).levels, levels);
-  }
-}
-
 /** Installs where records go. `nowMs` feeds the rate limits. */
 export function setVlogSink(sink: VlogSink, thread: string, nowMs: () => number): void {
   $sink = sink;
