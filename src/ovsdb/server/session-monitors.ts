@@ -5,7 +5,7 @@
  * that a slow client costs at most one change a row; it gets them as one update when it reads again.
  * Updates go before the reply of the transaction that caused them: `flush` sends what is merged.
  */
-import { formatJson, isJsonObject, jsonEquals } from '../../stream/index.ts';
+import { formatJson, isJsonArray, isJsonObject, jsonEquals } from '../../stream/index.ts';
 import type { Json, JsonRpcConnection } from '../../stream/index.ts';
 import { isUuid } from '../data/atom.ts';
 import { OvsdbError } from '../errors.ts';
@@ -20,6 +20,10 @@ const mergeFromBytes = 32 * 1024;
 
 interface Followed {
   readonly monitor: Monitor;
+  /** Dialect and request as text. */
+  readonly request: string;
+  /** What monitor_cond_change put in the place of the request's conditions, by table. */
+  readonly conditions: Record<string, Json>;
   monitorClass: MonitorClass;
   readonly merged: MergedChanges;
 }
@@ -57,8 +61,9 @@ export class SessionMonitors {
       throw new OvsdbError('syntax error', 'last-txn-id must be UUID format.', lastId);
     }
     const monitor = new Monitor(database, id, requests, version);
-    const monitorClass = this.#classes.acquire(`${version} ${formatJson(requests, true)}`);
-    this.#followed.push({ monitor, monitorClass, merged: new MergedChanges() });
+    const request = `${version} ${formatJson(requests, true)}`;
+    const monitorClass = this.#classes.acquire(request);
+    this.#followed.push({ monitor, request, conditions: {}, monitorClass, merged: new MergedChanges() });
     return typeof lastId === 'string' ? monitor.initialSince(lastId) : monitor.initial();
   }
 
@@ -75,9 +80,16 @@ export class SessionMonitors {
     this.#flushOne(followed);
     const updates = monitor.changeConditions(requests);
     monitor.id = newId;
-    const { key } = followed.monitorClass;
+    if (isJsonObject(requests)) {
+      for (const [table, list] of Object.entries(requests)) {
+        const last = isJsonArray(list) ? list.at(-1) : undefined;
+        if (last !== undefined) followed.conditions[table] = last;
+      }
+    }
     this.#classes.release(followed.monitorClass);
-    followed.monitorClass = this.#classes.acquire(`${key} ${formatJson(requests, true)}`);
+    followed.monitorClass = this.#classes.acquire(
+      `${followed.request} ${formatJson(followed.conditions, true)}`,
+    );
     if (updates !== null) this.#send(monitor, formatJson(updates));
   }
 

@@ -139,4 +139,20 @@ describe('ServerSession', () => {
     while (server.sessions.size > 0) await new Promise((resolve) => setImmediate(resolve));
     expect(server.monitorClasses.size).toBe(0);
   });
+
+  it('counts monitors with the same conditions as one class, whatever theirs were before', async () => {
+    const where = (n: number): Json => ({ T: [{ where: [['n', '==', n]] }] });
+    for (const changes of [[1, 2, 3, 1, 7], [7]]) {
+      const client = await connect();
+      const call = async (method: string, params: readonly Json[]): Promise<void> => {
+        const reply = client.next();
+        client.connection.request(method, params);
+        await reply;
+      };
+      await call('monitor_cond', ['Db', 'm', { T: {} }]);
+      for (const n of changes) await call('monitor_cond_change', ['m', 'm', where(n)]);
+      await call('monitor_cond_change', ['m', 'm', { T: [] }]);
+    }
+    expect(server.monitorClasses.size).toBe(1);
+  });
 });
