@@ -5,14 +5,8 @@ import { ovsRundir } from '../sys/dirs.ts';
 import { installExitHooks } from '../sys/exit-hooks.ts';
 import { getopt } from '../sys/getopt.ts';
 import type { OptionSpec } from '../sys/getopt.ts';
-import {
-  initVlog,
-  vlogSet,
-  vlogSetLogFile,
-  vlogSetSyslogMethod,
-  vlogSetSyslogTarget,
-  vlogSetVerbosity,
-} from '../sys/vlog-sink.ts';
+import { applyVlogOption } from '../sys/vlog-options.ts';
+import { initVlog, vlogSet } from '../sys/vlog-sink.ts';
 import { OvsError } from '../util/errors.ts';
 import { versionText } from '../util/version.ts';
 
@@ -81,7 +75,9 @@ export async function main(argv: readonly string[]): Promise<number> {
 function parse(argv: readonly string[]): Settings | null {
   const { options, rest } = getopt(argv, specs, false);
   const settings: Settings = { target: 'ovs-vswitchd', isJson: false, isPretty: false, words: rest };
-  for (const { name, value } of options) {
+  for (const option of options) {
+    if (applyVlogOption(option)) continue;
+    const { name, value } = option;
     if (name === 'target') settings.target = value ?? '';
     else if (name === 'format') {
       if (value !== 'json' && value !== 'text')
@@ -89,10 +85,6 @@ function parse(argv: readonly string[]): Settings | null {
       settings.isJson = value === 'json';
     } else if (name === 'pretty') settings.isPretty = true;
     else if (name === 'timeout') startTimeout(value ?? '');
-    else if (name === 'verbose') vlogSetVerbosity(value);
-    else if (name === 'log-file') vlogSetLogFile(value);
-    else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
-    else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
     else if (name === 'help') return print(help);
     else if (name === 'version') return print(`${versionText(program)}\n`);
     else if (name === 'option') return print(optionList());

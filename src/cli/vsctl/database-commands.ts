@@ -20,7 +20,7 @@ import type { TextTable } from '../table.ts';
 import { parseColumnKeyValue, parseKeyText } from './column-key-value.ts';
 import { TryAgain } from './context.ts';
 import type { Command, Context, Invocation } from './context.ts';
-import { findColumn, findRow, findTable } from './names.ts';
+import { findColumn, findRow, findTable, namedColumns } from './names.ts';
 
 const log = vlog('db_ctl_base');
 
@@ -28,15 +28,8 @@ function tableOf(context: Context, invocation: Invocation): TableSchema {
   return findTable(context.idl.schema, invocation.args[0] ?? '');
 }
 
-function listColumns(table: TableSchema, option: string | null | undefined): ColumnSchema[] {
-  if (typeof option === 'string') {
-    const columns = option
-      .split(/[ ,]+/)
-      .filter((name) => name !== '')
-      .map((name) => findColumn(table, name, true));
-    if (columns.length === 0) throw new UsageError('must specify at least one column name');
-    return columns;
-  }
+function listColumns(table: TableSchema, option: string | null | undefined): readonly ColumnSchema[] {
+  if (typeof option === 'string') return namedColumns(table, option);
   const own = [...table.columns.values()].filter((c) => !c.name.startsWith('_'));
   own.sort((a, b) => (a.name < b.name ? -1 : 1));
   const uuid = table.columns.get('_uuid');
@@ -399,9 +392,6 @@ const create: Command = {
   run: (context, invocation) => {
     const table = tableOf(context, invocation);
     const id = invocation.options.get('id');
-    if (!table.isRoot && typeof id !== 'string') {
-      log.warn(`applying "create" command to table ${table.name} without --id option will have no effect`);
-    }
     const uuid = newRow(context, table, id);
     for (const text of invocation.args.slice(1)) setColumn(context, table, uuid, text);
     return { createdUuid: uuid };
