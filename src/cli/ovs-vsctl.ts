@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { Idl } from '../ovsdb/client/index.ts';
 import { ovsLogdir, ovsRundir } from '../sys/dirs.ts';
-import { installExitHooks } from '../sys/exit-hooks.ts';
+import { endAfter } from '../sys/exit-hooks.ts';
 import { initVlog, vlogSet, vlogSetLogFile, vlogSetVerbosity } from '../sys/vlog-sink.ts';
 import { strerror } from '../stream/errno.ts';
 import { formatJson } from '../stream/json.ts';
@@ -102,8 +102,7 @@ const isTimeout = (text: string): boolean => /^[1-9]\d*$/.test(text);
 
 function startTimeout(text: string): void {
   if (!isTimeout(text)) throw new OvsError('EINVAL', `value ${text} on -t or --timeout is invalid`);
-  installExitHooks();
-  setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
+  endAfter(Number(text));
 }
 
 async function run(line: CommandLine, settings: Settings, argv: readonly string[]): Promise<number> {

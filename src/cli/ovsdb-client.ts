@@ -1,7 +1,7 @@
 /** ovsdb-client: talks to a database server (ovsdb-client(1)). */
 import { applyTlsOption, tlsSpecs } from '../stream/tls-options.ts';
 import { daemonizeStart, parseDaemonOptions } from '../sys/daemon.ts';
-import { installExitHooks } from '../sys/exit-hooks.ts';
+import { endAfter } from '../sys/exit-hooks.ts';
 import type { OptionSpec, ParsedOption } from '../sys/getopt.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
 import { versionText } from '../util/version.ts';
@@ -155,6 +155,5 @@ async function printHelp(output: Output): Promise<number> {
 
 function startTimeout(text: string): void {
   if (!/^[1-9]\d*$/.test(text)) throw new UsageError(`value ${text} on -t or --timeout is invalid`);
-  installExitHooks();
-  setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
+  endAfter(Number(text));
 }
