@@ -104,7 +104,7 @@ export const daemonCases: Readonly<Record<string, string>> = {
     lines log; ls`,
   'signals ignored at the start stay ignored': `
     trap '' HUP TERM ALRM; start --pidfile --log-file=log; trap - HUP TERM ALRM
-    for signal in HUP INT TERM ALRM; do kill -$signal $child; ctl version >&-; died $child; echo "died $?"; done
+    for signal in HUP INT TERM ALRM; do kill -$signal $child; ctl version >/dev/null; died $child; echo "died $?"; done
     ovs-vsctl --no-wait init; trap '' HUP TERM; ovsdb-client monitor unix:db.sock Open_vSwitch Open_vSwitch >out & client=$!; trap - HUP TERM; waitfor 'test -s out'
     kill -HUP $client; kill -TERM $client; ovs-vsctl --no-wait set Open_vSwitch . other_config:a=b; waitfor 'grep a=b out'
     kill -ALRM $client; wait $client; echo $?
@@ -113,9 +113,9 @@ export const daemonCases: Readonly<Record<string, string>> = {
   'a monitor leaves ignored signals ignored': `
     trap '' HUP TERM; try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file db; trap - HUP TERM
     first=$(cat ovsdb-server.pid); monitor=$(ps -o ppid= $first)
-    kill -HUP $monitor; kill -TERM $monitor; kill -HUP $first; kill -TERM $first; ctl version >&-
+    kill -HUP $monitor; kill -TERM $monitor; kill -HUP $first; kill -TERM $first; ctl version >/dev/null
     kill -SEGV $first; waitfor 'test -e ovsdb-server.pid && test "$(cat ovsdb-server.pid)" != $first && ovs-appctl -t ovsdb-server version'
-    kill -TERM $(cat ovsdb-server.pid); ctl version >&-
+    kill -TERM $(cat ovsdb-server.pid); ctl version >/dev/null
     ctl exit; waitfor 'died $monitor'; lines ovsdb-server.log | grep -v backtrace | sort; ls`,
   syslog: `
     for how in --syslog-method=unix:$PWD/s "-vFACILITY:daemon --syslog-method=unix:$PWD/s" '-vPATTERN:syslog:%B%E/%m --syslog-target=127.0.0.1' '--syslog-method=udp:127.0.0.1' \\
@@ -212,6 +212,16 @@ export const rootCases: Readonly<Record<string, string>> = {
       ls -ln *.ctl ovsdb-server.pid | awk '{print $3, $4}'; ctl exit; wait $child; lines log; ls
       try ovsdb-server --remote=punix:x --pidfile --user=nobody:daemon db; try ovsdb-server --remote=punix:x --user=nosuchuser db
   rm -f .db.~lock~ errors; start --pidfile --user=root; grep -E '^(Uid|Gid|CapEff):' /proc/$child/status; ctl exit; wait $child`,
+  'a full disk': `
+    mkdir disk; mount -t tmpfs -o size=128k full disk; head -c 90000 /dev/zero >disk/filler; big=$(head -c 5000 /dev/zero | tr '\\0' x)
+    echo '{"name":"Full","tables":{"T":{"columns":{"n":{"type":"integer"},"text":{"type":"string"}},"isRoot":true}}}' >schema
+    ovsdb-tool create disk/db schema
+    ovsdb-server --remote=punix:db.sock -vconsole:off --pidfile --log-file=log disk/db & child=$!; waitfor 'ovs-appctl -t ovsdb-server version'
+    insert() { ovsdb-client transact unix:db.sock '["Full",{"op":"insert","table":"T","row":{"n":'$1',"text":"'$big'"}}]' | sed 's/"[0-9a-f-]\\{36\\}"/UUID/'; }
+    for i in 1 2 3 4 5 6 7 8 9 10; do insert $i; done; ctl ovsdb-server/compact; rm disk/filler; insert 11; ctl ovsdb-server/compact; insert 12
+    ctl exit; wait $child; ls -A disk; umount disk
+    # The stock server repeats an error until a write succeeds.
+    lines log | awk '!seen[$0]++'`,
   '--user with --monitor': `
     owners() { ls -ln *.pid *.ctl db.sock *.log .db.~lock~ 2>/dev/null | awk '{print $1, $3, $4}'; }
     # Our monitor's CapInh and CapAmb hand the capabilities on to the daemon, which stock forks.
