@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { Idl } from '../ovsdb/client/index.ts';
 import { ovsLogdir, ovsRundir } from '../sys/dirs.ts';
-import { endAfter } from '../sys/exit-hooks.ts';
+import { endAfter, installExitHooks } from '../sys/exit-hooks.ts';
 import { initVlog, vlogSet, vlogSetLogFile, vlogSetVerbosity } from '../sys/vlog-sink.ts';
 import { strerror } from '../stream/errno.ts';
 import { formatJson } from '../stream/json.ts';
@@ -50,6 +50,7 @@ export async function main(argv: readonly string[], output: Output = terminal): 
     const line = parseCommandLine(argv);
     const settings = await applyOptions(line, output);
     if (settings === null) return 0;
+    installExitHooks();
     return await run(line, settings, argv);
   } catch (error) {
     if (error instanceof ExitStatus) return error.status;

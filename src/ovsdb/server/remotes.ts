@@ -5,7 +5,15 @@
  * `reconcile` opens what is wanted and not open, and closes what is open and no longer wanted; it
  * runs when remotes or a database change. A remote that cannot be opened is logged and stays listed.
  */
-import { OVSDB_PORT, TlsIdentity, isPassiveTarget, parseTarget, strerror } from '../../stream/index.ts';
+import {
+  OVSDB_PORT,
+  TlsIdentity,
+  dscpOf,
+  isPassiveTarget,
+  parseTarget,
+  strerror,
+  withDscp,
+} from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { SystemError } from '../../util/errors.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
@@ -127,7 +135,7 @@ export class RemoteManager {
     this.#lastWanted = wanted;
     for (const [target, remote] of this.#open) {
       const options = wanted.get(target);
-      if (options !== undefined) {
+      if (options !== undefined && options.dscp === remote.options.dscp) {
         remote.setOptions(options);
         continue;
       }
@@ -151,7 +159,7 @@ export class RemoteManager {
     const { target } = options;
     try {
       const parsed = parseTarget(target, OVSDB_PORT, this.#runDir, this.#tls.identity);
-      const remote = await openRemote(this.#server, options, parsed);
+      const remote = await openRemote(this.#server, options, withDscp(parsed, options.dscp ?? 0));
       if (this.#isClosed) remote.close();
       else this.#open.set(target, remote);
     } catch (error) {
@@ -238,6 +246,8 @@ function optionsFromRow(row: Row): RemoteOptions | null {
     const value = first(name);
     return value === undefined ? undefined : Number(value);
   };
+  const { keys, values } = rowDatum(row, 'other_config');
+  const dscp = values?.[keys.indexOf('dscp')];
   const target = first('target');
   const role = first('role');
   if (typeof target !== 'string' || target === '') return null;
@@ -247,5 +257,6 @@ function optionsFromRow(row: Row): RemoteOptions | null {
     probeIntervalMs: number('inactivity_probe'),
     isReadOnly: first('read_only') === true,
     role: typeof role === 'string' ? role : '',
+    dscp: dscpOf(dscp === undefined ? undefined : String(dscp), 0),
   };
 }
