@@ -20,7 +20,7 @@ import { rateLimit, vlog } from '../../util/log.ts';
 import { OvsdbError } from '../errors.ts';
 import { rowDatum } from './database.ts';
 import type { Database, Row, Table } from './database.ts';
-import { isDbColumn, parseDbColumn } from './db-column.ts';
+import { dbNameOf, isDbColumn, parseDbColumn } from './db-column.ts';
 import type { DbColumn } from './db-column.ts';
 import { openRemote } from './remote.ts';
 import type { OpenRemote, RemoteOptions } from './remote.ts';
@@ -57,9 +57,12 @@ export class RemoteManager {
     return [...this.#remotes].sort();
   }
 
-  /** @throws OvsdbError for a `db:` remote that names something that is not there */
+  /**
+   * @throws OvsdbError for a `db:` remote that names something that is not there; of a relay that has not yet heard from
+   * its source it may be there later
+   */
   async add(remote: string): Promise<void> {
-    if (isDbColumn(remote)) parseDbColumn(this.#server, remote);
+    if (isDbColumn(remote) && !this.#isAwaited(remote)) parseDbColumn(this.#server, remote);
     this.#remotes.add(remote);
     await this.reconcile();
   }
@@ -68,6 +71,10 @@ export class RemoteManager {
   async remove(remote: string): Promise<void> {
     if (!this.#remotes.delete(remote)) throw new OvsdbError('no such remote');
     await this.reconcile();
+  }
+
+  #isAwaited(remote: string): boolean {
+    return this.#server.hosted(dbNameOf(remote))?.database === null;
   }
 
   #parseDb(remote: string): DbColumn {
@@ -88,6 +95,7 @@ export class RemoteManager {
         wanted.set(remote, { target: remote });
         continue;
       }
+      if (this.#isAwaited(remote)) continue;
       try {
         for (const found of this.#wantedOf(this.#parseDb(remote))) wanted.set(found.target, found);
       } catch (error) {
