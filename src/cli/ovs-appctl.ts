@@ -2,7 +2,7 @@
 import { UnixctlClient, controlSocketPath, formatJson, formatJsonPretty } from '../stream/index.ts';
 import type { Json } from '../stream/index.ts';
 import { ovsRundir } from '../sys/dirs.ts';
-import { installExitHooks } from '../sys/exit-hooks.ts';
+import { endAfter } from '../sys/exit-hooks.ts';
 import { getopt } from '../sys/getopt.ts';
 import type { OptionSpec } from '../sys/getopt.ts';
 import { applyVlogOption } from '../sys/vlog-options.ts';
@@ -112,8 +112,7 @@ function print(text: string): null {
 
 function startTimeout(text: string): void {
   if (!/^[1-9]\d*$/.test(text)) throw new OvsError('EINVAL', `value ${text} on -T or --timeout is invalid`);
-  installExitHooks();
-  setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
+  endAfter(Number(text));
 }
 
 async function ask(settings: Settings): Promise<number> {

@@ -10,7 +10,7 @@ import { Idl } from '../ovsdb/client/index.ts';
 import type { MonitorTables } from '../ovsdb/client/index.ts';
 import type { DatabaseSchema } from '../ovsdb/schema.ts';
 import { ovsLogdir, ovsRundir } from '../sys/dirs.ts';
-import { installExitHooks } from '../sys/exit-hooks.ts';
+import { endAfter, installExitHooks } from '../sys/exit-hooks.ts';
 import { applyVlogOption } from '../sys/vlog-options.ts';
 import { initVlog, vlogSet } from '../sys/vlog-sink.ts';
 import { strerror } from '../stream/errno.ts';
@@ -54,6 +54,7 @@ export async function main(argv: readonly string[], output: Output = terminal): 
     const line = parseCommandLine(argv);
     const settings = await applyOptions(line, output);
     if (settings === null) return 0;
+    installExitHooks();
     return await run(parseInvocations(line), settings, argv);
   } catch (error) {
     if (error instanceof ExitStatus) return error.status;
@@ -109,8 +110,7 @@ const isTimeout = (text: string): boolean => /^[1-9]\d*$/.test(text);
 
 function startTimeout(text: string): void {
   if (!isTimeout(text)) throw new OvsError('EINVAL', `value ${text} on -t or --timeout is invalid`);
-  installExitHooks();
-  setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
+  endAfter(Number(text));
 }
 
 async function run(

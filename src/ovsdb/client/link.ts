@@ -22,14 +22,15 @@ import { OvsdbError } from '../errors.ts';
 import { errorFromJson } from './error-reply.ts';
 
 export interface LinkOptions {
-  /** Where servers are: `unix:FILE`, `tcp:HOST:PORT`, ...; several as an array or with commas between. */
+  /** Where servers are: `unix:FILE`, `tcp:HOST:PORT`, `ptcp:PORT` for one that connects to us, ...; several as an array or
+   * with commas between. */
   readonly remote: string | readonly string[];
   /** Whether several remotes are tried in an order of chance; default true. */
   readonly shuffleRemotes?: boolean;
   /** Inactivity probe; default 5000, none for unix sockets. */
   readonly probeIntervalMs?: number;
   readonly timers?: Timers;
-  /** Gives up after trying each remote this many times. */
+  /** Gives up after trying each remote this many times; who listens never does. */
   readonly maxTries?: number;
 }
 
@@ -47,7 +48,7 @@ type Reply = (message: JsonRpcMessage | null) => void;
 
 /** Splits `tcp:a:1,ssl:b:2`: a comma begins another remote only before a method's name. */
 export function splitRemotes(remote: string | readonly string[]): string[] {
-  const list = typeof remote === 'string' ? remote.split(/,\s*(?=(?:tcp|ssl|unix):)/) : remote;
+  const list = typeof remote === 'string' ? remote.split(/,\s*(?=p?(?:tcp|ssl|unix):)/) : remote;
   return list.map((one) => one.trim()).filter((one) => one !== '');
 }
 
@@ -83,7 +84,7 @@ export class DatabaseLink {
       ...first,
       others,
       timers: options.timers ?? new SystemTimers(),
-      probeIntervalMs: options.probeIntervalMs ?? (first.name.startsWith('unix:') ? 0 : 5000),
+      probeIntervalMs: options.probeIntervalMs ?? (first.target.kind === 'unix' ? 0 : 5000),
       ...(count > 1 ? { backoffFreeTries: count } : {}),
       ...(options.maxTries === undefined ? {} : { maxTries: options.maxTries * count }),
       onConnect: (stream) => this.#onConnect(stream),

@@ -5,14 +5,22 @@
  * `reconcile` opens what is wanted and not open, and closes what is open and no longer wanted; it
  * runs when remotes or a database change. A remote that cannot be opened is logged and stays listed.
  */
-import { OVSDB_PORT, TlsIdentity, isPassiveTarget, parseTarget, strerror } from '../../stream/index.ts';
+import {
+  OVSDB_PORT,
+  TlsIdentity,
+  dscpOf,
+  isPassiveTarget,
+  parseTarget,
+  strerror,
+  withDscp,
+} from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { SystemError } from '../../util/errors.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
 import { OvsdbError } from '../errors.ts';
 import { rowDatum } from './database.ts';
 import type { Database, Row, Table } from './database.ts';
-import { isDbColumn, parseDbColumn } from './db-column.ts';
+import { dbNameOf, isDbColumn, parseDbColumn } from './db-column.ts';
 import type { DbColumn } from './db-column.ts';
 import { openRemote } from './remote.ts';
 import type { OpenRemote, RemoteOptions } from './remote.ts';
@@ -49,9 +57,12 @@ export class RemoteManager {
     return [...this.#remotes].sort();
   }
 
-  /** @throws OvsdbError for a `db:` remote that names something that is not there */
+  /**
+   * @throws OvsdbError for a `db:` remote that names something that is not there; of a relay that has not yet heard from
+   * its source it may be there later
+   */
   async add(remote: string): Promise<void> {
-    if (isDbColumn(remote)) parseDbColumn(this.#server, remote);
+    if (isDbColumn(remote) && !this.#isAwaited(remote)) parseDbColumn(this.#server, remote);
     this.#remotes.add(remote);
     await this.reconcile();
   }
@@ -60,6 +71,10 @@ export class RemoteManager {
   async remove(remote: string): Promise<void> {
     if (!this.#remotes.delete(remote)) throw new OvsdbError('no such remote');
     await this.reconcile();
+  }
+
+  #isAwaited(remote: string): boolean {
+    return this.#server.hosted(dbNameOf(remote))?.database === null;
   }
 
   #parseDb(remote: string): DbColumn {
@@ -80,6 +95,7 @@ export class RemoteManager {
         wanted.set(remote, { target: remote });
         continue;
       }
+      if (this.#isAwaited(remote)) continue;
       try {
         for (const found of this.#wantedOf(this.#parseDb(remote))) wanted.set(found.target, found);
       } catch (error) {
@@ -127,7 +143,7 @@ export class RemoteManager {
     this.#lastWanted = wanted;
     for (const [target, remote] of this.#open) {
       const options = wanted.get(target);
-      if (options !== undefined) {
+      if (options !== undefined && options.dscp === remote.options.dscp) {
         remote.setOptions(options);
         continue;
       }
@@ -151,7 +167,7 @@ export class RemoteManager {
     const { target } = options;
     try {
       const parsed = parseTarget(target, OVSDB_PORT, this.#runDir, this.#tls.identity);
-      const remote = await openRemote(this.#server, options, parsed);
+      const remote = await openRemote(this.#server, options, withDscp(parsed, options.dscp ?? 0));
       if (this.#isClosed) remote.close();
       else this.#open.set(target, remote);
     } catch (error) {
@@ -238,6 +254,8 @@ function optionsFromRow(row: Row): RemoteOptions | null {
     const value = first(name);
     return value === undefined ? undefined : Number(value);
   };
+  const { keys, values } = rowDatum(row, 'other_config');
+  const dscp = values?.[keys.indexOf('dscp')];
   const target = first('target');
   const role = first('role');
   if (typeof target !== 'string' || target === '') return null;
@@ -247,5 +265,6 @@ function optionsFromRow(row: Row): RemoteOptions | null {
     probeIntervalMs: number('inactivity_probe'),
     isReadOnly: first('read_only') === true,
     role: typeof role === 'string' ? role : '',
+    dscp: dscpOf(dscp === undefined ? undefined : String(dscp), 0),
   };
 }
