@@ -51,7 +51,12 @@ export async function connectWithDscp(host: string, port: number, dscp: number):
   const isIp6 = family === 6;
   const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
   const fd = check(libc.socket(isIp6 ? AF_INET6 : AF_INET, type, 0), 'socket');
-  setDscp(fd, isIp6, dscp);
+  try {
+    setDscp(fd, isIp6, dscp);
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
   // Reading must not begin before the connection is there, which `manualStart` of net.Socket says.
   const socket = new Socket({ fd, manualStart: true } as { fd: number });
   return socket.connect({ host: address, port });

@@ -1,12 +1,14 @@
 /**
- * Clients that listen for their server: scripts for `runDaemonCase`. `serve SERVER REMOTE...` starts a server, ours or
- * the stock one, that connects to them; `$port` is free.
+ * Clients that listen for their server: scripts for `runDaemonCase`. `serve SERVER TARGET...` starts a server, ours or
+ * the stock one, that tries to connect to them each second; `$port` is free.
  */
 const preamble = `
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 serve() {
   server=$1; shift
-  $server --remote=punix:db.sock -vconsole:off --pidfile "$@" db & child=$!; waitfor 'ovs-appctl -t ovsdb-server version'
+  $server --remote=punix:db.sock --remote=db:Open_vSwitch,Open_vSwitch,manager_options $options -vconsole:off --pidfile db & child=$!
+  waitfor 'ovs-appctl -t ovsdb-server version'
+  ovs-vsctl --no-wait init -- set-manager "$@" $(for target; do echo -- set manager $target max_backoff=1000; done)
 }
 finish() { ctl exit >/dev/null; wait $child; }
 said() { sed -E "s/^[0-9T:Z-]+\\|[0-9]+\\|//; s/$port/PORT/g; s/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/g"; }
@@ -43,9 +45,9 @@ const script = (body: string): string => `${preamble}${body}`;
 export const passiveCases: Readonly<Record<string, string>> = {
   'the server connects to tools that listen': script(`
     for server in /usr/sbin/ovsdb-server ovsdb-server; do
-      serve $server --remote=tcp:127.0.0.1:$port --remote=unix:tool.sock
+      serve $server tcp:127.0.0.1:$port unix:tool.sock
       { try ovs-vsctl --db=ptcp:$port:127.0.0.1 --no-wait -- --may-exist add-br br0
-        try ovs-vsctl --db=punix:$PWD/tool.sock --no-wait show
+        try ovs-vsctl --db=punix:$PWD/tool.sock --no-wait list-ports br0 -- br-exists br0
         try ovsdb-client dump ptcp:$port:127.0.0.1 Open_vSwitch Bridge name
         try ovsdb-client get-schema-version punix:$PWD/tool.sock Open_vSwitch; } 2>&1 | said
       finish; ls
@@ -53,7 +55,7 @@ export const passiveCases: Readonly<Record<string, string>> = {
   'over TLS': script(`
     openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -subj /CN=peer -days 2 2>&-
     for server in /usr/sbin/ovsdb-server ovsdb-server; do
-      serve $server $ssl --remote=ssl:127.0.0.1:$port
+      options=$ssl serve $server ssl:127.0.0.1:$port
       { try ovs-vsctl $ssl --db=pssl:$port:127.0.0.1 --no-wait list-br
         try ovsdb-client $ssl list-dbs pssl:$port:127.0.0.1; } 2>&1 | said
       finish
@@ -71,7 +73,7 @@ export const passiveCases: Readonly<Record<string, string>> = {
     ovsdb-server --remote=ptcp:$port:127.0.0.1 -vconsole:info --unixctl=ctl --pidfile db 2>errors & child=$!; waitfor 'grep listen errors'
     kill $child; wait $child; grep -E 'bind|listen' errors | said | sort -u; kill $holder`),
   'a switch that listens for its database': script(`
-    serve /usr/sbin/ovsdb-server --remote=tcp:127.0.0.1:$port; ovs-vsctl --no-wait init
+    serve /usr/sbin/ovsdb-server tcp:127.0.0.1:$port
     ovs-vswitchd --enable-dummy -vconsole:off --pidfile --log-file=log ptcp:$port:127.0.0.1 & switch=$!
     try ovs-vsctl -t 60 add-br br0 -- set Bridge br0 datapath_type=dummy; ovs-vsctl get Interface br0 ofport
     ovs-appctl exit; wait $switch; grep reconnect log | said | cut -d'|' -f3- | grep ptcp; finish`),
