@@ -21,13 +21,19 @@ import { ovsRundir } from '../../sys/dirs.ts';
 import { OvsdbError } from '../errors.ts';
 import { errorFromJson } from './error-reply.ts';
 
-export interface LinkOptions {
+/** Absent: the default of the connection method. */
+export interface LinkTimes {
+  /** Inactivity probe; default 5000, none for unix sockets; 0 = never. */
+  readonly probeIntervalMs?: number | undefined;
+  /** Longest pause between attempts; default 8000. */
+  readonly maxBackoffMs?: number | undefined;
+}
+
+export interface LinkOptions extends LinkTimes {
   /** Where servers are: `unix:FILE`, `tcp:HOST:PORT`, ...; several as an array or with commas between. */
   readonly remote: string | readonly string[];
   /** Whether several remotes are tried in an order of chance; default true. */
   readonly shuffleRemotes?: boolean;
-  /** Inactivity probe; default 5000, none for unix sockets. */
-  readonly probeIntervalMs?: number;
   readonly timers?: Timers;
   /** Gives up after trying each remote this many times. */
   readonly maxTries?: number;
@@ -64,6 +70,13 @@ function shuffled<T>(list: readonly T[]): T[] {
   return out;
 }
 
+function timesOf({ probeIntervalMs, maxBackoffMs }: LinkTimes, remote: string) {
+  return {
+    probeIntervalMs: probeIntervalMs ?? (remote.startsWith('unix:') ? 0 : 5000),
+    maxBackoffMs: maxBackoffMs ?? 8000,
+  };
+}
+
 export class DatabaseLink {
   readonly #session: StreamSession;
   readonly #handlers: LinkHandlers;
@@ -83,7 +96,7 @@ export class DatabaseLink {
       ...first,
       others,
       timers: options.timers ?? new SystemTimers(),
-      probeIntervalMs: options.probeIntervalMs ?? (first.name.startsWith('unix:') ? 0 : 5000),
+      ...timesOf(options, first.name),
       ...(count > 1 ? { backoffFreeTries: count } : {}),
       ...(options.maxTries === undefined ? {} : { maxTries: options.maxTries * count }),
       onConnect: (stream) => this.#onConnect(stream),
@@ -108,6 +121,11 @@ export class DatabaseLink {
   /** Drops the connection; the next remote is tried. */
   drop(reason: string): void {
     this.#session.drop(reason);
+  }
+  setTimes(times: LinkTimes): void {
+    const { probeIntervalMs, maxBackoffMs } = timesOf(times, this.#remotes[0] ?? '');
+    this.#session.reconnect.maxBackoffMs = maxBackoffMs;
+    this.#session.setProbeInterval(probeIntervalMs);
   }
   /** Starts the round over: all remotes are tried once without back-off. */
   resetBackoff(): void {

@@ -68,6 +68,10 @@ export class OvsdbServer {
   readonly sessions = new Set<ServerSession>();
   /** Whose changes are logged (ovsdb-server/tlog-set). */
   readonly loggedTables = new Set<Table>();
+  /** Whether the logs of databases opened from now on may hold changes of columns as differences. */
+  hasColumnDiff = true;
+  /** Of relays given by the command line or a command; undefined: the default. */
+  relayProbeIntervalMs: number | undefined;
   #isMonitorCondEnabled = true;
   /** A backup changes only as its active server does. */
   #isBackup = false;
@@ -110,6 +114,7 @@ export class OvsdbServer {
       storage,
       forwarder: undefined,
       isConnected: true,
+      isBackup: false,
       compactAfterMs: this.timers.clock.nowMs() + compactIntervalMs,
     });
   }

@@ -72,6 +72,10 @@ export class ServerSession implements LockHolder {
     return this.#settings.isReadOnly || this.#server.isBackup;
   }
 
+  #mayOnlyRead(database: string): boolean {
+    return this.isReadOnly || this.#server.hosted(database)?.isBackup === true;
+  }
+
   close(): void {
     this.#connection.close();
     this.#onClose();
@@ -260,7 +264,7 @@ export class ServerSession implements LockHolder {
     const cancel = this.#server.transact({
       database,
       operations: params.slice(1),
-      isReadOnly: this.isReadOnly || database.name === '_Server',
+      isReadOnly: this.#mayOnlyRead(database.name) || database.name === '_Server',
       access: AccessControl.of(database, this.#client),
       hasLock: (name) => this.#server.locks.isOwner(name, this),
       onDone: (results, error) => {
@@ -291,7 +295,7 @@ export class ServerSession implements LockHolder {
     const { name } = database;
     if (params.length !== 2) throw new OvsdbError('syntax error', 'array expected', params);
     // The stock server lets a client of a read-only remote convert; that can only be an oversight.
-    if (this.isReadOnly)
+    if (this.#mayOnlyRead(name))
       throw new OvsdbError(
         'not allowed',
         'convert operation not allowed when database server is in read only mode',
