@@ -11,6 +11,7 @@ import { OvsdbError } from '../errors.ts';
 import { OVS_VERSION } from '../../util/version.ts';
 import { registerServerCommands } from './commands.ts';
 import { ConfiguredServer } from './configured.ts';
+import { memoryUsage } from './memory-usage.ts';
 import { openHosted } from './open-hosted.ts';
 import { RemoteManager } from './remotes.ts';
 import { Replication } from './replication.ts';
@@ -86,7 +87,7 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
     requestExit = resolve;
   });
   const commands = new UnixctlCommands(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
-  registerDaemonCommands(commands, () => server.usage());
+  registerDaemonCommands(commands, () => memoryUsage(server));
   const onChanged = (): void => {
     if (savedConfigPath !== undefined) saveConfig(savedConfigPath, configOf(server, remotes, replication));
   };

@@ -415,24 +415,9 @@ export class OvsdbServer {
     if (this.trimsOnCompaction) trimMemory();
   }
 
-  /** Figures of memory/show. */
-  usage(): Record<string, number> {
-    let atoms = 0;
-    let cells = 0;
-    let weakRefs = 0;
-    for (const { database } of this.#hosted.values()) {
-      if (database === null) continue;
-      const usage = database.usage();
-      atoms += usage.atoms;
-      cells += usage.cells;
-      weakRefs += usage.weakRefs;
-    }
-    let monitors = 0;
-    for (const session of this.sessions) monitors += session.monitorCount;
-    const figures: Record<string, number> = { atoms, cells, monitors, 'n-weak-refs': weakRefs };
-    if (this.sessions.size > 0) figures['sessions'] = this.sessions.size;
-    if (this.#waiting.size > 0) figures['triggers'] = this.#waiting.size;
-    return figures;
+  /** Transactions whose `wait` is unmet. */
+  get waitingCount(): number {
+    return this.#waiting.size;
   }
 
   /** Makes everything durable and closes files and sessions. */

@@ -61,8 +61,9 @@ export class ServerSession implements LockHolder {
     this.#armProbe();
   }
 
-  get monitorCount(): number {
-    return this.#monitors.count;
+  /** What each monitor follows, as text: equal for those that follow the same. */
+  monitoredContents(): string[] {
+    return this.#monitors.contents();
   }
   get backlogBytes(): number {
     return this.#connection.backlogBytes;
