@@ -14,6 +14,7 @@ import {
   vlogSetVerbosity,
 } from '../sys/vlog-sink.ts';
 import { OvsError } from '../util/errors.ts';
+import { optionList } from './option-list.ts';
 import { versionText } from '../util/version.ts';
 
 const program = 'ovs-appctl';
@@ -95,22 +96,11 @@ function parse(argv: readonly string[]): Settings | null {
     else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
     else if (name === 'help') return print(help);
     else if (name === 'version') return print(`${versionText(program)}\n`);
-    else if (name === 'option') return print(optionList());
+    else if (name === 'option') return print(optionList(specs));
   }
   if (rest.length === 0)
     throw new OvsError('EINVAL', 'at least one non-option argument is required (use --help for help)');
   return settings;
-}
-
-/** For bash completion. */
-function optionList(): string {
-  return specs
-    .map(({ name, short, arg }) => {
-      const value = arg === undefined ? '' : arg === 'optional' ? '[ARG]' : 'ARG';
-      const long = `--${name}${value === '' ? '' : '='}${value}\n`;
-      return short === undefined ? long : `${long}-${short} ${value}\n`;
-    })
-    .join('');
 }
 
 function print(text: string): null {

@@ -1,7 +1,7 @@
 /** ovsdb-tool: creates, inspects and changes database files that no server has open (ovsdb-tool(1)). */
 import { getopt } from '../sys/getopt.ts';
 import type { OptionSpec, ParsedOption } from '../sys/getopt.ts';
-import { initVlog, vlogSet, vlogSetLogFile, vlogSetVerbosity } from '../sys/vlog-sink.ts';
+import { initVlog, vlogSet, vlogSetVerbosity } from '../sys/vlog-sink.ts';
 import { isUuid } from '../ovsdb/data/atom.ts';
 import { OvsdbError } from '../ovsdb/errors.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
@@ -9,6 +9,7 @@ import { versionText } from '../util/version.ts';
 import { clusterCommands } from './ovsdb-tool/cluster-commands.ts';
 import type { Command, ToolSettings } from './ovsdb-tool/command.ts';
 import { fileCommands } from './ovsdb-tool/file-commands.ts';
+import { optionList } from './option-list.ts';
 import { terminal } from './output.ts';
 import type { Output } from './output.ts';
 
@@ -20,10 +21,8 @@ const specs: readonly OptionSpec[] = [
   { name: 'cid', arg: 'required' },
   { name: 'election-timer', arg: 'required' },
   { name: 'verbose', short: 'v', arg: 'optional' },
-  { name: 'log-file', arg: 'optional' },
-  { name: 'syslog-target', arg: 'required' },
-  { name: 'syslog-method', arg: 'required' },
   { name: 'help', short: 'h' },
+  { name: 'option', short: 'o' },
   { name: 'version', short: 'V' },
 ];
 
@@ -39,6 +38,10 @@ export async function main(argv: readonly string[], output: Output = terminal): 
     const [name, ...args] = rest;
     if (name === undefined) throw new UsageError('missing command name; use --help for help');
     if (name === 'help') return await printHelp(output);
+    if (name === 'list-commands') {
+      output.out((await import('./ovsdb-tool/help.ts')).commandList);
+      return 0;
+    }
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (command === undefined) throw new UsageError(`unknown command '${name}'; use --help for help`);
     if (args.length < command.minArgs)
@@ -75,9 +78,6 @@ async function applyOptions(
       case 'verbose':
         vlogSetVerbosity(value);
         break;
-      case 'log-file':
-        vlogSetLogFile(value);
-        break;
       case 'cid':
         if (!isUuid(value ?? '')) throw new UsageError(`${value ?? ''}: not a valid UUID`);
         break;
@@ -87,6 +87,9 @@ async function applyOptions(
         break;
       case 'version':
         output.out(`${versionText(program)}\n`);
+        return null;
+      case 'option':
+        output.out(optionList(specs));
         return null;
       case 'help':
         await printHelp(output);
