@@ -8,12 +8,12 @@ import type { OptionSpec } from '../sys/getopt.ts';
 import {
   initVlog,
   vlogSet,
-  vlogSetLogFile,
   vlogSetSyslogMethod,
   vlogSetSyslogTarget,
   vlogSetVerbosity,
 } from '../sys/vlog-sink.ts';
 import { OvsError } from '../util/errors.ts';
+import { openLogFile } from './log-file.ts';
 import { optionList } from './option-list.ts';
 import { versionText } from '../util/version.ts';
 
@@ -91,7 +91,7 @@ function parse(argv: readonly string[]): Settings | null {
     } else if (name === 'pretty') settings.isPretty = true;
     else if (name === 'timeout') startTimeout(value ?? '');
     else if (name === 'verbose') vlogSetVerbosity(value);
-    else if (name === 'log-file') vlogSetLogFile(value);
+    else if (name === 'log-file') openLogFile(value);
     else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
     else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
     else if (name === 'help') return print(help);

@@ -9,7 +9,14 @@ import { readFileSync } from 'node:fs';
 import { Idl } from '../ovsdb/client/index.ts';
 import { ovsLogdir, ovsRundir } from '../sys/dirs.ts';
 import { installExitHooks } from '../sys/exit-hooks.ts';
-import { initVlog, vlogSet, vlogSetLogFile, vlogSetVerbosity } from '../sys/vlog-sink.ts';
+import {
+  initVlog,
+  vlogSet,
+  vlogSetSyslogMethod,
+  vlogSetSyslogTarget,
+  vlogSetVerbosity,
+} from '../sys/vlog-sink.ts';
+import { openLogFile } from './log-file.ts';
 import { strerror } from '../stream/errno.ts';
 import { formatJson } from '../stream/json.ts';
 import { applyTlsOption } from '../stream/tls-options.ts';
@@ -72,7 +79,9 @@ async function applyOptions(line: CommandLine, output: Output): Promise<Settings
     if (style.takeOption(name, value) || applyTlsOption(option)) continue;
     given.set(name, value);
     if (name === 'verbose') vlogSetVerbosity(value);
-    else if (name === 'log-file') vlogSetLogFile(value);
+    else if (name === 'log-file') openLogFile(value);
+    else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
+    else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
     else if (name === 'no-syslog') vlogSet('vsctl:syslog:warn');
     else if (name === 'help') return print((await import('./vsctl/help.ts')).usage(program));
     else if (name === 'version') return print(`${versionText(program)}\nDB Schema ${DB_SCHEMA_VERSION}\n`);

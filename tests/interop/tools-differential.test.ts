@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -67,6 +67,18 @@ describe.skipIf(skip !== null || !existsSync(schemaFile))('our tools against the
         expect.soft(await tools.ours(line), line).toEqual(await tools.stock(line));
       await tools.close();
     });
+  });
+
+  it('say the same of each schema', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'schemas-'));
+    const tools = new ToolDifferential({ ours: dir, stock: dir });
+    for (const [i, text] of cases('schemas').entries()) {
+      writeFileSync(join(dir, `schema${i}`), text);
+      const line = `ovsdb-tool schema-name schema${i}`;
+      expect.soft(await tools.ours(line), text).toEqual(await tools.stock(line));
+    }
+    await tools.close();
+    rmSync(dir, { recursive: true });
   });
 
   it.each([

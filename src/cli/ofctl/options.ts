@@ -2,7 +2,8 @@
 import { getopt } from '../../sys/getopt.ts';
 import type { OptionSpec } from '../../sys/getopt.ts';
 import { applyTlsOption, tlsSpecs } from '../../stream/tls-options.ts';
-import { vlogSetVerbosity, vlogSetLogFile } from '../../sys/vlog-sink.ts';
+import { vlogSetVerbosity } from '../../sys/vlog-sink.ts';
+import { openLogFile } from '../log-file.ts';
 import { P_ANY, formatProtocols, parseProtocol, protocolsOfVersions } from '../../openflow/protocols.ts';
 import { UsageError } from '../../util/errors.ts';
 
@@ -196,7 +197,7 @@ export function parseOptions(argv: readonly string[]): {
         vlogSetVerbosity(value);
         break;
       case 'log-file':
-        vlogSetLogFile(value);
+        openLogFile(value);
         break;
       case 'help':
         special = 'help';

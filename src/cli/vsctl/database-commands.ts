@@ -10,7 +10,7 @@ import {
   findKey,
 } from '../../ovsdb/data/datum.ts';
 import type { Datum } from '../../ovsdb/data/datum.ts';
-import { checkedAtomFromText, datumFromText, formatDatum } from '../../ovsdb/data/text.ts';
+import { checkedAtomFromText, datumFromText, formatDatum, readToken } from '../../ovsdb/data/text.ts';
 import type { ColumnType } from '../../ovsdb/data/type.ts';
 import { formatAtom } from '../../ovsdb/data/atom.ts';
 import type { ColumnSchema, TableSchema } from '../../ovsdb/schema.ts';
@@ -187,6 +187,14 @@ function relationHolds(operator: string, left: Datum, right: Datum, order: numbe
   }
 }
 
+/** Columns are looked for before rows. @throws UsageError for a column that the table has not */
+function checkColumns(table: TableSchema, texts: readonly string[], isReadOnly = true): void {
+  for (const text of texts) {
+    const { token } = readToken(text, 0);
+    if (token !== '') findColumn(table, token, isReadOnly);
+  }
+}
+
 const get: Command = {
   minArgs: 2,
   maxArgs: Infinity,
@@ -199,6 +207,7 @@ const get: Command = {
     if (isOptional && id !== undefined)
       throw new UsageError('--if-exists and --id may not be specified together');
     const table = tableOf(context, invocation);
+    checkColumns(table, columnTexts);
     const uuid = findRow(context, table, record, !isOptional);
     if (uuid === undefined) return '';
     if (typeof id === 'string') nameRow(context, id, uuid);
@@ -282,6 +291,7 @@ const set: Command = {
   run: (context, invocation) => {
     const [, record = '', ...texts] = invocation.args;
     const table = tableOf(context, invocation);
+    checkColumns(table, texts, false);
     const uuid = findRow(context, table, record, !invocation.options.has('if-exists'));
     if (uuid === undefined) return undefined;
     for (const text of texts) setColumn(context, table, uuid, text);
@@ -315,7 +325,7 @@ const add: Command = {
     // Of values with the same key the first counts, but any of them replaces what the column has.
     let added = emptyDatum(column.type);
     for (const value of values) {
-      const loose = { ...column.type, min: 0, max: Infinity } as const;
+      const loose = { ...column.type, min: 1, max: Infinity } as const;
       added = datumUnion(added, datumFromText(loose, value, context.resolve));
     }
     context.transaction.add(table.name, uuid, column.name, added);
@@ -345,12 +355,12 @@ const remove: Command = {
 
 /** Pairs, or for a map also mere keys. */
 function removalFromText(type: ColumnType, text: string, context: Context): Datum {
-  const loose: ColumnType = { ...type, min: 0, max: Infinity };
+  const loose: ColumnType = { ...type, min: 1, max: Infinity };
   if (type.value === null) return datumFromText(loose, text, context.resolve);
   try {
-    return datumFromText({ ...loose, value: null }, text, context.resolve);
-  } catch {
     return datumFromText(loose, text, context.resolve);
+  } catch {
+    return datumFromText({ ...loose, value: null }, text, context.resolve);
   }
 }
 
@@ -361,6 +371,7 @@ const clear: Command = {
   run: (context, invocation) => {
     const [, record = '', ...columnTexts] = invocation.args;
     const table = tableOf(context, invocation);
+    checkColumns(table, columnTexts, false);
     const uuid = findRow(context, table, record, !invocation.options.has('if-exists'));
     if (uuid === undefined) return undefined;
     for (const text of columnTexts) {
@@ -437,6 +448,7 @@ const waitUntil: Command = {
   run: (context, invocation) => {
     const [, record = '', ...conditions] = invocation.args;
     const table = tableOf(context, invocation);
+    checkColumns(table, conditions);
     const uuid = findRow(context, table, record, false);
     if (uuid === undefined || !conditions.every((text) => conditionHolds(context, table, uuid, text)))
       throw new TryAgain();
