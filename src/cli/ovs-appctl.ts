@@ -14,6 +14,7 @@ import {
 } from '../sys/vlog-sink.ts';
 import { OvsError } from '../util/errors.ts';
 import { openLogFile } from './log-file.ts';
+import { terminal } from './output.ts';
 import { optionList } from './option-list.ts';
 import { versionText } from '../util/version.ts';
 
@@ -73,7 +74,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return settings === null ? 0 : await ask(settings);
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
-    process.stderr.write(`${program}: ${error.message}\n`);
+    terminal.err(`${program}: ${error.message}\n`);
     return 1;
   }
 }
@@ -104,7 +105,7 @@ function parse(argv: readonly string[]): Settings | null {
 }
 
 function print(text: string): null {
-  process.stdout.write(text);
+  terminal.out(text);
   return null;
 }
 
@@ -122,10 +123,10 @@ async function ask(settings: Settings): Promise<number> {
     if (settings.isJson) await client.call('set-options', ['--format', 'json']);
     const { isError, result } = await client.call(command, args);
     if (!isError) {
-      process.stdout.write(show(result, settings));
+      terminal.out(show(result, settings));
       return 0;
     }
-    process.stderr.write(
+    terminal.err(
       `${typeof result === 'string' ? result : formatJson(result)}${program}: ${settings.target}: server returned an error\n`,
     );
     return 2;

@@ -9,6 +9,7 @@ import { ovsRundir } from '../sys/dirs.ts';
 import { getopt } from '../sys/getopt.ts';
 import { initVlog, vlogSet, vlogSetVerbosity } from '../sys/vlog-sink.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
+import { terminal } from './output.ts';
 import { versionText } from '../util/version.ts';
 
 const program = 'ovs-dpctl';
@@ -40,7 +41,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return await run(argv);
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
-    process.stderr.write(`${program}: ${error.message}\n`);
+    terminal.err(`${program}: ${error.message}\n`);
     return 1;
   }
 }
@@ -58,7 +59,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const flags: string[] = [];
   for (const { name, value } of options) {
     if (name === 'help' || name === 'version') {
-      process.stdout.write(name === 'help' ? help : `${versionText(program)}\n`);
+      terminal.out(name === 'help' ? help : `${versionText(program)}\n`);
       return 0;
     }
     if (name === 'verbose') vlogSetVerbosity(value);
@@ -74,10 +75,10 @@ async function run(argv: readonly string[]): Promise<number> {
     const { isError, result } = await client.call(`dpctl/${command}`, [...flags, ...args]);
     const text = typeof result === 'string' ? result : '';
     if (isError) {
-      process.stderr.write(`${program}: ${text}`);
+      terminal.err(`${program}: ${text}`);
       return 1;
     }
-    process.stdout.write(text);
+    terminal.out(text);
     return 0;
   } finally {
     client.close();

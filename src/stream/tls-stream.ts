@@ -35,13 +35,14 @@ export function openTls(
 ): TLSSocket {
   const context = tls.context(false);
   const { connect } = process.getBuiltinModule('node:tls');
+  const servername = tls.serverName ?? (isIP(host) === 0 ? host : null);
   let socket: TLSSocket;
   try {
     socket = connect({
       host,
       port,
       ...context.options,
-      ...(isIP(host) === 0 ? { servername: host } : {}),
+      ...(servername === null ? {} : { servername }),
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
     });
