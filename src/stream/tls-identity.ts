@@ -63,9 +63,6 @@ export class TlsIdentity {
   #files: TlsFiles = noFiles;
   #protocols: readonly string[] | null = null;
   #ciphers = defaultCiphers;
-  #ciphersuites = tls13Ciphers;
-  /** Which of a peer's names is asked for (SNI); null: the one it is connected by. */
-  serverName: string | null = null;
   readonly #cache = new Map<string, CachedFile>();
   #context: TlsContext | undefined;
   #serial = 0;
@@ -76,8 +73,6 @@ export class TlsIdentity {
     this.#files = other.#files;
     this.#protocols = other.#protocols;
     this.#ciphers = other.#ciphers;
-    this.#ciphersuites = other.#ciphersuites;
-    this.serverName = other.serverName;
   }
 
   get files(): TlsFiles {
@@ -122,12 +117,6 @@ export class TlsIdentity {
     this.#context = undefined;
   }
 
-  /** @param text Names of TLS 1.3 cipher suites with colons between. */
-  setCiphersuites(text: string): void {
-    this.#ciphersuites = text;
-    this.#context = undefined;
-  }
-
   /**
    * What the next connection uses.
    *
@@ -162,7 +151,7 @@ export class TlsIdentity {
           : { cert: extra === null ? cert : Buffer.concat([cert, Buffer.from('\n'), extra]) }),
         // An empty list, since Node would otherwise trust the CAs that the world trusts.
         ca: ca ?? [],
-        ciphers: this.#protocols === null ? `${this.#ciphersuites}:${this.#ciphers}` : this.#ciphers,
+        ciphers: this.#protocols === null ? `${tls13Ciphers}:${this.#ciphers}` : this.#ciphers,
         minVersion: 'TLSv1',
         ...(this.#protocols === null
           ? {}

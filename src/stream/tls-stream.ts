@@ -35,14 +35,13 @@ export function openTls(
 ): TLSSocket {
   const context = tls.context(false);
   const { connect } = process.getBuiltinModule('node:tls');
-  const servername = tls.serverName ?? (isIP(host) === 0 ? host : null);
   let socket: TLSSocket;
   try {
     socket = connect({
       host,
       port,
       ...context.options,
-      ...(servername === null ? {} : { servername }),
+      ...(isIP(host) === 0 ? { servername: host } : {}),
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
     });

@@ -1,8 +1,7 @@
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { AddressInfo } from 'node:net';
-import { connect, createServer } from 'node:tls';
+import { connect } from 'node:tls';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import {
   JsonRpcConnection,
@@ -127,26 +126,6 @@ describe.skipIf(skip !== null)('TLS', () => {
     const socket = connect({ port: Number(remote.split(':').at(-1)), rejectUnauthorized: false });
     const error = await new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve));
     expect(error.message).toContain('certificate required');
-  });
-
-  it('uses the cipher suites of TLS 1.3 and asks for the name that it is told', async () => {
-    const { remote } = await start('ours', [
-      ...pki.options('server', 'a', 'none'),
-      '--ssl-ciphersuites=TLS_CHACHA20_POLY1305_SHA256',
-    ]);
-    const suitesOf = [...pki.options('client', 'a'), '--ssl-ciphersuites=TLS_AES_128_GCM_SHA256'];
-    expect(await listDbs(remote, identity(suitesOf))).not.toEqual(['Test', '_Server']);
-    expect(await listDbs(remote, identity(pki.options('client', 'a')))).toEqual(['Test', '_Server']);
-    const [names, named] = [
-      new Set<string>(),
-      identity([...pki.options('client', 'a'), '--ssl-server-name=db.example']),
-    ];
-    const listener = createServer({ SNICallback: (name, done) => done(null, void names.add(name)) });
-    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-    const address = listener.address() as AddressInfo;
-    await listDbs(`ssl:127.0.0.1:${address.port}`, named);
-    expect([...names]).toEqual(['db.example']);
-    await new Promise((resolve) => listener.close(resolve));
   });
 
   it('serves anyone when told not to verify', async () => {

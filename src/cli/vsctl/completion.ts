@@ -66,12 +66,8 @@ export function commandList(): string {
     .join('');
 }
 
-/** What Open vSwitch 3.1, whose list this is, did not have yet. */
-const newerOptions = ['ssl-ciphersuites', 'ssl-server-name'];
-
 export function optionList(): string {
   return globalOptions
-    .filter(({ name }) => !newerOptions.includes(name))
     .map(({ name, short, arg }) => {
       const value = arg === undefined ? '' : 'ARG';
       const long = `--${name}${value === '' ? '' : '='}${value}\n`;
