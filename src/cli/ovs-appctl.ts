@@ -2,18 +2,12 @@
 import { UnixctlClient, controlSocketPath, formatJson, formatJsonPretty } from '../stream/index.ts';
 import type { Json } from '../stream/index.ts';
 import { ovsRundir } from '../sys/dirs.ts';
-import { installExitHooks } from '../sys/exit-hooks.ts';
+import { endAfter } from '../sys/exit-hooks.ts';
 import { getopt } from '../sys/getopt.ts';
 import type { OptionSpec } from '../sys/getopt.ts';
-import {
-  initVlog,
-  vlogSet,
-  vlogSetSyslogMethod,
-  vlogSetSyslogTarget,
-  vlogSetVerbosity,
-} from '../sys/vlog-sink.ts';
+import { applyVlogOption } from '../sys/vlog-options.ts';
+import { initVlog, vlogSet } from '../sys/vlog-sink.ts';
 import { OvsError } from '../util/errors.ts';
-import { openLogFile } from './log-file.ts';
 import { terminal } from './output.ts';
 import { optionList } from './option-list.ts';
 import { versionText } from '../util/version.ts';
@@ -83,7 +77,9 @@ export async function main(argv: readonly string[]): Promise<number> {
 function parse(argv: readonly string[]): Settings | null {
   const { options, rest } = getopt(argv, specs, false);
   const settings: Settings = { target: 'ovs-vswitchd', isJson: false, isPretty: false, words: rest };
-  for (const { name, value } of options) {
+  for (const option of options) {
+    if (applyVlogOption(option)) continue;
+    const { name, value } = option;
     if (name === 'target') settings.target = value ?? '';
     else if (name === 'format') {
       if (value !== 'json' && value !== 'text')
@@ -91,10 +87,6 @@ function parse(argv: readonly string[]): Settings | null {
       settings.isJson = value === 'json';
     } else if (name === 'pretty') settings.isPretty = true;
     else if (name === 'timeout') startTimeout(value ?? '');
-    else if (name === 'verbose') vlogSetVerbosity(value);
-    else if (name === 'log-file') openLogFile(value);
-    else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
-    else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
     else if (name === 'help') return print(help);
     else if (name === 'version') return print(`${versionText(program)}\n`);
     else if (name === 'option') return print(optionList(specs));
@@ -111,8 +103,7 @@ function print(text: string): null {
 
 function startTimeout(text: string): void {
   if (!/^[1-9]\d*$/.test(text)) throw new OvsError('EINVAL', `value ${text} on -T or --timeout is invalid`);
-  installExitHooks();
-  setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
+  endAfter(Number(text));
 }
 
 async function ask(settings: Settings): Promise<number> {

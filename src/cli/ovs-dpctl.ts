@@ -7,7 +7,8 @@
 import { UnixctlClient, controlSocketPath } from '../stream/index.ts';
 import { ovsRundir } from '../sys/dirs.ts';
 import { getopt } from '../sys/getopt.ts';
-import { initVlog, vlogSet, vlogSetVerbosity } from '../sys/vlog-sink.ts';
+import { applyVlogOption } from '../sys/vlog-options.ts';
+import { initVlog, vlogSet } from '../sys/vlog-sink.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
 import { terminal } from './output.ts';
 import { versionText } from '../util/version.ts';
@@ -26,6 +27,8 @@ Options:
   -s, --statistics            print statistics for port or flow
   -m, --more                  increase verbosity of output
   --names, --no-names         show port names or numbers
+  -vSPEC, --verbose=SPEC, --log-file[=FILE], --syslog-method=METHOD, --syslog-target=HOST:PORT
+                              as for the daemons
   -h, --help                  display this help message
   -V, --version               display version information
 
@@ -53,17 +56,21 @@ async function run(argv: readonly string[]): Promise<number> {
     { name: 'names' },
     { name: 'no-names' },
     { name: 'verbose', short: 'v', arg: 'optional' },
+    { name: 'log-file', arg: 'optional' },
+    { name: 'syslog-target', arg: 'required' },
+    { name: 'syslog-method', arg: 'required' },
     { name: 'help', short: 'h' },
     { name: 'version', short: 'V' },
   ]);
   const flags: string[] = [];
-  for (const { name, value } of options) {
+  for (const option of options) {
+    if (applyVlogOption(option)) continue;
+    const { name } = option;
     if (name === 'help' || name === 'version') {
       terminal.out(name === 'help' ? help : `${versionText(program)}\n`);
       return 0;
     }
-    if (name === 'verbose') vlogSetVerbosity(value);
-    else if (name === 'statistics') flags.push('-s');
+    if (name === 'statistics') flags.push('-s');
     else if (name === 'more') flags.push('-m');
     else flags.push(`--${name}`);
   }

@@ -7,20 +7,16 @@
  */
 import { readFileSync } from 'node:fs';
 import { Idl } from '../ovsdb/client/index.ts';
+import type { MonitorTables } from '../ovsdb/client/index.ts';
+import type { DatabaseSchema } from '../ovsdb/schema.ts';
 import { ovsLogdir, ovsRundir } from '../sys/dirs.ts';
-import { installExitHooks } from '../sys/exit-hooks.ts';
-import {
-  initVlog,
-  vlogSet,
-  vlogSetSyslogMethod,
-  vlogSetSyslogTarget,
-  vlogSetVerbosity,
-} from '../sys/vlog-sink.ts';
-import { openLogFile } from './log-file.ts';
+import { endAfter, installExitHooks } from '../sys/exit-hooks.ts';
+import { applyVlogOption } from '../sys/vlog-options.ts';
+import { initVlog, vlogSet } from '../sys/vlog-sink.ts';
 import { strerror } from '../stream/errno.ts';
 import { formatJson } from '../stream/json.ts';
 import { applyTlsOption } from '../stream/tls-options.ts';
-import { OvsError, SystemError } from '../util/errors.ts';
+import { OptionError, OvsError, SystemError } from '../util/errors.ts';
 import { hashString, hmapOrder } from '../util/hmap-order.ts';
 import { vlog } from '../util/log.ts';
 import { DB_SCHEMA_VERSION, versionText } from '../util/version.ts';
@@ -28,7 +24,7 @@ import { terminal } from './output.ts';
 import type { Output } from './output.ts';
 import { TableStyle } from './table.ts';
 import { ExitStatus } from './vsctl/bridge-commands.ts';
-import { commands, parseCommandLine } from './vsctl/command-line.ts';
+import { commands, parseCommandLine, parseInvocations } from './vsctl/command-line.ts';
 import type { CommandLine } from './vsctl/command-line.ts';
 import { Context, TryAgain } from './vsctl/context.ts';
 import type { CommandOutput, Invocation } from './vsctl/context.ts';
@@ -36,6 +32,7 @@ import { needsOf } from './vsctl/needs.ts';
 
 const program = 'ovs-vsctl';
 const log = vlog('vsctl');
+const failureLog = vlog('db_ctl_base');
 
 interface Settings {
   readonly db: string;
@@ -52,18 +49,26 @@ interface Settings {
 export async function main(argv: readonly string[], output: Output = terminal): Promise<number> {
   initVlog(program);
   vlogSet('console:warn');
-  vlogSet('reconnect:console:off');
+  vlogSet('reconnect:warn');
   try {
     const line = parseCommandLine(argv);
     const settings = await applyOptions(line, output);
     if (settings === null) return 0;
-    return await run(line, settings, argv);
+    installExitHooks();
+    return await run(parseInvocations(line), settings, argv);
   } catch (error) {
     if (error instanceof ExitStatus) return error.status;
     if (!(error instanceof OvsError)) throw error;
+    if (!(error instanceof OptionError)) logFailure(error.message);
     output.err(`${program}: ${error.message}\n`);
     return 1;
   }
+}
+
+/** For syslog and the log file: standard error gets it without a log's dress. */
+function logFailure(message: string): void {
+  vlogSet('db_ctl_base:console:off');
+  failureLog.err(message);
 }
 
 /** @returns null if an option asked for information only, which has been printed. */
@@ -76,20 +81,14 @@ async function applyOptions(line: CommandLine, output: Output): Promise<Settings
   const style = new TableStyle('list');
   for (const option of line.options) {
     const { name, value } = option;
-    if (style.takeOption(name, value) || applyTlsOption(option)) continue;
+    if (style.takeOption(name, value) || applyTlsOption(option) || applyVlogOption(option)) continue;
     given.set(name, value);
-    if (name === 'verbose') vlogSetVerbosity(value);
-    else if (name === 'log-file') openLogFile(value);
-    else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
-    else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
-    else if (name === 'no-syslog') vlogSet('vsctl:syslog:warn');
+    if (name === 'no-syslog') vlogSet('vsctl:syslog:warn');
     else if (name === 'help') return print((await import('./vsctl/help.ts')).usage(program));
     else if (name === 'version') return print(`${versionText(program)}\nDB Schema ${DB_SCHEMA_VERSION}\n`);
     else if (name === 'commands') return print((await import('./vsctl/completion.ts')).commandList());
     else if (name === 'options') return print((await import('./vsctl/completion.ts')).optionList());
   }
-  if (line.invocations.length === 0)
-    throw new OvsError('EINVAL', 'missing command name (use --help for help)');
   const timeout = given.get('timeout');
   const { OVS_CTL_TIMEOUT: fromEnvironment = '' } = process.env;
   if (typeof timeout === 'string') startTimeout(timeout);
@@ -111,28 +110,39 @@ const isTimeout = (text: string): boolean => /^[1-9]\d*$/.test(text);
 
 function startTimeout(text: string): void {
   if (!isTimeout(text)) throw new OvsError('EINVAL', `value ${text} on -t or --timeout is invalid`);
-  installExitHooks();
-  setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
+  endAfter(Number(text));
 }
 
-async function run(line: CommandLine, settings: Settings, argv: readonly string[]): Promise<number> {
-  const isReadOnly = line.invocations.every(({ name }) => commands[name]?.isReadOnly === true);
+async function run(
+  invocations: readonly Invocation[],
+  settings: Settings,
+  argv: readonly string[],
+): Promise<number> {
+  const isReadOnly = invocations.every(({ name }) => commands[name]?.isReadOnly === true);
   log.log(isReadOnly ? 'dbg' : 'info', `Called as ${escapeArguments([program, ...argv])}`);
-  const idl = openIdl(settings, line.invocations, settings.mustWait && !isReadOnly);
+  const mustWait = settings.mustWait && !isReadOnly;
+  const names: { fault?: OvsError } = {};
+  const idl = await openIdl(settings, invocations, (schema) => {
+    try {
+      return needsOf(schema, invocations, mustWait);
+    } catch (error) {
+      if (!(error instanceof OvsError)) throw error;
+      names.fault = error;
+      return { Open_vSwitch: ['cur_cfg'] };
+    }
+  });
   try {
     idl.start();
     try {
       await idl.ready();
     } catch (error) {
       const what = idl.lastError === '' && error instanceof Error ? error.message : idl.lastError;
-      throw new OvsError(
-        'EIO',
-        `${settings.db}: database connection failed (${what === '' ? 'End of file' : what})`,
-      );
+      throw await connectionFailure(settings.db, what === '' ? 'End of file' : what, invocations);
     }
+    if (names.fault !== undefined) throw names.fault;
     for (;;) {
       const { seqno } = idl;
-      const outcome = await attempt(idl, line, settings, argv);
+      const outcome = await attempt(idl, invocations, settings, argv);
       if (outcome !== null) return outcome;
       await idl.waitChange(seqno);
     }
@@ -142,30 +152,41 @@ async function run(line: CommandLine, settings: Settings, argv: readonly string[
 }
 
 /** @throws OvsError if the remote makes no sense */
-function openIdl(
+async function openIdl(
   { db, mustRetry, isLeaderOnly, isShuffled }: Settings,
   invocations: readonly Invocation[],
-  mustWait: boolean,
-): Idl {
+  tables: (schema: DatabaseSchema) => MonitorTables,
+): Promise<Idl> {
   try {
     return new Idl({
       remote: db,
       database: 'Open_vSwitch',
-      tables: (schema) => needsOf(schema, invocations, mustWait),
+      tables,
       leaderOnly: isLeaderOnly,
       shuffleRemotes: isShuffled,
       ...(mustRetry ? {} : { maxTries: 1 }),
     });
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new OvsError('EIO', `${db}: database connection failed (${strerror(error.code)})`);
+    throw await connectionFailure(db, strerror(error.code), invocations);
   }
+}
+
+/** What to say without a connection: names of tables and columns that are wrong go before it. */
+async function connectionFailure(
+  db: string,
+  why: string,
+  invocations: readonly Invocation[],
+): Promise<OvsError> {
+  const { defaultSchemaFile, readSchemaFile } = await import('../ovsdb/server/share-dir.ts');
+  needsOf(readSchemaFile(defaultSchemaFile()), invocations, false);
+  return new OvsError('EIO', `${db}: database connection failed (${why})`);
 }
 
 /** Runs all commands once. @returns the exit status, or null to try again after a change. */
 async function attempt(
   idl: Idl,
-  line: CommandLine,
+  invocations: readonly Invocation[],
   settings: Settings,
   argv: readonly string[],
 ): Promise<number | null> {
@@ -176,8 +197,7 @@ async function attempt(
   transaction.comment(`ovs-vsctl (invoked by ${parentName()}): ${escapeArguments([program, ...argv])}`);
   const outputs: CommandOutput[] = [];
   try {
-    for (const invocation of line.invocations)
-      outputs.push(commands[invocation.name]?.run(context, invocation));
+    for (const invocation of invocations) outputs.push(commands[invocation.name]?.run(context, invocation));
   } catch (error) {
     if (error instanceof TryAgain) return null;
     throw error;

@@ -1,7 +1,7 @@
 /** ovsdb-client: talks to a database server (ovsdb-client(1)). */
 import { applyTlsOption, tlsSpecs } from '../stream/tls-options.ts';
 import { daemonizeStart, parseDaemonOptions } from '../sys/daemon.ts';
-import { installExitHooks } from '../sys/exit-hooks.ts';
+import { endAfter, installExitHooks } from '../sys/exit-hooks.ts';
 import type { OptionSpec, ParsedOption } from '../sys/getopt.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
 import { versionText } from '../util/version.ts';
@@ -71,6 +71,7 @@ export async function main(argv: readonly string[], output: Output = terminal): 
     const [name, ...args] = rest;
     if (name === undefined) throw new UsageError('missing command name; use --help for help');
     if (name === 'help') return await printHelp(output);
+    installExitHooks();
     const command = await findCommand(name);
     if (args.length < command.minArgs) throw invalidSyntax(name);
     if (command.needs === 'nothing') {
@@ -160,6 +161,5 @@ async function printHelp(output: Output): Promise<number> {
 
 function startTimeout(text: string): void {
   if (!/^[1-9]\d*$/.test(text)) throw new UsageError(`value ${text} on -t or --timeout is invalid`);
-  installExitHooks();
-  setTimeout(() => process.kill(process.pid, 'SIGALRM'), Number(text) * 1000).unref();
+  endAfter(Number(text));
 }

@@ -1,7 +1,8 @@
 /** ovsdb-tool: creates, inspects and changes database files that no server has open (ovsdb-tool(1)). */
 import { getopt } from '../sys/getopt.ts';
 import type { OptionSpec, ParsedOption } from '../sys/getopt.ts';
-import { initVlog, vlogSet, vlogSetVerbosity } from '../sys/vlog-sink.ts';
+import { applyVlogOption } from '../sys/vlog-options.ts';
+import { initVlog, vlogSet } from '../sys/vlog-sink.ts';
 import { isUuid } from '../ovsdb/data/atom.ts';
 import { OvsdbError } from '../ovsdb/errors.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
@@ -67,16 +68,15 @@ async function applyOptions(
 ): Promise<Omit<ToolSettings, 'name'> | null> {
   let verbosity = 0;
   let rbacRole: string | null = null;
-  for (const { name, value } of options) {
+  for (const option of options) {
+    if (applyVlogOption(option)) continue;
+    const { name, value } = option;
     switch (name) {
       case 'more':
         verbosity++;
         break;
       case 'rbac-role':
         rbacRole = value;
-        break;
-      case 'verbose':
-        vlogSetVerbosity(value);
         break;
       case 'cid':
         if (!isUuid(value ?? '')) throw new UsageError(`${value ?? ''}: not a valid UUID`);

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
 import { coreFlags } from '../sys/core-flags.ts';
+import { keepIgnored } from '../sys/ignored-signals.ts';
 
 /** Of the bundle that this becomes; the others beside it share it. */
 declare const require: NodeJS.Require;
@@ -52,6 +53,7 @@ function writeCode(name: string): void {
   writeFileSync(codeFile, script.createCachedData());
 }
 
+keepIgnored();
 const [name = '', ...args] = process.argv.slice(2);
 if (name === '--write-code') {
   for (const program of args) writeCode(program);

@@ -9,7 +9,7 @@ import { formatDatum, formatDatumBare } from '../ovsdb/data/text.ts';
 import type { ColumnType } from '../ovsdb/data/type.ts';
 import { formatJson, formatJsonPretty } from '../stream/json.ts';
 import type { Json } from '../stream/json.ts';
-import { UsageError } from '../util/errors.ts';
+import { OptionError } from '../util/errors.ts';
 import type { OptionSpec } from '../sys/getopt.ts';
 
 export type TableFormat = 'table' | 'list' | 'html' | 'csv' | 'json';
@@ -48,13 +48,13 @@ export class TableStyle {
           value !== 'csv' &&
           value !== 'json'
         ) {
-          throw new UsageError(`unknown output format "${value ?? ''}"`);
+          throw new OptionError(`unknown output format "${value ?? ''}"`);
         }
         this.format = value;
         return true;
       case 'data':
         if (value !== 'string' && value !== 'bare' && value !== 'json') {
-          throw new UsageError(`unknown data format "${value ?? ''}"`);
+          throw new OptionError(`unknown data format "${value ?? ''}"`);
         }
         this.cells = value;
         return true;

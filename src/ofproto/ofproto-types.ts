@@ -41,10 +41,15 @@ export interface OfListener {
 
 /** Makes connections for controllers, service listeners and snoopers. */
 export interface OfConnFactory {
-  /** Starts connecting to `tcp:`, `ssl:` or `unix:`. @throws SystemError | UsageError for a bad target. */
-  connect(target: string): OfConnTransport;
+  /**
+   * Starts connecting to `tcp:`, `ssl:` or `unix:`.
+   *
+   * @param dscp Of the packets, 0-63.
+   * @throws SystemError | UsageError for a bad target
+   */
+  connect(target: string, dscp: number): OfConnTransport;
   /** Listens on `ptcp:`, `pssl:` or `punix:`. @throws SystemError | UsageError */
-  listen(target: string, onAccept: (transport: OfConnTransport) => void): OfListener;
+  listen(target: string, dscp: number, onAccept: (transport: OfConnTransport) => void): OfListener;
 }
 
 /** OVS's `struct ofproto_controller`. */
@@ -62,6 +67,8 @@ export interface ControllerConfig {
   /** Packet-ins a second, 0 = unlimited. */
   readonly rateLimit?: number;
   readonly burstLimit?: number;
+  /** Of the packets, 0-63; default 0. */
+  readonly dscp?: number;
 }
 
 /** One row of Controller status columns. */

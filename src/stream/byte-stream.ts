@@ -14,6 +14,7 @@ import type { Server, Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { SystemError } from '../util/errors.ts';
 import { vlog } from '../util/log.ts';
+import { connectWithDscp, setListenerDscp } from './dscp.ts';
 import { strerror } from './errno.ts';
 import { SocketStream, toSystemError } from './socket-stream.ts';
 import { formatHostPort } from './target.ts';
@@ -21,6 +22,7 @@ import type { StreamTarget } from './target.ts';
 import { createTlsServer, openTls, peerNameOf } from './tls-stream.ts';
 
 const log = vlog('stream_unix');
+const socketLog = vlog('socket_util');
 const fatalLog = vlog('fatal_signal');
 
 export interface StreamHandlers {
@@ -88,6 +90,12 @@ export async function connectStream(target: StreamTarget, signal?: AbortSignal):
     target.kind === 'unix'
       ? `unix:${target.path}`
       : `${target.kind}:${formatHostPort(target.host, target.port)}`;
+  const marked =
+    target.kind === 'unix' || target.dscp === undefined
+      ? undefined
+      : await connectWithDscp(target.host, target.port, target.dscp).catch((error: unknown) => {
+          throw toSystemError(error, name);
+        });
   return await new Promise<ByteStream>((resolve, reject) => {
     let settle = (): void => undefined;
     const watch = (socket: Socket, done: () => void): void => {
@@ -121,9 +129,9 @@ export async function connectStream(target: StreamTarget, signal?: AbortSignal):
       if (target.kind === 'unix') {
         withShortPath(target.path, (path, done) => watchPlain(createConnection({ path }), done));
       } else if (target.kind === 'tcp') {
-        watchPlain(createConnection({ host: target.host, port: target.port }), () => undefined);
+        watchPlain(marked ?? createConnection({ host: target.host, port: target.port }), () => undefined);
       } else {
-        const socket = openTls(target, name, (secure) =>
+        const socket = openTls(target, name, marked, (secure) =>
           use(secure, target.tls.verifies ? peerNameOf(secure) : null),
         );
         watch(socket, () => undefined);
@@ -164,11 +172,38 @@ export async function listenStream(
   const scheme = kind === 'tcp' ? 'ptcp' : 'pssl';
   await listenOn(server, `${scheme}:${port}`, (done) => {
     server.listen({ port, host: host === '' ? '0.0.0.0' : host }, done);
+  }).catch((error: unknown) => {
+    const { code } = toSystemError(error, scheme);
+    socketLog.err(`${port}${host === '' ? '' : `:${host}`}: bind: ${strerror(code)}`);
+    throw error;
   });
+  if (target.dscp !== undefined) setListenerDscp(server, host, target.dscp);
   const address = server.address();
   const boundPort = typeof address === 'object' && address !== null ? address.port : 0;
   const name = host === '' ? `${scheme}:${boundPort}` : `${scheme}:${boundPort}:${host}`;
   return { name, boundPort, close: () => closeServer(server) };
+}
+
+/**
+ * Listens for one client only.
+ *
+ * @param onListening Called when a client may come.
+ * @throws SystemError (as rejection) with the errno of bind(2) or listen(2).
+ */
+export async function acceptStream(target: StreamTarget, onListening: () => void): Promise<ByteStream> {
+  return await new Promise<ByteStream>((resolve, reject) => {
+    let taken: ByteStream | undefined;
+    const listening = listenStream(target, (stream) => {
+      if (taken !== undefined) {
+        stream.destroy();
+        return;
+      }
+      taken = stream;
+      void listening.then((listener) => listener.close());
+      resolve(stream);
+    });
+    listening.then(onListening, reject);
+  });
 }
 
 async function listenUnix(server: Server, path: string): Promise<StreamListener> {

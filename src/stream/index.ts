@@ -1,5 +1,6 @@
 /** What other layers use of the stream layer. */
 export * from './byte-stream.ts';
+export { dscpOf } from './dscp.ts';
 export * from './errno.ts';
 export * from './json.ts';
 export * from './json-stream.ts';

@@ -128,6 +128,7 @@ export function formatReal(value: number): string {
 }
 
 function formatG(value: number, digits: number): string {
+  if (Object.is(value, -0)) return '-0';
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
   const [mantissa = '0', exponentText = '0'] = value.toExponential(digits - 1).split('e');
   const exponent = Number(exponentText);

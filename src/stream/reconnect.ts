@@ -2,17 +2,18 @@
  * When to connect, probe and give up: OVS's reconnect state machine (lib/reconnect).
  *
  * What: it only decides; its owner connects and sends. States: `void` (disabled), `backoff` (waiting
- * to try), `connecting`, `active` (connected), `idle` (probe sent, waiting for any sign of life).
+ * to try), `connecting`, `listening` (for the peer to connect), `active` (connected), `idle` (probe sent, waiting for
+ * any sign of life).
  * The owner tells it what happens and calls `run` when `deadlineMs` has come.
  *
  * Back-off doubles from `minBackoffMs` to `maxBackoffMs` with each failure and starts over after a
- * connection that lived longer than its back-off.
+ * connection that lived longer than its back-off. Who listens backs off only when listening fails, and never gives up.
  */
 import { vlog } from '../util/log.ts';
 
 const log = vlog('reconnect');
 
-export type ReconnectState = 'void' | 'backoff' | 'connecting' | 'active' | 'idle';
+export type ReconnectState = 'void' | 'backoff' | 'connecting' | 'listening' | 'active' | 'idle';
 export type ReconnectAction = 'connect' | 'disconnect' | 'probe';
 
 export interface ReconnectOptions {
@@ -24,6 +25,8 @@ export interface ReconnectOptions {
   readonly maxTries?: number;
   /** Attempts in a row without back-off: so that several peers are tried one after the other. */
   readonly backoffFreeTries?: number;
+  /** Whether the peer connects to us. */
+  readonly isPassive?: boolean;
 }
 
 export class Reconnect {
@@ -34,6 +37,7 @@ export class Reconnect {
   probeIntervalMs: number;
   maxTries: number;
   backoffFreeTries: number;
+  isPassive: boolean;
   #state: ReconnectState = 'void';
   #stateEnteredMs = 0;
   #backoffMs = 0;
@@ -49,6 +53,7 @@ export class Reconnect {
     this.probeIntervalMs = options.probeIntervalMs ?? 5000;
     this.maxTries = options.maxTries ?? Infinity;
     this.backoffFreeTries = options.backoffFreeTries ?? 0;
+    this.isPassive = options.isPassive ?? false;
   }
 
   get state(): ReconnectState {
@@ -85,9 +90,16 @@ export class Reconnect {
     this.#enter('void', nowMs);
   }
 
+  /** Waits for the peer. */
+  listening(nowMs: number): void {
+    log.info(`${this.name}: listening...`);
+    this.#isQuiet = false;
+    this.#enter('listening', nowMs);
+  }
+  /** Tries to connect or to listen, or the peer has connected and `connected` follows. */
   connecting(nowMs: number): void {
-    if (!this.#isQuiet) log.info(`${this.name}: connecting...`);
-    this.maxTries--;
+    if (!this.#isQuiet) log.info(`${this.name}: ${this.isPassive ? 'listening' : 'connecting'}...`);
+    if (!this.isPassive) this.maxTries--;
     this.#enter('connecting', nowMs);
   }
   connected(nowMs: number): void {
@@ -103,7 +115,8 @@ export class Reconnect {
   }
   /** @param reason strerror text; empty if the peer closed in good order. */
   connectFailed(nowMs: number, reason: string): void {
-    if (!this.#isQuiet) log.info(`${this.name}: connection attempt failed (${reason})`);
+    if (!this.#isQuiet)
+      log.info(`${this.name}: ${this.isPassive ? 'listen' : 'connection'} attempt failed (${reason})`);
     this.#backOff(nowMs);
   }
   disconnected(nowMs: number, reason: string): void {
@@ -116,6 +129,11 @@ export class Reconnect {
   #backOff(nowMs: number): void {
     if (this.#state === 'void') return;
     const wasLong = this.isConnected && nowMs - this.#connectedMs >= this.#backoffMs;
+    if (this.isPassive && this.isConnected) {
+      this.#backoffMs = 0;
+      this.#enter('backoff', nowMs);
+      return;
+    }
     if (this.maxTries <= 0) {
       this.#enter('void', nowMs);
       return;
@@ -129,13 +147,16 @@ export class Reconnect {
     if (wasLong || this.#backoffMs < this.minBackoffMs) this.#backoffMs = this.minBackoffMs;
     else if (this.#backoffMs >= this.maxBackoffMs / 2) {
       if (!this.#isQuiet) {
-        log.info(`${this.name}: continuing to reconnect in the background but suppressing further logging`);
+        const what = this.isPassive ? 'try to listen' : 'reconnect';
+        log.info(`${this.name}: continuing to ${what} in the background but suppressing further logging`);
         this.#isQuiet = true;
       }
       this.#backoffMs = this.maxBackoffMs;
     } else this.#backoffMs *= 2;
-    if (!this.#isQuiet && this.#backoffMs > this.minBackoffMs)
-      log.info(`${this.name}: waiting ${Math.round(this.#backoffMs / 100) / 10} seconds before reconnect`);
+    if (!this.#isQuiet && this.#backoffMs > this.minBackoffMs) {
+      const what = this.isPassive ? 'trying to listen again' : 'reconnect';
+      log.info(`${this.name}: waiting ${Math.round(this.#backoffMs / 100) / 10} seconds before ${what}`);
+    }
     this.#enter('backoff', nowMs);
   }
 
@@ -143,6 +164,7 @@ export class Reconnect {
   get deadlineMs(): number {
     switch (this.#state) {
       case 'void':
+      case 'listening':
         return Infinity;
       case 'backoff':
         return this.#stateEnteredMs + this.#backoffMs;
@@ -161,6 +183,7 @@ export class Reconnect {
     if (nowMs < this.deadlineMs) return null;
     switch (this.#state) {
       case 'void':
+      case 'listening':
         return null;
       case 'backoff':
         return 'connect';

@@ -1,18 +1,23 @@
 /**
- * An active connection that is made again when it is lost: `Reconnect` joined to real streams.
+ * A connection that is made again when it is lost: `Reconnect` joined to real streams. With a passive target the peer
+ * makes it: one at a time, and a further one takes the place of the first.
  *
  * The owner gets each fresh stream by `onConnect`, tells of life by `activity`, sends a probe of its
  * protocol in `onProbe`, and hears `onDisconnect` once per stream. OpenFlow controllers, OVSDB clients
  * and managers all use this.
  */
 import { SystemError } from '../util/errors.ts';
-import { connectStream } from './byte-stream.ts';
-import type { ByteStream, StreamHandlers } from './byte-stream.ts';
+import { unlinkAtExit } from '../sys/exit-hooks.ts';
+import { vlog } from '../util/log.ts';
+import { connectStream, listenStream } from './byte-stream.ts';
+import type { ByteStream, StreamHandlers, StreamListener } from './byte-stream.ts';
 import { strerror } from './errno.ts';
 import { Reconnect } from './reconnect.ts';
 import type { ReconnectOptions } from './reconnect.ts';
 import type { StreamTarget } from './target.ts';
 import type { Timers } from './timers.ts';
+
+const log = vlog('jsonrpc');
 
 export interface SessionRemote {
   /** As the user wrote it, for logs. */
@@ -37,6 +42,8 @@ export class StreamSession {
   readonly #options: SessionOptions;
   #stream: ByteStream | undefined;
   #attempt: AbortController | undefined;
+  #listener: StreamListener | undefined;
+  #isOpening = false;
   #cancelTimer: () => void = () => undefined;
   #lastError = '';
   readonly #remotes: readonly SessionRemote[];
@@ -46,7 +53,7 @@ export class StreamSession {
     this.#options = options;
     this.#remotes = [options, ...(options.others ?? [])];
     this.#current = options;
-    this.reconnect = new Reconnect(options.name, options);
+    this.reconnect = new Reconnect(options.name, { ...options, isPassive: options.target.isPassive });
   }
 
   get isConnected(): boolean {
@@ -58,9 +65,16 @@ export class StreamSession {
   }
 
   #nextRemote(): void {
+    if (this.#remotes.length === 1) return;
+    this.#closeListener();
     const at = this.#remotes.indexOf(this.#current) + 1;
     this.#current = this.#remotes[at % this.#remotes.length] ?? this.#current;
     this.reconnect.name = this.#current.name;
+    this.reconnect.isPassive = this.#current.target.isPassive;
+  }
+  #closeListener(): void {
+    void this.#listener?.close();
+    this.#listener = undefined;
   }
 
   #nowMs(): number {
@@ -77,6 +91,7 @@ export class StreamSession {
     this.reconnect.disable(this.#nowMs());
     this.#cancelTimer();
     this.#attempt?.abort();
+    this.#closeListener();
     const stream = this.#stream;
     this.#stream = undefined;
     stream?.close();
@@ -101,6 +116,10 @@ export class StreamSession {
     this.#cancelTimer();
     switch (this.reconnect.run(this.#nowMs())) {
       case 'connect':
+        if (this.#current.target.isPassive) {
+          void this.#listen();
+          return;
+        }
         void this.#connect();
         break;
       case 'probe':
@@ -130,12 +149,7 @@ export class StreamSession {
     } catch (error) {
       this.#attempt = undefined;
       if (this.reconnect.state === 'void') return;
-      const code = error instanceof SystemError ? error.code : 'EIO';
-      this.#lastError = strerror(code);
-      this.reconnect.connectFailed(this.#nowMs(), this.#lastError);
-      this.#nextRemote();
-      this.#options.onConnectFailed?.(code);
-      this.#run();
+      this.#failed(error);
       return;
     }
     this.#attempt = undefined;
@@ -143,8 +157,61 @@ export class StreamSession {
       stream.destroy();
       return;
     }
-    this.#stream = stream;
     this.reconnect.connected(this.#nowMs());
+    this.#use(stream);
+  }
+
+  #failed(error: unknown): void {
+    const code = error instanceof SystemError ? error.code : 'EIO';
+    this.#lastError = strerror(code);
+    this.reconnect.connectFailed(this.#nowMs(), this.#lastError);
+    this.#nextRemote();
+    this.#options.onConnectFailed?.(code);
+    this.#run();
+  }
+
+  async #listen(): Promise<void> {
+    if (this.#listener !== undefined) {
+      this.reconnect.listening(this.#nowMs());
+      return;
+    }
+    if (this.#isOpening) return;
+    const { target } = this.#current;
+    if (target.kind === 'unix') unlinkAtExit(target.path);
+    this.#isOpening = true;
+    try {
+      this.#listener = await listenStream(target, (stream) => this.#accepted(stream));
+      this.#isOpening = false;
+    } catch (error) {
+      this.#isOpening = false;
+      if (this.reconnect.state === 'void') return;
+      this.reconnect.connecting(this.#nowMs());
+      this.#failed(error);
+      return;
+    }
+    if (this.reconnect.state === 'void') this.#closeListener();
+    else this.reconnect.listening(this.#nowMs());
+  }
+
+  #accepted(stream: ByteStream): void {
+    if (this.reconnect.state === 'void') {
+      stream.destroy();
+      return;
+    }
+    if (this.#stream !== undefined) {
+      log.info(`${this.#current.name}: new connection replacing active connection`);
+      this.#stream.destroy();
+      this.#stream = undefined;
+      this.#options.onDisconnect('');
+    } else {
+      this.reconnect.connecting(this.#nowMs());
+      this.reconnect.connected(this.#nowMs());
+    }
+    this.#use(stream);
+  }
+
+  #use(stream: ByteStream): void {
+    this.#stream = stream;
     const handlers = this.#options.onConnect(stream);
     stream.start({
       onData: (bytes) => {

@@ -11,12 +11,19 @@ const log = vlog('stream');
 
 export type StreamTarget =
   | { readonly kind: 'unix'; readonly path: string; readonly isPassive: boolean }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly isPassive: boolean }
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      readonly port: number;
+      readonly isPassive: boolean;
+      readonly dscp?: number;
+    }
   | {
       readonly kind: 'ssl';
       readonly host: string;
       readonly port: number;
       readonly isPassive: boolean;
+      readonly dscp?: number;
       readonly tls: TlsIdentity;
     };
 
@@ -81,6 +88,11 @@ export function parseTarget(
     default:
       throw unsupported(text);
   }
+}
+
+/** The same target with packets that carry a DSCP (0-63), which only IP can. */
+export function withDscp(target: StreamTarget, dscp: number): StreamTarget {
+  return target.kind === 'unix' || dscp === 0 ? target : { ...target, dscp };
 }
 
 /** Whether `text` begins with a passive method's scheme. */

@@ -19,7 +19,14 @@ const errors = rateLimit(10, 25);
 
 const defaultCiphers = 'HIGH:!aNULL:!MD5';
 /** Without these Node would not offer TLS 1.3 at all. */
-const tls13Ciphers = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
+const ciphersuites = [
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_128_CCM_SHA256',
+  'TLS_AES_128_CCM_8_SHA256',
+];
+const defaultCiphersuites = ciphersuites.slice(0, 3).join(':');
 
 /** openssl/ssl.h: SSL_OP_NO_TLSv1 and its like. */
 const disableBits = { TLSv1: 0x0400_0000, 'TLSv1.1': 0x1000_0000, 'TLSv1.2': 0x0800_0000 } as const;
@@ -63,6 +70,9 @@ export class TlsIdentity {
   #files: TlsFiles = noFiles;
   #protocols: readonly string[] | null = null;
   #ciphers = defaultCiphers;
+  #ciphersuites = defaultCiphersuites;
+  /** What clients say that they want to reach (SNI); null = the host of the target, if that is a name. */
+  serverName: string | null = null;
   readonly #cache = new Map<string, CachedFile>();
   #context: TlsContext | undefined;
   #serial = 0;
@@ -73,6 +83,8 @@ export class TlsIdentity {
     this.#files = other.#files;
     this.#protocols = other.#protocols;
     this.#ciphers = other.#ciphers;
+    this.#ciphersuites = other.#ciphersuites;
+    this.serverName = other.serverName;
   }
 
   get files(): TlsFiles {
@@ -117,6 +129,17 @@ export class TlsIdentity {
     this.#context = undefined;
   }
 
+  /** @param text Names of TLS 1.3's suites with colons between, of which one at least must be known. */
+  setCiphersuites(text: string): void {
+    const known = text.split(':').filter((name) => ciphersuites.includes(name));
+    if (known.length === 0) {
+      log.err('SSL_CTX_set_ciphersuites: error:0A0000B9:SSL routines::no cipher match');
+      return;
+    }
+    this.#ciphersuites = known.join(':');
+    this.#context = undefined;
+  }
+
   /**
    * What the next connection uses.
    *
@@ -151,7 +174,7 @@ export class TlsIdentity {
           : { cert: extra === null ? cert : Buffer.concat([cert, Buffer.from('\n'), extra]) }),
         // An empty list, since Node would otherwise trust the CAs that the world trusts.
         ca: ca ?? [],
-        ciphers: this.#protocols === null ? `${tls13Ciphers}:${this.#ciphers}` : this.#ciphers,
+        ciphers: this.#protocols === null ? `${this.#ciphersuites}:${this.#ciphers}` : this.#ciphers,
         minVersion: 'TLSv1',
         ...(this.#protocols === null
           ? {}

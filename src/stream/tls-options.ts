@@ -11,6 +11,8 @@ export const tlsSpecs: readonly OptionSpec[] = [
   { name: 'peer-ca-cert', arg: 'required' },
   { name: 'ssl-protocols', arg: 'required' },
   { name: 'ssl-ciphers', arg: 'required' },
+  { name: 'ssl-ciphersuites', arg: 'required' },
+  { name: 'ssl-server-name', arg: 'required' },
 ];
 
 /** Takes an option of `tlsSpecs` over into an identity. @returns false if it is another option */
@@ -34,6 +36,12 @@ export function applyTlsOption({ name, value }: ParsedOption, tls: TlsIdentity =
       return true;
     case 'ssl-ciphers':
       tls.setCiphers(value ?? '');
+      return true;
+    case 'ssl-ciphersuites':
+      tls.setCiphersuites(value ?? '');
+      return true;
+    case 'ssl-server-name':
+      tls.serverName = value;
       return true;
     default:
       return false;

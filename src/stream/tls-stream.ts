@@ -26,11 +26,13 @@ export interface TlsTarget {
  * Begins to connect; `onSecure` gets the socket once its handshake is done and the peer is trusted, until then
  * errors and the end are told by the events of the socket returned.
  *
+ * @param plain A connection that has been begun; without it one is made.
  * @throws SystemError ENOPROTOOPT if the identity is not usable
  */
 export function openTls(
   { host, port, tls }: TlsTarget,
   name: string,
+  plain: Socket | undefined,
   onSecure: (socket: TLSSocket) => void,
 ): TLSSocket {
   const context = tls.context(false);
@@ -38,10 +40,9 @@ export function openTls(
   let socket: TLSSocket;
   try {
     socket = connect({
-      host,
-      port,
+      ...(plain === undefined ? { host, port } : { socket: plain }),
       ...context.options,
-      ...(isIP(host) === 0 ? { servername: host } : {}),
+      ...serverNameOf(tls.serverName ?? host),
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
     });
@@ -65,6 +66,11 @@ export function openTls(
     if (text !== null) log.warn(`SSL_connect: ${text}`, handshakeErrors);
   });
   return socket;
+}
+
+/** What the client says in SNI; an address is nothing to say (RFC 6066 §3). */
+function serverNameOf(name: string): { servername?: string } {
+  return isIP(name) === 0 && name !== '' ? { servername: name } : {};
 }
 
 /**

@@ -6,12 +6,13 @@ import { SystemClock } from '../util/clock.ts';
 import { OvsError } from '../util/errors.ts';
 import { setVlogLevel, vlog } from '../util/log.ts';
 import type { VlogModule } from '../util/log.ts';
-import { becomeUser, lookUpUser } from './become-user.ts';
+import { becomeUser, lookUpUser, takeOverCapabilities } from './become-user.ts';
 import type { NewUser } from './become-user.ts';
-import { absFileName, ensureOvsDirs, ovsLogdir, ovsRundir } from './dirs.ts';
+import { absFileName, ensureOvsDirs, keepOvsDirs, ovsLogdir, ovsRundir } from './dirs.ts';
 import { installExitHooks, runExitHooks } from './exit-hooks.ts';
 import { getopt } from './getopt.ts';
 import type { OptionSpec, ParsedOption } from './getopt.ts';
+import { isIgnoredAtStart } from './ignored-signals.ts';
 import { libc } from './libc.ts';
 import { makePidfile } from './pidfile.ts';
 import {
@@ -136,13 +137,12 @@ export function parseDaemonOptions(
 export async function daemonizeStart(options: DaemonOptions, accessDatapath = false): Promise<void> {
   Reflect.deleteProperty(process.env, roleVariable);
   if ($role === 'launcher' && options.detach) return await launch(options);
-  if ($role === 'monitor' || ($role === 'launcher' && options.monitor)) return await monitor(options);
+  if ($role === 'monitor' || ($role === 'launcher' && options.monitor))
+    return await monitor(options, accessDatapath);
   installExitHooks();
   try {
-    if (options.user !== null) {
-      vlogChangeOwner(options.user.uid, options.user.gid);
-      becomeUser(options.user, accessDatapath, options.pidfile);
-    }
+    if (options.user !== null && options.monitor) takeOverCapabilities(accessDatapath);
+    else switchUser(options, accessDatapath);
     if ($role === 'again') vlogSetProcessName(options.program);
     if (options.pidfile !== null) makePidfile(options.pidfile, options.overwritePidfile);
   } catch (error) {
@@ -156,6 +156,14 @@ export async function daemonizeStart(options: DaemonOptions, accessDatapath = fa
       process.abort();
     });
   }
+}
+
+/** Becomes the user that the options name, if they name one. */
+function switchUser({ user, pidfile, monitor }: DaemonOptions, accessDatapath: boolean): void {
+  if (user === null) return;
+  vlogChangeOwner(user.uid, user.gid);
+  keepOvsDirs();
+  becomeUser(user, { accessDatapath, handsOn: monitor }, pidfile);
 }
 
 /**
@@ -243,13 +251,20 @@ const crashSignals = new Set([
 ]);
 const restartPauseMs = 10_000;
 
-async function monitor(options: DaemonOptions): Promise<never> {
+async function monitor(options: DaemonOptions, accessDatapath: boolean): Promise<never> {
   const clock = new SystemClock();
   let crashes = 0;
   let lastStartMs = -Infinity;
   let state = 'healthy';
   vlogSetProcessName('monitor');
   if (options.logFile !== null) vlogAdoptLogFile(options.logFile.path);
+  try {
+    switchUser(options, accessDatapath);
+  } catch (error) {
+    if (error instanceof OvsError) ovsFatal(options.program, error.message, log);
+    throw error;
+  }
+  const forwarded = (['SIGTERM', 'SIGINT', 'SIGHUP'] as const).filter((name) => !isIgnoredAtStart(name));
   for (;;) {
     const nowMs = clock.nowMs();
     if (nowMs < lastStartMs + restartPauseMs) {
@@ -261,11 +276,11 @@ async function monitor(options: DaemonOptions): Promise<never> {
     const forward = (signal: NodeJS.Signals): void => {
       process.kill(child.pid, signal);
     };
-    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, forward);
+    for (const name of forwarded) process.on(name, forward);
     const isReady = await child.ready;
     if (isReady) daemonizeComplete(options);
     const end = await child.ended;
-    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.off(name, forward);
+    for (const name of forwarded) process.off(name, forward);
     // What it could not do at its start it has told itself.
     if (!isReady && typeof end === 'number') process.exit(end);
     vlogRenewLogFile();

@@ -66,6 +66,13 @@ export function ensureOvsDirs(env: NodeJS.ProcessEnv = process.env): void {
   }
 }
 
+/** Lets them be the same when this process, and what it starts, is another user. */
+export function keepOvsDirs(): void {
+  const { rundir, logdir, dbdir, sysconfdir } = ovsDirs();
+  const names = { OVS_RUNDIR: rundir, OVS_LOGDIR: logdir, OVS_DBDIR: dbdir, OVS_SYSCONFDIR: sysconfdir };
+  Object.assign(process.env, names);
+}
+
 export const ovsRundir = (): string => ovsDirs().rundir;
 export const ovsLogdir = (): string => ovsDirs().logdir;
 export const ovsDbdir = (): string => ovsDirs().dbdir;

@@ -1,4 +1,4 @@
-import { UsageError } from '../util/errors.ts';
+import { OptionError } from '../util/errors.ts';
 
 /** One option: `arg` as in getopt_long(3); `short` is a single letter. */
 export interface OptionSpec {
@@ -18,7 +18,7 @@ export interface ParsedOption {
  *
  * @param argv Arguments after the program's name.
  * @param permute False stops at the first word that is no option ('+' of getopt).
- * @throws UsageError with glibc's wording, without the leading "PROG: ".
+ * @throws OptionError with glibc's wording, without the leading "PROG: ".
  */
 export function getopt(
   argv: readonly string[],
@@ -39,18 +39,18 @@ export function getopt(
       const spec = findLong(word, typed, specs);
       let value = equals < 0 ? null : word.slice(equals + 1);
       if (value !== null && (spec.arg ?? 'none') === 'none') {
-        throw new UsageError(`option '--${spec.name}' doesn't allow an argument`);
+        throw new OptionError(`option '--${spec.name}' doesn't allow an argument`);
       }
       if (value === null && spec.arg === 'required') {
         value = argv[++i] ?? null;
-        if (value === null) throw new UsageError(`option '--${spec.name}' requires an argument`);
+        if (value === null) throw new OptionError(`option '--${spec.name}' requires an argument`);
       }
       options.push({ name: spec.name, value });
     } else if (word.startsWith('-') && word !== '-') {
       for (let at = 1; at < word.length; at++) {
         const letter = word.charAt(at);
         const spec = specs.find((s) => s.short === letter);
-        if (spec === undefined) throw new UsageError(`invalid option -- '${letter}'`);
+        if (spec === undefined) throw new OptionError(`invalid option -- '${letter}'`);
         if ((spec.arg ?? 'none') === 'none') {
           options.push({ name: spec.name, value: null });
           continue;
@@ -58,7 +58,7 @@ export function getopt(
         let value: string | null = at + 1 < word.length ? word.slice(at + 1) : null;
         if (value === null && spec.arg === 'required') {
           value = argv[++i] ?? null;
-          if (value === null) throw new UsageError(`option requires an argument -- '${letter}'`);
+          if (value === null) throw new OptionError(`option requires an argument -- '${letter}'`);
         }
         options.push({ name: spec.name, value });
         break;
@@ -79,10 +79,10 @@ function findLong(word: string, typed: string, specs: readonly OptionSpec[]): Op
   if (exact !== undefined) return exact;
   const matches = specs.filter((s) => typed !== '' && s.name.startsWith(typed));
   const [first] = matches;
-  if (first === undefined) throw new UsageError(`unrecognized option '${word}'`);
+  if (first === undefined) throw new OptionError(`unrecognized option '${word}'`);
   if (matches.length > 1) {
     const names = matches.map((s) => `'--${s.name}'`).join(' ');
-    throw new UsageError(`option '${word}' is ambiguous; possibilities: ${names}`);
+    throw new OptionError(`option '${word}' is ambiguous; possibilities: ${names}`);
   }
   return first;
 }

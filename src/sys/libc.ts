@@ -87,6 +87,7 @@ export const libc = {
   madvise: fn<(address: number, size: number, advice: number) => number>(
     'int madvise(uintptr_t, size_t, int)',
   ),
+  capget: fn<(header: Pointer, data: Pointer) => number>('int capget(void *, void *)'),
   capset: fn<(header: Pointer, data: Pointer) => number>('int capset(void *, void *)'),
   strerror: fn<(errno: number) => string>('const char *strerror(int)'),
   strsignal: fn<(signal: number) => string>('const char *strsignal(int)'),

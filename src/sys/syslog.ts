@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { libc } from './libc.ts';
 import { errno } from './libc.ts';
@@ -38,14 +39,18 @@ function unixAddress(path: string): Uint8Array {
 /** Sends datagrams to a syslog daemon and never blocks; what cannot be sent is lost, as in syslog(3). */
 export class SyslogSocket {
   readonly #address: Uint8Array | null;
+  /** The socket's file, null for UDP. */
+  readonly #path: string | null;
   #fd = -1;
   /** @param method `libc`, `null`, `unix:PATH` or `udp:IP:PORT` (`--syslog-method`). */
   constructor(method: string) {
+    this.#path = method === 'libc' ? '/dev/log' : method.startsWith('unix:') ? method.slice(5) : null;
     this.#address = method === 'null' ? null : addressOfMethod(method);
   }
   send(text: string): void {
     const address = this.#address;
-    if (address === null) return;
+    // Many machines have no daemon: then the tools need not load koffi.
+    if (address === null || (this.#path !== null && !existsSync(this.#path))) return;
     const family = address[0] ?? 0;
     if (this.#fd < 0) this.#fd = libc.socket(family === AF_INET6 ? AF_INET6 : family, SOCK_DGRAM_NONBLOCK, 0);
     if (this.#fd < 0) return;

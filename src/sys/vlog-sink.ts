@@ -2,7 +2,7 @@ import { closeSync, fchownSync, fstatSync, openSync, statSync, writeSync } from 
 import { join, resolve } from 'node:path';
 import { SystemClock } from '../util/clock.ts';
 import type { Clock } from '../util/clock.ts';
-import { UsageError } from '../util/errors.ts';
+import { OptionError } from '../util/errors.ts';
 import { setVlogLevel, setVlogSink, vlog, vlogFacilities, vlogLevels, vlogModules } from '../util/log.ts';
 import type { VlogFacility, VlogLevel, VlogRecord } from '../util/log.ts';
 import { ovsLogdir } from './dirs.ts';
@@ -167,14 +167,14 @@ export function vlogSet(spec: string): string | null {
   return null;
 }
 
-/** The `-v[SPEC]` option. @throws UsageError */
+/** The `-v[SPEC]` option. @throws OptionError */
 export function vlogSetVerbosity(spec: string | null): void {
   if (spec === null) {
     setVlogLevel(null, null, 'dbg');
     return;
   }
   const error = vlogSet(spec);
-  if (error !== null) throw new UsageError(`processing "${spec}": ${error}`);
+  if (error !== null) throw new OptionError(`processing "${spec}": ${error}`);
 }
 
 /**
@@ -250,10 +250,10 @@ export function vlogClose(): void {
   $fileFd = -1;
 }
 
-/** `--syslog-method`. @throws UsageError */
+/** `--syslog-method`. @throws OptionError */
 export function vlogSetSyslogMethod(method: string): void {
   if (!/^(?:null|libc|unix:.*|udp:.*)$/.test(method))
-    throw new UsageError(`unsupported syslog method '${method}'`);
+    throw new OptionError(`unsupported syslog method '${method}'`);
   $syslog = new SyslogSocket(method);
   $syslogHeader = method === 'libc' ? libcHeader : plainHeader;
 }

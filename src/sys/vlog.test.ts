@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../util/clock.ts';
-import { UsageError } from '../util/errors.ts';
+import { OptionError } from '../util/errors.ts';
 import { vlog } from '../util/log.ts';
 import { getopt } from './getopt.ts';
 import { formatVlog, strftimeMs } from './vlog-format.ts';
@@ -57,7 +57,7 @@ describe('vlog sinks', () => {
     expect(vlogSet('PATTERN:x')).toBe('unknown destination "x"');
     expect(vlogSet('FACILITY:zzz')).toBe('invalid facility');
     expect(() => vlogSetVerbosity('foo')).toThrow(
-      new UsageError('processing "foo": no destination, level, or module "foo"'),
+      new OptionError('processing "foo": no destination, level, or module "foo"'),
     );
     expect(vlogSet('test-module:FILE:Warn')).toBeNull();
     expect(log.levels).toMatchObject({ file: 'warn', console: 'off' });

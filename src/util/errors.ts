@@ -45,6 +45,9 @@ export class UsageError extends OvsError {
   }
 }
 
+/** An option that the program does not have, or does not take that way. */
+export class OptionError extends UsageError {}
+
 /** Cannot happen: a broken invariant of our own. */
 export class BugError extends OvsError {
   constructor(message: string) {

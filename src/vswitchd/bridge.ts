@@ -13,6 +13,7 @@ import { closeNetdevs, openNetdev } from '../netdev/registry.ts';
 import { Ofproto } from '../ofproto/ofproto.ts';
 import type { ControllerConfig, OfPortDescription, OfprotoDependencies } from '../ofproto/ofproto-types.ts';
 import type { SnapshotBridge, SnapshotBundle, SnapshotPort, VlanMode } from '../ofproto/snapshot.ts';
+import { dscpOf } from '../stream/dscp.ts';
 import { formatMac, parseMac } from '../wire/address.ts';
 import type { DatapathId, OfpPort } from '../util/brand.ts';
 import { vlog } from '../util/log.ts';
@@ -461,6 +462,7 @@ export class Bridge {
           target: c.target,
           type: isPassive ? 'service' : 'primary',
           enableAsyncMessages: c.enableAsyncMessages,
+          dscp: dscpOf(c.otherConfig.get('dscp')),
           ...(c.maxBackoffMs === undefined ? {} : { maxBackoffSec: Math.max(1, c.maxBackoffMs / 1000) }),
           ...(c.inactivityProbeMs === undefined ? {} : { inactivityProbeSec: c.inactivityProbeMs / 1000 }),
           ...(c.rateLimit === undefined ? {} : { rateLimit: c.rateLimit }),

@@ -10,7 +10,7 @@ it('tells when the kernel has taken what a slow reader held up', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'of-'));
   const connections = new SocketConnections(dir);
   const accepted = new Promise<OfConnTransport>((resolve) => {
-    const listener = connections.listen(`punix:${join(dir, 's')}`, (transport) => {
+    const listener = connections.listen(`punix:${join(dir, 's')}`, 0, (transport) => {
       listener.close();
       resolve(transport);
     });

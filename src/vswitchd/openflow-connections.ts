@@ -1,6 +1,6 @@
 import type { OfConnFactory, OfConnTransport, OfListener } from '../ofproto/ofproto-types.ts';
 import { connectStream, listenStream, type ByteStream } from '../stream/byte-stream.ts';
-import { OPENFLOW_PORT, parseTarget } from '../stream/target.ts';
+import { OPENFLOW_PORT, parseTarget, withDscp } from '../stream/target.ts';
 import { unlinkAtExit } from '../sys/exit-hooks.ts';
 import { UsageError } from '../util/errors.ts';
 import { rateLimit, vlog } from '../util/log.ts';
@@ -91,8 +91,8 @@ export class SocketConnections implements OfConnFactory {
     await Promise.allSettled(this.#opening);
   }
 
-  connect(target: string): OfConnTransport {
-    const parsed = parseTarget(target, OPENFLOW_PORT, this.#runDir);
+  connect(target: string, dscp: number): OfConnTransport {
+    const parsed = withDscp(parseTarget(target, OPENFLOW_PORT, this.#runDir), dscp);
     if (parsed.isPassive) throw new UsageError(`${target}: not an active connection method`);
     const transport = new SocketTransport(target);
     connectStream(parsed, transport.signal).then(
@@ -106,8 +106,8 @@ export class SocketConnections implements OfConnFactory {
     return transport;
   }
 
-  listen(target: string, onAccept: (transport: OfConnTransport) => void): OfListener {
-    const parsed = parseTarget(target, OPENFLOW_PORT, this.#runDir);
+  listen(target: string, dscp: number, onAccept: (transport: OfConnTransport) => void): OfListener {
+    const parsed = withDscp(parseTarget(target, OPENFLOW_PORT, this.#runDir), dscp);
     if (!parsed.isPassive) throw new UsageError(`${target}: not a passive connection method`);
     if (parsed.kind === 'unix') unlinkAtExit(parsed.path);
     let isClosed = false;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { daemonCases, runDaemonCase, userCase } from '../support/daemon-cases.ts';
+import { daemonCases, rootCases, runDaemonCase } from '../support/daemon-cases.ts';
 import { isRoot, missing } from '../support/tools.ts';
 
 const skip = missing({ tools: ['ovsdb-server', 'ovs-appctl', 'ovsdb-tool', 'ps'] });
@@ -9,7 +9,7 @@ const timeout = 900_000;
 
 describe.skipIf(skip !== null)('daemons behave as the stock ones', () => {
   const all = Object.entries(daemonCases);
-  it.each(isRoot ? [...all, ['--user', userCase] as const] : all)('%s', { timeout }, (_, script) => {
+  it.each(isRoot ? [...all, ...Object.entries(rootCases)] : all)('%s', { timeout }, (_, script) => {
     const stock = runDaemonCase('stock', script);
     expect(stock).not.toBe('');
     expect(runDaemonCase('ours', script)).toBe(stock);

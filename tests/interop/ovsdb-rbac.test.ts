@@ -211,14 +211,16 @@ describe.skipIf(skip !== null)('role-based access control', () => {
   const pki = new Pki();
   afterAll(() => pki.remove());
 
-  async function play(kind: Kind, port: number): Promise<Json[]> {
+  /** @param source Of which kind the server is whose relay is tried; null = it is no relay. */
+  async function play(kind: Kind, port: number, source: Kind | null = null): Promise<Json[]> {
+    const main = source === null ? null : await DbServer.start(source, { schemas: [schema] });
     const server = await DbServer.start(kind, {
-      schemas: [schema],
+      ...(main === null ? { schemas: [schema] } : { databases: [`relay:Rbac:${main.remote}`] }),
       options: ['--remote=db:Rbac,Wanted,remotes', ...pki.options('server', 'a')],
     });
     const replies: Json[] = [];
     try {
-      const root = await server.connect();
+      const root = await (main ?? server).connect();
       expect(await root.call('transact', ['Rbac', ...setUp(port)])).not.toHaveProperty('error');
       const tls = new TlsIdentity();
       for (const option of pki.options('c1', 'a')) {
@@ -249,6 +251,7 @@ describe.skipIf(skip !== null)('role-based access control', () => {
       root.close();
     } finally {
       await server.stop();
+      await main?.stop();
     }
     return replies.map(withoutUuids);
   }
@@ -256,14 +259,26 @@ describe.skipIf(skip !== null)('role-based access control', () => {
   it('decides as the stock server does', async () => {
     const port = 20_000 + (process.pid % 20_000);
     const [ours, stock] = [await play('ours', port), await play('stock', port + 4)];
-    const differing = ours.flatMap((reply, i) =>
-      JSON.stringify(reply) === JSON.stringify(stock[i])
-        ? []
-        : [{ asked: script[i % (script.length + 1)] ?? i, ours: reply, stock: stock[i] }],
-    );
-    expect(differing).toEqual([]);
+    expect(differing(ours, stock)).toEqual([]);
   });
+
+  it.each(['ours', 'stock'] as const)(
+    'decides in a relay as the stock relay does; source: %s',
+    async (source) => {
+      const port = 20_000 + (process.pid % 20_000);
+      const [ours, stock] = [await play('ours', port, source), await play('stock', port + 4, source)];
+      expect(differing(ours, stock)).toEqual([]);
+    },
+  );
 });
+
+function differing(ours: readonly Json[], stock: readonly Json[]): Json[] {
+  return ours.flatMap((reply, i) =>
+    JSON.stringify(reply) === JSON.stringify(stock[i])
+      ? []
+      : [{ asked: script[i % (script.length + 1)] ?? i, ours: reply, stock: stock[i] ?? null }],
+  );
+}
 
 function withoutUuids(json: Json): Json {
   return JSON.parse(

@@ -11,16 +11,18 @@ import {
   connectStream,
   parseJson,
   parseTarget,
+  withDscp,
 } from '../../src/stream/index.ts';
 import { testSchema } from '../support/ovsdb-test-schema.ts';
 import { DbServer, kinds, run } from '../support/ovsdb-services.ts';
 import { waitFor } from '../support/daemons.ts';
 import { Pki } from '../support/pki.ts';
+import { TlsPeer } from '../support/tls-peer.ts';
 import { missing } from '../support/tools.ts';
 
 /** A program of ours, as built. */
 const bin = (name: string): string => fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
-const skip = missing({ tools: ['ovsdb-server', 'ovsdb-client', 'openssl'] });
+const skip = missing({ tools: ['ovsdb-server', 'ovsdb-client', 'openssl', 'python3'] });
 
 function identity(options: readonly string[]): TlsIdentity {
   const tls = new TlsIdentity();
@@ -32,9 +34,10 @@ function identity(options: readonly string[]): TlsIdentity {
 }
 
 /** Names of the databases of a server, by a client of ours; the code of the error if it cannot be had. */
-async function listDbs(remote: string, tls: TlsIdentity): Promise<unknown> {
+async function listDbs(remote: string, tls: TlsIdentity, dscp = 0): Promise<unknown> {
   try {
-    const connection = new JsonRpcConnection(await connectStream(parseTarget(remote, OVSDB_PORT, '/', tls)));
+    const target = withDscp(parseTarget(remote, OVSDB_PORT, '/', tls), dscp);
+    const connection = new JsonRpcConnection(await connectStream(target));
     return await new Promise((resolve) => {
       connection.start({
         onMessage: (message) => {
@@ -119,6 +122,67 @@ describe.skipIf(skip !== null)('TLS', () => {
     }
     const trusting = identity(pki.options('client', 'a', 'none'));
     expect(await listDbs(remote, trusting)).toEqual(['Test', '_Server']);
+  });
+
+  it('tells the server its name, unless that is an address, as the stock client does', async () => {
+    const { key, certificate } = pki.certificate('server', 'a');
+    const peer = await TlsPeer.start(certificate, key);
+    const client = pki.options('client', 'a');
+    const ask = async (tool: string, host: string, ...options: string[]): Promise<unknown> => {
+      await run(tool, [...client, ...options, 'list-dbs', `ssl:${host}:${peer.port}`]);
+      return await peer.hello();
+    };
+    for (const tool of ['ovsdb-client', bin('ovsdb-client')]) {
+      expect(await ask(tool, 'localhost')).toMatchObject({ serverName: 'localhost', version: 'TLSv1.3' });
+      expect(await ask(tool, '127.0.0.1')).toMatchObject({ serverName: null });
+    }
+    for (const host of ['localhost', '127.0.0.1']) {
+      const hello = await ask(bin('ovsdb-client'), host, '--ssl-server-name=db.example');
+      expect(hello).toMatchObject({ serverName: 'db.example' });
+    }
+    const chacha = 'TLS_CHACHA20_POLY1305_SHA256';
+    for (const suites of [chacha, `TLS_NONE_SUCH:${chacha}`]) {
+      const hello = await ask(bin('ovsdb-client'), '127.0.0.1', `--ssl-ciphersuites=${suites}`);
+      expect(hello).toMatchObject({ version: 'TLSv1.3', cipher: chacha });
+    }
+    expect(await ask(bin('ovsdb-client'), '127.0.0.1', '--ssl-ciphersuites=nope')).toMatchObject({
+      version: 'TLSv1.3',
+    });
+    const server = await DbServer.start('ours', {
+      schemas: [testSchema],
+      options: [...client, `--remote=ssl:127.0.0.1:${peer.port}`, '--ssl-server-name=manager.example'],
+    });
+    servers.push(server);
+    expect(await peer.hello()).toMatchObject({ serverName: 'manager.example' });
+    peer.stop();
+  });
+
+  it("offers a server's clients the TLS 1.3 suites that it is told", async () => {
+    const suite = 'TLS_AES_128_GCM_SHA256';
+    const { remote } = await start('ours', [...pki.options('server', 'a'), `--ssl-ciphersuites=${suite}`]);
+    const { key, certificate } = pki.certificate('client', 'a');
+    const socket = connect({
+      port: Number(remote.split(':').at(-1)),
+      rejectUnauthorized: false,
+      key: readFileSync(key),
+      cert: readFileSync(certificate),
+    });
+    await new Promise((resolve) => socket.once('secureConnect', resolve));
+    expect(socket.getCipher()).toMatchObject({ name: suite, version: 'TLSv1.3' });
+    socket.destroy();
+  });
+
+  it('connects with a DSCP, and fails as without', async () => {
+    const { remote } = await start('ours', pki.options('server', 'a'));
+    const client = identity(pki.options('client', 'a'));
+    for (const host of ['127.0.0.1', 'localhost'])
+      expect(await listDbs(remote.replace('127.0.0.1', host), client, 48)).toEqual(['Test', '_Server']);
+    expect(['EPROTO', 'closed']).toContain(await listDbs(remote, identity(pki.options('client', 'b')), 48));
+    await servers.pop()?.stop();
+    expect(await listDbs(remote, client, 48)).toBe('ECONNREFUSED');
+    expect(await listDbs(remote.replace('ssl:', 'tcp:'), client, 48)).toBe('ECONNREFUSED');
+    const nowhere = 'ssl:no.such.host.invalid:1';
+    expect(await listDbs(nowhere, client, 48)).toBe(await listDbs(nowhere, client));
   });
 
   it('refuses a client without a certificate', async () => {

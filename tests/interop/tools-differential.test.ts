@@ -12,6 +12,7 @@ import { missing } from '../support/tools.ts';
 /** Our tools against the stock ones, on stock servers: exit status, output, errors and logged warnings. */
 const skip = missing({ tools: ['ovs-vsctl', 'ovs-appctl', 'ovsdb-client', 'ovsdb-tool', 'ovsdb-server'] });
 const casesDir = fileURLToPath(new URL('tool-cases/', import.meta.url));
+const ourTool = fileURLToPath(new URL('../../bin/ovs-vsctl', import.meta.url));
 const ourServer = fileURLToPath(new URL('../../bin/ovsdb-server', import.meta.url));
 const schemaFile = '/usr/share/openvswitch/vswitch.ovsschema';
 
@@ -93,6 +94,37 @@ describe.skipIf(skip !== null || !existsSync(schemaFile))('our tools against the
     }
     await tools.close();
     rmSync(dir, { recursive: true });
+  });
+
+  it('ovs-vsctl logs what it was called for, and why it failed', async () => {
+    const server = await startServer('stock');
+    const file = join(server.dir, 'tool.log');
+    const logged = async (program: string, line: string): Promise<string> => {
+      rmSync(file, { force: true });
+      await runProgram(program, ['--no-wait', `--log-file=${file}`, ...line.split(' ')], {
+        env: environment(server.dir),
+        cwd: server.dir,
+        argv0: 'ovs-vsctl',
+      });
+      return readFileSync(file, 'utf8').replaceAll(/^[^|]*\|/gm, '');
+    };
+    for (const line of [
+      'show',
+      'foo',
+      '--dry-run add-br br5',
+      'add-br br5 extra',
+      '--no-syslog --dry-run add-br br6',
+      '--may-exist del-br br7',
+      'get bridge br5 nope',
+      'add-br br5 -- set bridge br5 stp_enable=maybe',
+      'del-br nope',
+      '--dry-run -- --id=@x create bridge name=q',
+      '--format=foo show',
+      '--db=unix:nope show',
+      '--db=foo show',
+    ])
+      expect.soft(await logged(ourTool, line), line).toEqual(await logged('ovs-vsctl', line));
+    await server.stop();
   });
 
   it.each([

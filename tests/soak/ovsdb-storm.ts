@@ -13,19 +13,15 @@ const clock = new SystemClock();
 const dir = mkdtempSync(join(tmpdir(), 'ovsdb-storm-'));
 const storm = new Storm(dir, clients);
 const endMs = clock.nowMs() + seconds * 1000;
-let isKilling = false;
+let restarted = Promise.resolve();
 const timer = setInterval(() => {
-  if (isKilling || clock.nowMs() >= endMs) return;
-  isKilling = true;
-  storm.kill().then(
-    () => {
-      isKilling = false;
-    },
-    (error: unknown) => {
+  if (clock.nowMs() >= endMs) return;
+  restarted = restarted
+    .then(() => storm.kill())
+    .catch((error: unknown) => {
       console.error(error);
       process.exit(1);
-    },
-  );
+    });
 }, 2000);
 await storm.run(() => clock.nowMs() >= endMs);
 clearInterval(timer);

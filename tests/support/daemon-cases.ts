@@ -102,6 +102,21 @@ export const daemonCases: Readonly<Record<string, string>> = {
   signals: `
     for signal in HUP TERM ALRM; do start --pidfile --log-file=log; kill -$signal $child; wait $child; echo $?; done
     lines log; ls`,
+  'signals ignored at the start stay ignored': `
+    trap '' HUP TERM ALRM; start --pidfile --log-file=log; trap - HUP TERM ALRM
+    for signal in HUP INT TERM ALRM; do kill -$signal $child; ctl version >/dev/null; died $child; echo "died $?"; done
+    ovs-vsctl --no-wait init; trap '' HUP TERM; ovsdb-client monitor unix:db.sock Open_vSwitch Open_vSwitch >out & client=$!; trap - HUP TERM; waitfor 'test -s out'
+    kill -HUP $client; kill -TERM $client; ovs-vsctl --no-wait set Open_vSwitch . other_config:a=b; waitfor 'grep a=b out'
+    kill -ALRM $client; wait $client; echo $?
+    (trap '' ALRM; ovs-vsctl -vconsole:off -t 1 --db=unix:nope --retry show); echo $?
+    ctl exit; wait $child; echo $?; lines log | sed s/.*Open.v.*//`,
+  'a monitor leaves ignored signals ignored': `
+    trap '' HUP TERM; try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file db; trap - HUP TERM
+    first=$(cat ovsdb-server.pid); monitor=$(ps -o ppid= $first)
+    kill -HUP $monitor; kill -TERM $monitor; kill -HUP $first; kill -TERM $first; ctl version >/dev/null
+    kill -SEGV $first; waitfor 'test -e ovsdb-server.pid && test "$(cat ovsdb-server.pid)" != $first && ovs-appctl -t ovsdb-server version'
+    kill -TERM $(cat ovsdb-server.pid); ctl version >/dev/null
+    ctl exit; waitfor 'died $monitor'; lines ovsdb-server.log | grep -v backtrace | sort; ls`,
   syslog: `
     for how in --syslog-method=unix:$PWD/s "-vFACILITY:daemon --syslog-method=unix:$PWD/s" '-vPATTERN:syslog:%B%E/%m --syslog-target=127.0.0.1' '--syslog-method=udp:127.0.0.1' \\
         '--syslog-method=null --syslog-target=127.0.0.1'; do
@@ -188,11 +203,40 @@ export const daemonCases: Readonly<Record<string, string>> = {
     monitor=$(ps -o ppid= $(cat ovsdb-server.pid)); ctl exit; waitfor 'died $monitor'; lines ovsdb-server.log; ls`,
 };
 
-/** Needs root. */
-export const userCase = `
+/** Need root. */
+export const rootCases: Readonly<Record<string, string>> = {
+  '--user': `
       for user in nosuchuser :nosuchgroup nobody:nosuchgroup; do try ovsdb-server --remote=punix:x --pidfile --user=$user db; done
       chmod 777 . ; chmod 666 db; rm -f .db.~lock~
       start --pidfile --user=nobody --log-file=log; grep -E '^(Uid|Gid|Groups|CapEff|CapPrm):' /proc/$child/status; ls -ln *.ctl db.sock log | cut -c1-10
       ls -ln *.ctl ovsdb-server.pid | awk '{print $3, $4}'; ctl exit; wait $child; lines log; ls
       try ovsdb-server --remote=punix:x --pidfile --user=nobody:daemon db; try ovsdb-server --remote=punix:x --user=nosuchuser db
-  rm -f .db.~lock~ errors; start --pidfile --user=root; grep -E '^(Uid|Gid|CapEff):' /proc/$child/status; ctl exit; wait $child`;
+  rm -f .db.~lock~ errors; start --pidfile --user=root; grep -E '^(Uid|Gid|CapEff):' /proc/$child/status; ctl exit; wait $child`,
+  'a full disk': `
+    mkdir disk; mount -t tmpfs -o size=128k full disk; head -c 90000 /dev/zero >disk/filler; big=$(head -c 5000 /dev/zero | tr '\\0' x)
+    echo '{"name":"Full","tables":{"T":{"columns":{"n":{"type":"integer"},"text":{"type":"string"}},"isRoot":true}}}' >schema
+    ovsdb-tool create disk/db schema
+    ovsdb-server --remote=punix:db.sock -vconsole:off --pidfile --log-file=log disk/db & child=$!; waitfor 'ovs-appctl -t ovsdb-server version'
+    insert() { ovsdb-client transact unix:db.sock '["Full",{"op":"insert","table":"T","row":{"n":'$1',"text":"'$big'"}}]' | sed 's/"[0-9a-f-]\\{36\\}"/UUID/'; }
+    for i in 1 2 3 4 5 6 7 8 9 10; do insert $i; done; ctl ovsdb-server/compact; rm disk/filler; insert 11; ctl ovsdb-server/compact; insert 12
+    ctl exit; wait $child; ls -A disk; umount disk
+    # The stock server repeats an error until a write succeeds.
+    lines log | awk '!seen[$0]++'`,
+  '--user with --monitor': `
+    owners() { ls -ln *.pid *.ctl db.sock *.log .db.~lock~ 2>/dev/null | awk '{print $1, $3, $4}'; }
+    # Our monitor's CapInh and CapAmb hand the capabilities on to the daemon, which stock forks.
+    who() { grep -E '^(Uid|Gid|Groups|Cap(Prm|Eff|Bnd)):' /proc/$monitor/status; grep -E '^(Uid|Gid|Groups|Cap...):' /proc/$1/status; owners; }
+    chmod 777 . ; chmod 666 db; rm -f .db.~lock~
+    for user in nobody root; do
+      try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file --user=$user db
+      first=$(cat ovsdb-server.pid); monitor=$(ps -o ppid= $first); echo "$user"; who $first
+      kill -SEGV $first; waitfor 'test -e ovsdb-server.pid && test "$(cat ovsdb-server.pid)" != $first && ovs-appctl -t ovsdb-server version'
+      second=$(cat ovsdb-server.pid); test $monitor = $(ps -o ppid= $second); echo "same monitor $?"; who $second
+      ctl exit; waitfor 'died $monitor'; ls -A; rm -f .db.~lock~ *.log db.sock
+    done
+    try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile=nodir/p --user=nobody db
+    start --pidfile; ovs-vsctl --no-wait init; chmod 666 db.sock
+    try ovs-vswitchd -vconsole:off --enable-dummy --detach --monitor --pidfile --user=nobody
+    first=$(cat ovs-vswitchd.pid); monitor=$(ps -o ppid= $first); who $first
+    try ovs-appctl exit; waitfor 'died $monitor'; ctl exit`,
+};

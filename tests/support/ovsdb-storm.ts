@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createDatabase, openDatabase } from '../../src/ovsdb/server/storage.ts';
@@ -26,9 +27,17 @@ const schema: Json = {
   },
 };
 
+/** The file as a kill left it, and what the clients knew then. */
+interface Aftermath {
+  readonly file: string;
+  readonly acknowledged: readonly number[];
+  readonly sent: readonly number[];
+}
+
 /**
  * Clients that write to a server which is killed now and then. Each transaction of a client counts up its
- * row, adds an entry to its five and lets go of the oldest, so that a half of one would show.
+ * row, adds an entry to its five and lets go of the oldest, so that a half of one would show. Copies of the file after
+ * each kill are checked at the end: reading them at once would stop the clients for longer and longer.
  */
 export class Storm {
   readonly file: string;
@@ -38,6 +47,7 @@ export class Storm {
   readonly sent: number[];
   kills = 0;
   readonly #dir: string;
+  readonly #aftermaths: Aftermath[] = [];
   #server: ChildProcess | undefined;
   #isStopping = false;
   /** Resolves when the server that was killed is followed by another. */
@@ -71,7 +81,7 @@ export class Storm {
     await whenListening(join(this.#dir, 'db.sock'), child);
   }
 
-  /** Kills the server in the middle of whatever it does, checks the file and starts another. */
+  /** Kills the server in the middle of whatever it does and starts another. */
   async kill(): Promise<void> {
     const child = this.#server;
     if (child === undefined) return;
@@ -80,13 +90,23 @@ export class Storm {
       child.kill('SIGKILL');
       await ended;
       this.kills++;
-      this.check();
+      this.#keepAftermath();
       await this.#startServer();
     })();
     await this.#restart;
   }
 
-  /** Runs until `isDone`, called after each acknowledgement, says so. */
+  #keepAftermath(): void {
+    const file = `${this.file}.${this.#aftermaths.length}`;
+    copyFileSync(this.file, file);
+    this.#aftermaths.push({ file, acknowledged: [...this.acknowledged], sent: [...this.sent] });
+  }
+
+  /**
+   * Runs until `isDone`, called after each acknowledgement, says so.
+   *
+   * @throws Error if an acknowledged transaction is lost or one is there by half
+   */
   async run(isDone: () => boolean): Promise<void> {
     await this.#startServer();
     await Promise.all(this.acknowledged.map(async (_, i) => await this.#client(i, isDone)));
@@ -97,7 +117,8 @@ export class Storm {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;
-    this.check();
+    this.#keepAftermath();
+    for (const aftermath of this.#aftermaths) check(aftermath);
   }
 
   async #client(number: number, isDone: () => boolean): Promise<void> {
@@ -144,36 +165,35 @@ export class Storm {
     ]);
     if (succeeded(reply)) this.acknowledged[number] = serial;
   }
+}
 
-  /** @throws Error if an acknowledged transaction is lost or one is there by half */
-  check(): void {
-    const storage = openDatabase(this.file, true);
-    try {
-      const { database } = storage;
-      const counts = new Map<number, { done: number; entries: readonly string[] }>();
-      for (const row of database.table('Client').rows.values()) {
-        const entries = row.get('last').keys.map(String);
-        counts.set(Number(row.get('number').keys[0]), { done: Number(row.get('done').keys[0]), entries });
-      }
-      let entryCount = 0;
-      this.acknowledged.forEach((acknowledged, number) => {
-        const { done, entries } = counts.get(number) ?? { done: 0, entries: [] };
-        if (done < acknowledged)
-          throw new Error(`client ${number}: ${acknowledged} acknowledged, ${done} found`);
-        if (done > (this.sent[number] ?? 0)) throw new Error(`client ${number}: ${done} found, fewer sent`);
-        const serials = entries.map((uuid) =>
-          Number(database.table('Entry').rows.get(uuid)?.get('serial').keys[0]),
-        );
-        entryCount += entries.length;
-        if (entries.length !== Math.min(done, 5) || (done > 0 && !serials.includes(done))) {
-          throw new Error(`client ${number}: ${done} done, but entries ${serials.join(' ')}`);
-        }
-      });
-      const { size } = database.table('Entry').rows;
-      if (size !== entryCount) throw new Error(`${size} entries, ${entryCount} of them referred to`);
-    } finally {
-      storage.close();
+/** @throws Error if an acknowledged transaction is lost or one is there by half */
+function check({ file, acknowledged, sent }: Aftermath): void {
+  const storage = openDatabase(file, true);
+  try {
+    const { database } = storage;
+    const counts = new Map<number, { done: number; entries: readonly string[] }>();
+    for (const row of database.table('Client').rows.values()) {
+      const entries = row.get('last').keys.map(String);
+      counts.set(Number(row.get('number').keys[0]), { done: Number(row.get('done').keys[0]), entries });
     }
+    let entryCount = 0;
+    acknowledged.forEach((known, number) => {
+      const { done, entries } = counts.get(number) ?? { done: 0, entries: [] };
+      if (done < known) throw new Error(`client ${number}: ${known} acknowledged, ${done} found`);
+      if (done > (sent[number] ?? 0)) throw new Error(`client ${number}: ${done} found, fewer sent`);
+      const serials = entries.map((uuid) =>
+        Number(database.table('Entry').rows.get(uuid)?.get('serial').keys[0]),
+      );
+      entryCount += entries.length;
+      if (entries.length !== Math.min(done, 5) || (done > 0 && !serials.includes(done))) {
+        throw new Error(`client ${number}: ${done} done, but entries ${serials.join(' ')}`);
+      }
+    });
+    const { size } = database.table('Entry').rows;
+    if (size !== entryCount) throw new Error(`${size} entries, ${entryCount} of them referred to`);
+  } finally {
+    storage.close();
   }
 }
 

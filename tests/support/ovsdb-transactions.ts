@@ -383,8 +383,13 @@ export class TransactionGenerator {
     return this.#dice.list(3, () => this.clause(table));
   }
 
-  /** A `<monitor-cond-update-requests>`. @param isMonitored Which tables to name. */
-  conditionChange(isMonitored: (table: TableModel) => boolean): JsonObject {
+  /**
+   * A `<monitor-cond-update-requests>`.
+   *
+   * @param isMonitored Which tables to name.
+   * @param hasUuid Whether a clause may name `_uuid`, which no monitor has among its columns.
+   */
+  conditionChange(isMonitored: (table: TableModel) => boolean, hasUuid: boolean): JsonObject {
     const dice = this.#dice;
     this.#names = [];
     this.#wrong = dice.chance(85) ? 0 : 15;
@@ -392,7 +397,10 @@ export class TransactionGenerator {
     // The stock server dies of a request without `where`.
     for (const table of this.schema.tables) {
       if (!isMonitored(table) || !dice.chance(60)) continue;
-      const request: JsonObject = { where: this.monitorWhere(table) };
+      const where = this.monitorWhere(table).filter(
+        (clause) => hasUuid || !isJsonArray(clause) || clause[0] !== '_uuid',
+      );
+      const request: JsonObject = { where };
       const wrong = this.malformed({ ...request, columns: [] });
       const isWrong = this.#isWrong() && isJsonObject(wrong) && wrong['where'] !== undefined;
       const list = isWrong ? [wrong] : dice.chance(10) ? [] : [request];

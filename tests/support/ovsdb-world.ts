@@ -139,7 +139,7 @@ class World {
         const requests = target.requests[name];
         // The stock server dies of a condition for a table of which nothing is monitored.
         return requests === undefined ? isAny : !isJsonArray(requests) || requests.length > 0;
-      });
+      }, !this.#isShared(target));
       const newId = dice.chance(50) ? target.id : id();
       const { ours, stock } = await this.#call(client, 'monitor_cond_change', [target.id, newId, changes]);
       this.#requireEqual('monitor_cond_change', ours, stock);
@@ -148,6 +148,15 @@ class World {
       // The stock server does what precedes an error.
       if (isError(ours) && Object.keys(changes).length > 1) await this.#cancelMonitor(client, target.id);
     }
+  }
+
+  /**
+   * Whether another monitor asks for the same. The stock server keeps one set of columns for both and, when a changed
+   * condition adds one, reads past the end of the rows that it had noted before (valgrind: invalid read).
+   */
+  #isShared({ requests }: Pick<Followed, 'requests'>): boolean {
+    const text = formatJson(requests, true);
+    return this.#followed.filter((f) => formatJson(f.requests, true) === text).length > 1;
   }
 
   #find(client: string, id: Json): Followed | undefined {

@@ -2,8 +2,7 @@
 import { getopt } from '../../sys/getopt.ts';
 import type { OptionSpec } from '../../sys/getopt.ts';
 import { applyTlsOption, tlsSpecs } from '../../stream/tls-options.ts';
-import { vlogSetVerbosity } from '../../sys/vlog-sink.ts';
-import { openLogFile } from '../log-file.ts';
+import { applyVlogOption } from '../../sys/vlog-options.ts';
 import { P_ANY, formatProtocols, parseProtocol, protocolsOfVersions } from '../../openflow/protocols.ts';
 import { UsageError } from '../../util/errors.ts';
 
@@ -144,7 +143,9 @@ export function parseOptions(argv: readonly string[]): {
   let readd = false;
   let special: OfctlOptions['special'] = null;
   const sort: SortCriterion[] = [];
-  for (const { name, value } of options) {
+  for (const option of options) {
+    if (applyVlogOption(option) || applyTlsOption(option)) continue;
+    const { name, value } = option;
     switch (name) {
       case 'timeout':
         timeoutSec = Number(value);
@@ -193,12 +194,6 @@ export function parseOptions(argv: readonly string[]): {
       case 'protocols':
         versions = parseVersions(value ?? '');
         break;
-      case 'verbose':
-        vlogSetVerbosity(value);
-        break;
-      case 'log-file':
-        openLogFile(value);
-        break;
       case 'help':
         special = 'help';
         break;
@@ -206,7 +201,6 @@ export function parseOptions(argv: readonly string[]): {
         special = 'version';
         break;
       default:
-        applyTlsOption({ name, value });
     }
   }
   if (bundle) {

@@ -2,14 +2,19 @@
 import {
   JsonRpcConnection,
   OVSDB_PORT,
+  acceptStream,
   connectStream,
   formatJson,
   parseTarget,
   strerror,
 } from '../../stream/index.ts';
-import type { Json, JsonRpcMessage } from '../../stream/index.ts';
+import type { ByteStream, Json, JsonRpcMessage } from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
+import { unlinkAtExit } from '../../sys/exit-hooks.ts';
 import { OvsError, SystemError } from '../../util/errors.ts';
+import { vlog } from '../../util/log.ts';
+
+const log = vlog('ovsdb_client');
 
 /** An error reply to a request; `reply` is what the server sent. */
 class ErrorReply extends OvsError {
@@ -18,6 +23,14 @@ class ErrorReply extends OvsError {
     super('EPROTO', message);
     this.reply = reply;
   }
+}
+
+/** @throws SystemError (as rejection) */
+async function openStream(remote: string): Promise<ByteStream> {
+  const target = parseTarget(remote, OVSDB_PORT, ovsRundir());
+  if (!target.isPassive) return await connectStream(target);
+  if (target.kind === 'unix') unlinkAtExit(target.path);
+  return await acceptStream(target, () => log.info(`${remote}: waiting for connection...`));
 }
 
 type Waiting = (message: JsonRpcMessage | null) => void;
@@ -52,7 +65,7 @@ export class Connection {
   /** @returns why it failed, in words, if it did. */
   static async tryOpen(remote: string): Promise<Connection | string> {
     try {
-      const stream = await connectStream(parseTarget(remote, OVSDB_PORT, ovsRundir()));
+      const stream = await openStream(remote);
       return new Connection(new JsonRpcConnection(stream), remote);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;

@@ -13,17 +13,26 @@ export interface ColumnKeyValue {
   readonly value: string | null;
 }
 
+/** The column whose name a word begins with, and where the name ends. @param isRead Whether `_uuid` will do. */
+export function leadingColumn(
+  table: TableSchema,
+  text: string,
+  isRead: boolean,
+): { readonly column: ColumnSchema; readonly end: number } {
+  const { token, end } = readToken(text, 0);
+  if (token === '') throw new UsageError(`${text}: missing column name`);
+  return { column: findColumn(table, token, isRead), end };
+}
+
 /** @param operators Those allowed; what follows the column without being one is returned as operator if none are. */
 export function parseColumnKeyValue(
   table: TableSchema,
   text: string,
   operators: readonly string[],
 ): ColumnKeyValue {
-  const name = readToken(text, 0);
-  if (name.token === '') throw new UsageError(`${text}: missing column name`);
   // Without operators the column is only to be read.
-  const column = findColumn(table, name.token, operators.length === 0);
-  let at = name.end;
+  const { column, end } = leadingColumn(table, text, operators.length === 0);
+  let at = end;
   let key: string | null = null;
   if (text.charAt(at) === ':') {
     const read = readToken(text, at + 1);

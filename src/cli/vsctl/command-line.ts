@@ -64,10 +64,12 @@ const commandOptions: readonly OptionSpec[] = [
 
 export interface CommandLine {
   readonly options: readonly ParsedOption[];
-  readonly invocations: readonly Invocation[];
+  /** Options of the first command that stand before it, and the words from it on. */
+  readonly local: ReadonlyMap<string, string | null>;
+  readonly words: readonly string[];
 }
 
-/** @throws UsageError */
+/** Splits global options from commands. @throws OptionError */
 export function parseCommandLine(argv: readonly string[]): CommandLine {
   const start = endOfOptions(argv);
   const parsed = getopt(argv.slice(0, start), [...globalOptions, ...commandOptions]);
@@ -77,7 +79,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     if (globalOptions.some((o) => o.name === option.name)) options.push(option);
     else local.set(option.name, option.value);
   }
-  const words = argv.slice(start);
+  return { options, local, words: argv.slice(start) };
+}
+
+/** The commands of a command line. @throws UsageError */
+export function parseInvocations({ local, words }: CommandLine): readonly Invocation[] {
   const invocations: Invocation[] = [];
   let from = 0;
   for (let at = 0; at <= words.length; at++) {
@@ -86,7 +92,8 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       invocations.push(parseInvocation(words.slice(from, at), invocations.length === 0 ? local : new Map()));
     from = at + 1;
   }
-  return { options, invocations };
+  if (invocations.length === 0) throw new UsageError('missing command name (use --help for help)');
+  return invocations;
 }
 
 /** Index of the first word that is neither an option nor the value of one; a `--` before commands is dropped. */

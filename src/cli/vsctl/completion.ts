@@ -2,6 +2,9 @@
 import { hashString, hmapOrder } from '../../util/hmap-order.ts';
 import { commands, globalOptions } from './command-line.ts';
 
+/** Options that OVS 3.1 does not have, whose completion it is. */
+const newerOptions = ['ssl-ciphersuites', 'ssl-server-name'];
+
 /** Arguments of each command: `!` one, `?` at most one, `*` any number, `+` at least one. */
 const argumentsOf: Readonly<Record<string, string>> = {
   comment: '*ARG',
@@ -68,6 +71,7 @@ export function commandList(): string {
 
 export function optionList(): string {
   return globalOptions
+    .filter(({ name }) => !newerOptions.includes(name))
     .map(({ name, short, arg }) => {
       const value = arg === undefined ? '' : 'ARG';
       const long = `--${name}${value === '' ? '' : '='}${value}\n`;

@@ -10,7 +10,7 @@ import {
   findKey,
 } from '../../ovsdb/data/datum.ts';
 import type { Datum } from '../../ovsdb/data/datum.ts';
-import { checkedAtomFromText, datumFromText, formatDatum, readToken } from '../../ovsdb/data/text.ts';
+import { checkedAtomFromText, datumFromText, formatDatum } from '../../ovsdb/data/text.ts';
 import type { ColumnType } from '../../ovsdb/data/type.ts';
 import { formatAtom } from '../../ovsdb/data/atom.ts';
 import type { ColumnSchema, TableSchema } from '../../ovsdb/schema.ts';
@@ -20,7 +20,7 @@ import type { TextTable } from '../table.ts';
 import { parseColumnKeyValue, parseKeyText } from './column-key-value.ts';
 import { TryAgain } from './context.ts';
 import type { Command, Context, Invocation } from './context.ts';
-import { findColumn, findRow, findTable } from './names.ts';
+import { findColumn, findRow, findTable, namedColumns } from './names.ts';
 
 const log = vlog('db_ctl_base');
 
@@ -28,15 +28,8 @@ function tableOf(context: Context, invocation: Invocation): TableSchema {
   return findTable(context.idl.schema, invocation.args[0] ?? '');
 }
 
-function listColumns(table: TableSchema, option: string | null | undefined): ColumnSchema[] {
-  if (typeof option === 'string') {
-    const columns = option
-      .split(/[ ,]+/)
-      .filter((name) => name !== '')
-      .map((name) => findColumn(table, name, true));
-    if (columns.length === 0) throw new UsageError('must specify at least one column name');
-    return columns;
-  }
+function listColumns(table: TableSchema, option: string | null | undefined): readonly ColumnSchema[] {
+  if (typeof option === 'string') return namedColumns(table, option);
   const own = [...table.columns.values()].filter((c) => !c.name.startsWith('_'));
   own.sort((a, b) => (a.name < b.name ? -1 : 1));
   const uuid = table.columns.get('_uuid');
@@ -187,14 +180,6 @@ function relationHolds(operator: string, left: Datum, right: Datum, order: numbe
   }
 }
 
-/** Columns are looked for before rows. @throws UsageError for a column that the table has not */
-function checkColumns(table: TableSchema, texts: readonly string[], isReadOnly = true): void {
-  for (const text of texts) {
-    const { token } = readToken(text, 0);
-    if (token !== '') findColumn(table, token, isReadOnly);
-  }
-}
-
 const get: Command = {
   minArgs: 2,
   maxArgs: Infinity,
@@ -207,7 +192,6 @@ const get: Command = {
     if (isOptional && id !== undefined)
       throw new UsageError('--if-exists and --id may not be specified together');
     const table = tableOf(context, invocation);
-    checkColumns(table, columnTexts);
     const uuid = findRow(context, table, record, !isOptional);
     if (uuid === undefined) return '';
     if (typeof id === 'string') nameRow(context, id, uuid);
@@ -291,7 +275,6 @@ const set: Command = {
   run: (context, invocation) => {
     const [, record = '', ...texts] = invocation.args;
     const table = tableOf(context, invocation);
-    checkColumns(table, texts, false);
     const uuid = findRow(context, table, record, !invocation.options.has('if-exists'));
     if (uuid === undefined) return undefined;
     for (const text of texts) setColumn(context, table, uuid, text);
@@ -371,7 +354,6 @@ const clear: Command = {
   run: (context, invocation) => {
     const [, record = '', ...columnTexts] = invocation.args;
     const table = tableOf(context, invocation);
-    checkColumns(table, columnTexts, false);
     const uuid = findRow(context, table, record, !invocation.options.has('if-exists'));
     if (uuid === undefined) return undefined;
     for (const text of columnTexts) {
@@ -410,9 +392,6 @@ const create: Command = {
   run: (context, invocation) => {
     const table = tableOf(context, invocation);
     const id = invocation.options.get('id');
-    if (!table.isRoot && typeof id !== 'string') {
-      log.warn(`applying "create" command to table ${table.name} without --id option will have no effect`);
-    }
     const uuid = newRow(context, table, id);
     for (const text of invocation.args.slice(1)) setColumn(context, table, uuid, text);
     return { createdUuid: uuid };
@@ -448,7 +427,6 @@ const waitUntil: Command = {
   run: (context, invocation) => {
     const [, record = '', ...conditions] = invocation.args;
     const table = tableOf(context, invocation);
-    checkColumns(table, conditions);
     const uuid = findRow(context, table, record, false);
     if (uuid === undefined || !conditions.every((text) => conditionHolds(context, table, uuid, text)))
       throw new TryAgain();

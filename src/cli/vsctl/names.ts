@@ -88,6 +88,13 @@ export function findColumn(table: TableSchema, typed: string, hasUuid = false): 
   return column;
 }
 
+/** The columns of `--columns`. @throws UsageError */
+export function namedColumns(table: TableSchema, option: string): readonly ColumnSchema[] {
+  const names = option.split(/[ ,]+/).filter((name) => name !== '');
+  if (names.length === 0) throw new UsageError('must specify at least one column name');
+  return names.map((name) => findColumn(table, name, true));
+}
+
 /** @returns uuid, or undefined if there is none and `mustExist` is false */
 export function findRow(
   context: Context,

@@ -5,13 +5,15 @@
  * writes must be among them, since what equals the known contents is not written.
  */
 import type { MonitorTables } from '../../ovsdb/client/index.ts';
-import { readToken } from '../../ovsdb/data/text.ts';
 import { isBuiltinColumn } from '../../ovsdb/schema.ts';
 import type { DatabaseSchema } from '../../ovsdb/schema.ts';
-import { OvsError } from '../../util/errors.ts';
+import { vlog } from '../../util/log.ts';
+import { leadingColumn } from './column-key-value.ts';
 import type { Invocation } from './context.ts';
-import { findColumn, findTable, rowIds } from './names.ts';
+import { findColumn, findTable, namedColumns, rowIds } from './names.ts';
 import { shown } from './show.ts';
+
+const log = vlog('db_ctl_base');
 
 type Columns = Readonly<Record<string, readonly string[]>>;
 
@@ -88,13 +90,20 @@ const generic: Readonly<Record<string, (args: readonly string[]) => readonly str
   'wait-until': (args) => args.slice(2),
 };
 
-/** @param mustWait Whether the switch is waited for, and errors of new interfaces are told. */
+/** Whether a column stands alone in the arguments of a generic command. */
+const isPlain = (name: string): boolean => name === 'add' || name === 'remove' || name === 'clear';
+
+/**
+ * Also what ovs-vsctl says of commands before it looks at the database.
+ *
+ * @param mustWait Whether the switch is waited for, and errors of new interfaces are told.
+ * @throws OvsError for the name of a table or column that is wrong
+ */
 export function needsOf(
   schema: DatabaseSchema,
   invocations: readonly Invocation[],
   mustWait: boolean,
 ): MonitorTables {
-  if (invocations.some(({ name }) => name === 'emer-reset')) return 'all';
   const needs = new Needs(schema);
   needs.add({ Open_vSwitch: ['cur_cfg'] });
   if (mustWait) needs.add({ Interface: ['name', 'ofport', 'error'] });
@@ -104,7 +113,7 @@ export function needsOf(
     else if (Object.hasOwn(generic, name)) needs.addGeneric(invocation);
     else for (const columns of fixed[name] ?? [bridges, interfaces]) needs.add(columns);
   }
-  return needs.tables();
+  return invocations.some(({ name }) => name === 'emer-reset') ? 'all' : needs.tables();
 }
 
 function shownColumns(): Columns {
@@ -133,25 +142,21 @@ class Needs {
     }
   }
 
-  /** A name that is wrong is told by the command itself. */
   addGeneric({ name, args, options }: Invocation): void {
-    try {
-      const table = findTable(this.#schema, args[0] ?? '');
-      this.add({ [table.name]: [] });
-      for (const id of rowIds[table.name] ?? [])
-        this.add({ [id.table]: [id.name, id.via].filter((column) => column !== null) });
-      const listed =
-        options
-          .get('columns')
-          ?.split(/[ ,]+/)
-          .filter((word) => word !== '') ?? [];
-      const isListing = name === 'list' || name === 'find';
-      if (isListing && listed.length === 0) this.#tables.set(table.name, 'all');
-      const words = [...(generic[name]?.(args) ?? []), ...listed];
-      this.add({ [table.name]: words.map((word) => findColumn(table, readToken(word, 0).token, true).name) });
-    } catch (error) {
-      if (!(error instanceof OvsError)) throw error;
-    }
+    const table = findTable(this.#schema, args[0] ?? '');
+    this.add({ [table.name]: [] });
+    for (const id of rowIds[table.name] ?? [])
+      this.add({ [id.table]: [id.name, id.via].filter((column) => column !== null) });
+    if (name === 'create' && !table.isRoot && typeof options.get('id') !== 'string')
+      log.warn(`applying "create" command to table ${table.name} without --id option will have no effect`);
+    const { columns } = Object.fromEntries(options);
+    const listed = typeof columns === 'string' ? namedColumns(table, columns) : [];
+    if ((name === 'list' || name === 'find') && listed.length === 0) this.#tables.set(table.name, 'all');
+    const words = generic[name]?.(args) ?? [];
+    const named = words.map((word) =>
+      isPlain(name) ? findColumn(table, word) : leadingColumn(table, word, name === 'get').column,
+    );
+    this.add({ [table.name]: [...named, ...listed].map((column) => column.name) });
   }
 
   /** Of a table of which nothing is asked, the first column tells which rows there are. */

@@ -141,7 +141,7 @@ export class Connmgr {
     for (const target of targets) {
       if (this.#snoops.some((s) => s.target === target)) continue;
       try {
-        const listener = this.#host.deps.connections.listen(target, (transport) => {
+        const listener = this.#host.deps.connections.listen(target, 0, (transport) => {
           this.accept(transport, 'snoop');
         });
         this.#snoops.push({ target, listener });

@@ -31,6 +31,8 @@ export class OutCounter {
 export interface RconnOptions {
   readonly clock: Clock;
   readonly factory: OfConnFactory;
+  /** Of the packets, 0-63. */
+  readonly dscp?: number;
   readonly maxBackoffSec: number;
   /** 0: never probe. */
   readonly probeIntervalSec: number;
@@ -322,7 +324,7 @@ export class Rconn {
     this.#enter('CONNECTING');
     let transport: OfConnTransport;
     try {
-      transport = this.#options.factory.connect(this.target);
+      transport = this.#options.factory.connect(this.target, this.#options.dscp ?? 0);
     } catch (e) {
       if (!(e instanceof OvsError)) throw e;
       log.warn(`${this.name}: connection failed (${e.message})`);

@@ -99,10 +99,14 @@ export class Service {
 
   #listen(): void {
     try {
-      this.#listener = this.#context.deps.connections.listen(this.target, (transport) => {
-        this.accept(transport);
-        this.#context.deps.wake();
-      });
+      this.#listener = this.#context.deps.connections.listen(
+        this.target,
+        this.#config.dscp ?? 0,
+        (transport) => {
+          this.accept(transport);
+          this.#context.deps.wake();
+        },
+      );
     } catch (e) {
       if (!(e instanceof OvsError)) throw e;
       log.err(`failed to listen on ${this.target}: ${e.message}`);
@@ -123,6 +127,7 @@ export class Service {
     return {
       clock: deps.clock,
       factory: deps.connections,
+      dscp: this.#config.dscp ?? 0,
       maxBackoffSec: this.#config.maxBackoffSec ?? 8,
       probeIntervalSec: this.#config.inactivityProbeSec ?? 5,
       allowedVersions,

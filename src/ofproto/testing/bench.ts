@@ -86,7 +86,7 @@ export class MemoryConnections implements OfConnFactory {
     this.attempts.push({ target, transport });
     return transport;
   }
-  listen(target: string, onAccept: (transport: OfConnTransport) => void): OfListener {
+  listen(target: string, _dscp: number, onAccept: (transport: OfConnTransport) => void): OfListener {
     this.listeners.set(target, onAccept);
     return {
       close: () => {

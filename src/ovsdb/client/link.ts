@@ -16,7 +16,14 @@ import {
   SystemTimers,
   parseTarget,
 } from '../../stream/index.ts';
-import type { ByteStream, Json, JsonRpcMessage, StreamHandlers, Timers } from '../../stream/index.ts';
+import type {
+  ByteStream,
+  Json,
+  JsonRpcMessage,
+  StreamHandlers,
+  StreamTarget,
+  Timers,
+} from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { OvsdbError } from '../errors.ts';
 import { errorFromJson } from './error-reply.ts';
@@ -30,12 +37,13 @@ export interface LinkTimes {
 }
 
 export interface LinkOptions extends LinkTimes {
-  /** Where servers are: `unix:FILE`, `tcp:HOST:PORT`, ...; several as an array or with commas between. */
+  /** Where servers are: `unix:FILE`, `tcp:HOST:PORT`, `ptcp:PORT` for one that connects to us, ...; several as an array or
+   * with commas between. */
   readonly remote: string | readonly string[];
   /** Whether several remotes are tried in an order of chance; default true. */
   readonly shuffleRemotes?: boolean;
   readonly timers?: Timers;
-  /** Gives up after trying each remote this many times. */
+  /** Gives up after trying each remote this many times; who listens never does. */
   readonly maxTries?: number;
 }
 
@@ -53,7 +61,7 @@ type Reply = (message: JsonRpcMessage | null) => void;
 
 /** Splits `tcp:a:1,ssl:b:2`: a comma begins another remote only before a method's name. */
 export function splitRemotes(remote: string | readonly string[]): string[] {
-  const list = typeof remote === 'string' ? remote.split(/,\s*(?=(?:tcp|ssl|unix):)/) : remote;
+  const list = typeof remote === 'string' ? remote.split(/,\s*(?=p?(?:tcp|ssl|unix):)/) : remote;
   return list.map((one) => one.trim()).filter((one) => one !== '');
 }
 
@@ -70,9 +78,9 @@ function shuffled<T>(list: readonly T[]): T[] {
   return out;
 }
 
-function timesOf({ probeIntervalMs, maxBackoffMs }: LinkTimes, remote: string) {
+function timesOf({ probeIntervalMs, maxBackoffMs }: LinkTimes, kind: StreamTarget['kind']) {
   return {
-    probeIntervalMs: probeIntervalMs ?? (remote.startsWith('unix:') ? 0 : 5000),
+    probeIntervalMs: probeIntervalMs ?? (kind === 'unix' ? 0 : 5000),
     maxBackoffMs: maxBackoffMs ?? 8000,
   };
 }
@@ -82,6 +90,8 @@ export class DatabaseLink {
   readonly #handlers: LinkHandlers;
   readonly #replies = new Map<number, Reply>();
   readonly #remotes: readonly string[];
+  /** Of the first remote. */
+  readonly #kind: StreamTarget['kind'];
   #connection: JsonRpcConnection | undefined;
 
   /** @throws SystemError EAFNOSUPPORT for a remote that is none. */
@@ -92,11 +102,12 @@ export class DatabaseLink {
     const [first = { name: '', target: parseTarget('', OVSDB_PORT, ovsRundir()) }, ...others] =
       this.#remotes.map((name) => ({ name, target: parseTarget(name, OVSDB_PORT, ovsRundir()) }));
     const count = this.#remotes.length;
+    this.#kind = first.target.kind;
     this.#session = new StreamSession({
       ...first,
       others,
       timers: options.timers ?? new SystemTimers(),
-      ...timesOf(options, first.name),
+      ...timesOf(options, first.target.kind),
       ...(count > 1 ? { backoffFreeTries: count } : {}),
       ...(options.maxTries === undefined ? {} : { maxTries: options.maxTries * count }),
       onConnect: (stream) => this.#onConnect(stream),
@@ -123,7 +134,7 @@ export class DatabaseLink {
     this.#session.drop(reason);
   }
   setTimes(times: LinkTimes): void {
-    const { probeIntervalMs, maxBackoffMs } = timesOf(times, this.#remotes[0] ?? '');
+    const { probeIntervalMs, maxBackoffMs } = timesOf(times, this.#kind);
     this.#session.reconnect.maxBackoffMs = maxBackoffMs;
     this.#session.setProbeInterval(probeIntervalMs);
   }

@@ -121,8 +121,9 @@ describe('JSON and text forms', () => {
     );
   });
   it('prints reals as C does', () => {
-    expect([0, 1, -1.5, 0.1, 1e100, 1e15, 123456789012345680, 1e-5, 0.0001].map(formatReal)).toEqual([
+    expect([0, -0, 1, -1.5, 0.1, 1e100, 1e15, 123456789012345680, 1e-5, 0.0001].map(formatReal)).toEqual([
       '0',
+      '-0',
       '1',
       '-1.5',
       '0.1',

@@ -85,8 +85,9 @@ export function mutate(datum: Datum, mutation: Mutation): Datum {
       type.key.type === 'real'
         ? realResult(mutator, Number(key), Number(operand))
         : integerResult(mutator, key, operand);
+    // A message names the -0 that was computed; what is kept is 0.
     checkAtom(type.key, result);
-    return result;
+    return result === 0 ? 0 : result;
   });
   keys.sort(compareAtoms);
   if (keys.some((k, i) => i > 0 && k === keys[i - 1])) {
@@ -118,7 +119,7 @@ function realResult(mutator: Arithmetic, a: number, b: number): number {
     result = a / b;
   }
   if (!Number.isFinite(result)) throw outOfRange(mutator);
-  return result === 0 ? 0 : result;
+  return result;
 }
 
 function outOfRange(mutator: Arithmetic): OvsdbError {

@@ -28,7 +28,7 @@ describe('a configuration file', () => {
     const none = { model: null, source: null, excludeTables: '', isBackup: false };
     expect(parseConfig(text)).toEqual({
       remotes: [
-        { target: 'ptcp:0', probeIntervalMs: 0, maxBackoffMs: 2000, isReadOnly: true, role: 'r' },
+        { target: 'ptcp:0', probeIntervalMs: 0, maxBackoffMs: 2000, isReadOnly: true, role: 'r', dscp: 48 },
         { target: 'punix:s' },
       ],
       databases: new Map<string, unknown>([

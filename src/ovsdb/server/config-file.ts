@@ -166,11 +166,18 @@ function optionsFromJson(
   }
   const good = given.filter(([name, type]) => isGood(name, type)).map(([name]) => [name, json[name]]);
   const usable = Object.fromEntries(good) as JsonObject;
-  const { 'max-backoff': maxBackoff, 'inactivity-probe': probe, 'read-only': isReadOnly, role } = usable;
+  const {
+    'max-backoff': maxBackoff,
+    'inactivity-probe': probe,
+    'read-only': isReadOnly,
+    role,
+    dscp,
+  } = usable;
   return {
     ...(typeof maxBackoff === 'number' ? { maxBackoffMs: maxBackoff } : {}),
     ...(typeof probe === 'number' ? { probeIntervalMs: probe } : {}),
     ...(typeof isReadOnly === 'boolean' ? { isReadOnly } : {}),
     ...(typeof role === 'string' ? { role } : {}),
+    ...(typeof dscp === 'number' ? { dscp } : {}),
   };
 }

@@ -7,8 +7,10 @@
  *
  * Threads: one. Only `Transaction.commit` and the log reader write.
  */
+import type { Atom } from '../data/atom.ts';
 import { defaultDatum } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
+import { isScalar } from '../data/type.ts';
 import type { BaseType } from '../data/type.ts';
 import { SystemRandom } from '../../util/random.ts';
 import { OvsdbError } from '../errors.ts';
@@ -16,7 +18,7 @@ import type { ColumnSchema, DatabaseSchema, TableSchema } from '../schema.ts';
 import { isBuiltinColumn } from '../schema.ts';
 import { TransactionHistory } from './history.ts';
 import { NumberedUuids } from './numbered-uuids.ts';
-import { RowLayout } from './row.ts';
+import { RowLayout } from './row-layout.ts';
 import type { Row } from './row.ts';
 
 const $random = new SystemRandom();
@@ -41,8 +43,8 @@ export interface Reference {
 export class Table {
   readonly schema: TableSchema;
   readonly rows = new Map<string, Row>();
-  /** One map per index of the schema: contents -> uuid. */
-  readonly indexes: Map<string, string>[];
+  /** One map per index of the schema: `indexKey` -> uuid. */
+  readonly indexes: Map<Atom, string>[];
   readonly strongColumns: readonly Reference[];
   readonly weakColumns: readonly Reference[];
   readonly defaults: ReadonlyMap<string, Datum>;
@@ -57,7 +59,7 @@ export class Table {
   constructor(schema: TableSchema, versions: NumberedUuids) {
     this.schema = schema;
     this.layout = new RowLayout(schema, versions);
-    this.indexes = schema.indexes.map(() => new Map<string, string>());
+    this.indexes = schema.indexes.map(() => new Map<Atom, string>());
     const references: Reference[] = [];
     const defaults = new Map<string, Datum>();
     for (const column of schema.columns.values()) {
@@ -96,7 +98,12 @@ export function referredUuids(row: Row, reference: Reference): readonly string[]
     : uuids;
 }
 
-export function indexKey(row: Row, columns: readonly string[]): string {
+/** What `Table.indexes` knows a row by: the atom of one scalar column, else the contents as text. */
+export function indexKey(table: TableSchema, row: Row, columns: readonly string[]): Atom {
+  const [name = ''] = columns;
+  const column = table.columns.get(name);
+  if (columns.length === 1 && column !== undefined && isScalar(column.type))
+    return row.get(name).keys[0] ?? 0;
   return JSON.stringify(
     columns.map((name) => {
       const { keys, values } = row.get(name);
@@ -172,7 +179,9 @@ export class Database {
         removeSource(table.weakSources, uuid, row.uuid);
       }
     }
-    table.schema.indexes.forEach((columns, i) => table.indexes[i]?.delete(indexKey(row, columns)));
+    table.schema.indexes.forEach((columns, i) =>
+      table.indexes[i]?.delete(indexKey(table.schema, row, columns)),
+    );
   }
 
   #learn(table: Table, row: Row): void {
@@ -185,7 +194,9 @@ export class Database {
         addSource(table.weakSources, uuid, row.uuid);
       }
     }
-    table.schema.indexes.forEach((columns, i) => table.indexes[i]?.set(indexKey(row, columns), row.uuid));
+    table.schema.indexes.forEach((columns, i) =>
+      table.indexes[i]?.set(indexKey(table.schema, row, columns), row.uuid),
+    );
   }
 
   /** Figures of memory/show. */

@@ -15,6 +15,11 @@ export function isDbColumn(text: string): boolean {
   return text.startsWith('db:');
 }
 
+/** The database that such a text names. */
+export function dbNameOf(text: string): string {
+  return text.slice('db:'.length).split(',')[0] ?? '';
+}
+
 /** @throws OvsdbError if the text is malformed or what it names is not there */
 export function parseDbColumn(server: OvsdbServer, text: string): DbColumn {
   const [databaseName = '', tableName, columnName] = text.slice('db:'.length).split(',');

@@ -240,13 +240,16 @@ export class LogFile {
       throw ioError(`${this.path}: replace failed`, error);
     }
     try {
-      await rewrite.writeSnapshot(encodeRecord(schema), pieces);
+      await rewrite.writeSnapshot(encodeRecord(schema), pieces).catch((error: unknown) => {
+        log.warn(`${temporary}: write failed (${errorText(error)})`, warnings);
+        throw ioError(`${temporary}: write failed`, error);
+      });
       if (!rewrite.wasAbandoned()) await syncData(rewrite.fd);
       if (rewrite.wasAbandoned()) return false;
       renameSync(temporary, this.#realPath);
     } catch (error) {
       if (!rewrite.wasAbandoned()) this.#abandonRewrite(null);
-      throw ioError(`${this.path}: replace failed`, error);
+      throw error instanceof OvsdbError ? error : ioError(`${this.path}: replace failed`, error);
     } finally {
       if (rewrite.wasAbandoned()) this.#closeLater(rewrite.fd);
     }

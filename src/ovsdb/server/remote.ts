@@ -18,6 +18,8 @@ export interface RemoteOptions {
   readonly probeIntervalMs?: number | undefined;
   readonly isReadOnly?: boolean;
   readonly role?: string;
+  /** Of the packets; a remote whose DSCP changes is opened anew. */
+  readonly dscp?: number;
 }
 
 /** Columns `is_connected` and `status` of such a row. */

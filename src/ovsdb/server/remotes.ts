@@ -5,14 +5,22 @@
  * `reconcile` opens what is wanted and not open, and closes what is open and no longer wanted; it
  * runs when remotes or a database change. A remote that cannot be opened is logged and stays listed.
  */
-import { OVSDB_PORT, TlsIdentity, isPassiveTarget, parseTarget, strerror } from '../../stream/index.ts';
+import {
+  OVSDB_PORT,
+  TlsIdentity,
+  dscpOf,
+  isPassiveTarget,
+  parseTarget,
+  strerror,
+  withDscp,
+} from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { SystemError } from '../../util/errors.ts';
 import { rateLimit, vlog } from '../../util/log.ts';
 import { OvsdbError } from '../errors.ts';
 import { rowDatum } from './database.ts';
 import type { Database, Row, Table } from './database.ts';
-import { isDbColumn, parseDbColumn } from './db-column.ts';
+import { dbNameOf, isDbColumn, parseDbColumn } from './db-column.ts';
 import type { DbColumn } from './db-column.ts';
 import { openRemote } from './remote.ts';
 import type { OpenRemote, RemoteOptions } from './remote.ts';
@@ -50,9 +58,12 @@ export class RemoteManager {
     return [...this.#remotes.keys()].sort();
   }
 
-  /** @throws OvsdbError for a `db:` remote that names something that is not there */
+  /**
+   * @throws OvsdbError for a `db:` remote that names something that is not there; of a relay that has not yet heard from
+   * its source it may be there later
+   */
   async add(remote: string): Promise<void> {
-    if (isDbColumn(remote)) parseDbColumn(this.#server, remote);
+    if (isDbColumn(remote) && !this.#isAwaited(remote)) parseDbColumn(this.#server, remote);
     if (!this.#remotes.has(remote)) this.#remotes.set(remote, { target: remote });
     await this.reconcile();
   }
@@ -65,7 +76,10 @@ export class RemoteManager {
   async replaceAll(remotes: readonly RemoteOptions[]): Promise<string> {
     this.#remotes = new Map(remotes.map((remote) => [remote.target, remote]));
     await this.reconcile();
-    const wrong = [...this.#remotes.keys()].filter(isDbColumn).flatMap((remote) => {
+    const known = [...this.#remotes.keys()].filter(
+      (remote) => isDbColumn(remote) && !this.#isAwaited(remote),
+    );
+    const wrong = known.flatMap((remote) => {
       try {
         this.#parseDb(remote);
         return [];
@@ -80,6 +94,10 @@ export class RemoteManager {
   async remove(remote: string): Promise<void> {
     if (!this.#remotes.delete(remote)) throw new OvsdbError('no such remote');
     await this.reconcile();
+  }
+
+  #isAwaited(remote: string): boolean {
+    return this.#server.hosted(dbNameOf(remote))?.database === null;
   }
 
   #parseDb(remote: string): DbColumn {
@@ -100,6 +118,7 @@ export class RemoteManager {
         wanted.set(remote, options);
         continue;
       }
+      if (this.#isAwaited(remote)) continue;
       try {
         for (const found of this.#wantedOf(this.#parseDb(remote))) wanted.set(found.target, found);
       } catch (error) {
@@ -147,7 +166,7 @@ export class RemoteManager {
     this.#lastWanted = wanted;
     for (const [target, remote] of this.#open) {
       const options = wanted.get(target);
-      if (options !== undefined) {
+      if (options !== undefined && options.dscp === remote.options.dscp) {
         remote.setOptions(options);
         continue;
       }
@@ -171,7 +190,7 @@ export class RemoteManager {
     const { target } = options;
     try {
       const parsed = parseTarget(target, OVSDB_PORT, this.#runDir, this.#tls.identity);
-      const remote = await openRemote(this.#server, options, parsed);
+      const remote = await openRemote(this.#server, options, withDscp(parsed, options.dscp ?? 0));
       if (this.#isClosed) remote.close();
       else this.#open.set(target, remote);
     } catch (error) {
@@ -258,6 +277,8 @@ function optionsFromRow(row: Row): RemoteOptions | null {
     const value = first(name);
     return value === undefined ? undefined : Number(value);
   };
+  const { keys, values } = rowDatum(row, 'other_config');
+  const dscp = values?.[keys.indexOf('dscp')];
   const target = first('target');
   const role = first('role');
   if (typeof target !== 'string' || target === '') return null;
@@ -267,5 +288,6 @@ function optionsFromRow(row: Row): RemoteOptions | null {
     probeIntervalMs: number('inactivity_probe'),
     isReadOnly: first('read_only') === true,
     role: typeof role === 'string' ? role : '',
+    dscp: dscpOf(dscp === undefined ? undefined : String(dscp), 0),
   };
 }

@@ -411,7 +411,7 @@ export class OvsdbServer {
     if (storage === undefined) return;
     const before = storage.log.sizeBytes;
     if (!(await storage.compactOnline('compacting database online', this.timers.clock.wallMs()))) return;
-    log.info(`${storage.path}: compacted from ${before} to ${storage.log.sizeBytes} bytes`);
+    log.dbg(`${storage.path}: compacted from ${before} to ${storage.log.sizeBytes} bytes`);
     if (this.trimsOnCompaction) trimMemory();
   }
 

@@ -7,6 +7,7 @@
  * change more rows; `changes` is what to log and `Database.apply`. A transaction that fails is dropped.
  */
 import { ZERO_UUID } from '../data/atom.ts';
+import type { Atom } from '../data/atom.ts';
 import { compareDatums, datumFromEntries, datumFromKeys } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
 import { formatDatum } from '../data/text.ts';
@@ -276,10 +277,10 @@ export class Transaction {
   #checkIndexes(): void {
     for (const [table, rows] of this.#touched) {
       table.schema.indexes.forEach((columns, i) => {
-        const seen = new Map<string, Touched>();
+        const seen = new Map<Atom, Touched>();
         for (const touched of rows.values()) {
           if (touched.new === undefined) continue;
-          const key = indexKey(touched.new, columns);
+          const key = indexKey(table.schema, touched.new, columns);
           const twin = seen.get(key);
           if (twin !== undefined) throw duplicateIndex(table, columns, touched, twin);
           seen.set(key, touched);
@@ -326,7 +327,7 @@ function indexOrigin(columns: readonly string[], table: Table, { old, new: row }
   if (old === undefined || row === undefined) return 'was inserted by this transaction';
   if (old === row)
     return 'existed in the database before this transaction and was not modified by the transaction';
-  if (indexKey(old, columns) === indexKey(row, columns)) {
+  if (indexKey(table.schema, old, columns) === indexKey(table.schema, row, columns)) {
     return "existed in the database before this transaction, which modified some of the row's columns but not any columns in this index";
   }
   return `had the following index values before the transaction: ${indexText(table, columns, old)}`;

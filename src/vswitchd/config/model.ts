@@ -41,6 +41,7 @@ export interface ControllerRow {
   readonly enableAsyncMessages: boolean;
   readonly rateLimit: number | undefined;
   readonly burstLimit: number | undefined;
+  readonly otherConfig: ReadonlyMap<string, string>;
   readonly connectionMode: string;
 }
 

@@ -225,6 +225,7 @@ function controller(row: IdlRow): ControllerRow {
     enableAsyncMessages: row.bool('enable_async_messages', true),
     rateLimit: optional(row, 'controller_rate_limit'),
     burstLimit: optional(row, 'controller_burst_limit'),
+    otherConfig: row.strMap('other_config'),
     connectionMode: row.str('connection_mode'),
   };
 }

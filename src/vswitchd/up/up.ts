@@ -8,6 +8,7 @@ import { dirsNote, ovsDirs } from '../../sys/dirs.ts';
 import { packageRoot } from '../../sys/package-root.ts';
 import { makePidfile } from '../../sys/pidfile.ts';
 import { installExitHooks } from '../../sys/exit-hooks.ts';
+import { isIgnoredAtStart } from '../../sys/ignored-signals.ts';
 import { initVlog, vlogSet, vlogSetLogFile } from '../../sys/vlog-sink.ts';
 import { OvsError } from '../../util/errors.ts';
 import { OvsdbStore } from '../config/ovsdb-store.ts';
@@ -88,6 +89,7 @@ export async function up(options: UpOptions): Promise<number> {
   ]);
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      if (isIgnoredAtStart(signal)) continue;
       process.removeAllListeners(signal);
       process.on(signal, resolve);
     }
