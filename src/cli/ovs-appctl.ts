@@ -8,6 +8,8 @@ import type { OptionSpec } from '../sys/getopt.ts';
 import { applyVlogOption } from '../sys/vlog-options.ts';
 import { initVlog, vlogSet } from '../sys/vlog-sink.ts';
 import { OvsError } from '../util/errors.ts';
+import { terminal } from './output.ts';
+import { optionList } from './option-list.ts';
 import { versionText } from '../util/version.ts';
 
 const program = 'ovs-appctl';
@@ -66,7 +68,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return settings === null ? 0 : await ask(settings);
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
-    process.stderr.write(`${program}: ${error.message}\n`);
+    terminal.err(`${program}: ${error.message}\n`);
     return 1;
   }
 }
@@ -87,26 +89,15 @@ function parse(argv: readonly string[]): Settings | null {
     else if (name === 'timeout') startTimeout(value ?? '');
     else if (name === 'help') return print(help);
     else if (name === 'version') return print(`${versionText(program)}\n`);
-    else if (name === 'option') return print(optionList());
+    else if (name === 'option') return print(optionList(specs));
   }
   if (rest.length === 0)
     throw new OvsError('EINVAL', 'at least one non-option argument is required (use --help for help)');
   return settings;
 }
 
-/** For bash completion. */
-function optionList(): string {
-  return specs
-    .map(({ name, short, arg }) => {
-      const value = arg === undefined ? '' : arg === 'optional' ? '[ARG]' : 'ARG';
-      const long = `--${name}${value === '' ? '' : '='}${value}\n`;
-      return short === undefined ? long : `${long}-${short} ${value}\n`;
-    })
-    .join('');
-}
-
 function print(text: string): null {
-  process.stdout.write(text);
+  terminal.out(text);
   return null;
 }
 
@@ -123,10 +114,10 @@ async function ask(settings: Settings): Promise<number> {
     if (settings.isJson) await client.call('set-options', ['--format', 'json']);
     const { isError, result } = await client.call(command, args);
     if (!isError) {
-      process.stdout.write(show(result, settings));
+      terminal.out(show(result, settings));
       return 0;
     }
-    process.stderr.write(
+    terminal.err(
       `${typeof result === 'string' ? result : formatJson(result)}${program}: ${settings.target}: server returned an error\n`,
     );
     return 2;

@@ -10,6 +10,7 @@ import { getopt } from '../sys/getopt.ts';
 import { applyVlogOption } from '../sys/vlog-options.ts';
 import { initVlog, vlogSet } from '../sys/vlog-sink.ts';
 import { OvsError, UsageError } from '../util/errors.ts';
+import { terminal } from './output.ts';
 import { versionText } from '../util/version.ts';
 
 const program = 'ovs-dpctl';
@@ -43,7 +44,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return await run(argv);
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
-    process.stderr.write(`${program}: ${error.message}\n`);
+    terminal.err(`${program}: ${error.message}\n`);
     return 1;
   }
 }
@@ -66,7 +67,7 @@ async function run(argv: readonly string[]): Promise<number> {
     if (applyVlogOption(option)) continue;
     const { name } = option;
     if (name === 'help' || name === 'version') {
-      process.stdout.write(name === 'help' ? help : `${versionText(program)}\n`);
+      terminal.out(name === 'help' ? help : `${versionText(program)}\n`);
       return 0;
     }
     if (name === 'statistics') flags.push('-s');
@@ -81,10 +82,10 @@ async function run(argv: readonly string[]): Promise<number> {
     const { isError, result } = await client.call(`dpctl/${command}`, [...flags, ...args]);
     const text = typeof result === 'string' ? result : '';
     if (isError) {
-      process.stderr.write(`${program}: ${text}`);
+      terminal.err(`${program}: ${text}`);
       return 1;
     }
-    process.stdout.write(text);
+    terminal.out(text);
     return 0;
   } finally {
     client.close();

@@ -22,6 +22,8 @@ const specs: readonly OptionSpec[] = [
   { name: 'no-leader-only' },
   { name: 'db-change-aware' },
   { name: 'no-db-change-aware' },
+  { name: 'record', arg: 'optional' },
+  { name: 'replay', arg: 'optional' },
   { name: 'help', short: 'h' },
   { name: 'version', short: 'V' },
   ...tlsSpecs,
@@ -137,6 +139,9 @@ async function applyOptions(
       case 'no-db-change-aware':
         settings.isDbChangeAware = name === 'db-change-aware';
         break;
+      case 'record':
+      case 'replay':
+        throw new UsageError(`--${name} is not supported: this client records and replays nothing`);
       case 'version':
         output.out(`${versionText(program)}\n`);
         return null;

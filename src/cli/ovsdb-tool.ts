@@ -10,6 +10,7 @@ import { versionText } from '../util/version.ts';
 import { clusterCommands } from './ovsdb-tool/cluster-commands.ts';
 import type { Command, ToolSettings } from './ovsdb-tool/command.ts';
 import { fileCommands } from './ovsdb-tool/file-commands.ts';
+import { optionList } from './option-list.ts';
 import { terminal } from './output.ts';
 import type { Output } from './output.ts';
 
@@ -21,10 +22,8 @@ const specs: readonly OptionSpec[] = [
   { name: 'cid', arg: 'required' },
   { name: 'election-timer', arg: 'required' },
   { name: 'verbose', short: 'v', arg: 'optional' },
-  { name: 'log-file', arg: 'optional' },
-  { name: 'syslog-target', arg: 'required' },
-  { name: 'syslog-method', arg: 'required' },
   { name: 'help', short: 'h' },
+  { name: 'option', short: 'o' },
   { name: 'version', short: 'V' },
 ];
 
@@ -40,6 +39,10 @@ export async function main(argv: readonly string[], output: Output = terminal): 
     const [name, ...args] = rest;
     if (name === undefined) throw new UsageError('missing command name; use --help for help');
     if (name === 'help') return await printHelp(output);
+    if (name === 'list-commands') {
+      output.out((await import('./ovsdb-tool/help.ts')).commandList);
+      return 0;
+    }
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (command === undefined) throw new UsageError(`unknown command '${name}'; use --help for help`);
     if (args.length < command.minArgs)
@@ -84,6 +87,9 @@ async function applyOptions(
         break;
       case 'version':
         output.out(`${versionText(program)}\n`);
+        return null;
+      case 'option':
+        output.out(optionList(specs));
         return null;
       case 'help':
         await printHelp(output);

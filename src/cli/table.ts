@@ -180,9 +180,22 @@ function timeText(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ').replace('Z', '');
 }
 
-/** Places that a text takes. */
+/** Places that a text takes: OVS counts bytes. */
 function columnsOf(text: string): number {
-  return Array.from(text).length;
+  return Buffer.byteLength(text);
+}
+
+/** The whole characters that have room in `width` places. */
+function cutTo(text: string, width: number): string {
+  if (columnsOf(text) <= width) return text;
+  let cut = '';
+  let places = 0;
+  for (const character of text) {
+    places += columnsOf(character);
+    if (places > width) break;
+    cut += character;
+  }
+  return cut;
 }
 
 /** Cells cut to their widths; the spaces before a cell are written only if it is not empty. */
@@ -191,7 +204,7 @@ function alignedLine(cells: readonly string[], widths: readonly number[]): strin
   let start = 0;
   cells.forEach((cell, x) => {
     const width = widths[x] ?? 0;
-    const text = Array.from(cell).slice(0, width).join('');
+    const text = cutTo(cell, width);
     if (text !== '') line += ' '.repeat(start - columnsOf(line)) + text;
     start += width + 1;
   });

@@ -1,13 +1,13 @@
 /**
  * Database schemas (RFC 7047 §3.2).
  */
-import { formatJson, isJsonArray, isJsonObject } from '../stream/json.ts';
+import { isJsonArray, isJsonObject } from '../stream/json.ts';
 import type { Json } from '../stream/json.ts';
-import { isId } from './data/atom.ts';
-import { expectMembers, inHashOrder } from './data/members.ts';
+import { isId, isInteger } from './data/atom.ts';
+import { expectMembers, inHashOrder, typeMismatch } from './data/members.ts';
 import { columnTypeFromJson, columnTypeToJson, plainBase } from './data/type.ts';
 import type { BaseType, ColumnType } from './data/type.ts';
-import { syntaxError } from './errors.ts';
+import { OvsdbError, syntaxError } from './errors.ts';
 
 export interface ColumnSchema {
   readonly name: string;
@@ -51,18 +51,13 @@ export function isBuiltinColumn(name: string): boolean {
 export function schemaFromJson(json: Json): DatabaseSchema {
   const o = expectMembers(json, 'database schema', ['name', 'tables'], ['version', 'cksum']);
   const { name, version = '', cksum = '', tables: tablesJson } = o;
-  if (typeof name !== 'string' || !isId(name))
-    throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'name'.");
-  if (typeof version !== 'string' || (version !== '' && !/^\d+\.\d+\.\d+$/.test(version))) {
-    throw syntaxError(
-      json,
-      `schema version "${typeof version === 'string' ? version : formatJson(version)}" not in format x.y.z`,
-    );
-  }
-  if (typeof cksum !== 'string')
-    throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'cksum'.");
-  if (!isJsonObject(tablesJson))
-    throw syntaxError(json, "Parsing database schema failed: Type mismatch for member 'tables'.");
+  if (typeof name !== 'string' || !isId(name)) throw typeMismatch(json, 'database schema', 'name');
+  if (typeof version !== 'string') throw typeMismatch(json, 'database schema', 'version');
+  // As scanf(3) reads numbers.
+  if (version !== '' && !/^\s*[+-]?\d+\.\s*[+-]?\d+\.\s*[+-]?\d+$/.test(version))
+    throw syntaxError(json, `schema version "${version}" not in format x.y.z`);
+  if (typeof cksum !== 'string') throw typeMismatch(json, 'database schema', 'cksum');
+  if (!isJsonObject(tablesJson)) throw typeMismatch(json, 'database schema', 'tables');
   const tables = new Map<string, TableSchema>();
   for (const [tableName, tableJson] of Object.entries(tablesJson)) {
     if (tableName.startsWith('_')) throw syntaxError(json, `names beginning with "_" are reserved`);
@@ -72,40 +67,41 @@ export function schemaFromJson(json: Json): DatabaseSchema {
   // Before isRoot existed every table was a root; a schema without any means that.
   const hasRoot = [...tables.values()].some((t) => t.isRoot);
   if (!hasRoot) for (const [key, table] of tables) tables.set(key, { ...table, isRoot: true });
-  checkReferences(tables, json);
+  checkReferences(tables);
   return { name, version, cksum, tables };
 }
 
-function checkReferences(tables: ReadonlyMap<string, TableSchema>, json: Json): void {
-  const check = (table: TableSchema, column: ColumnSchema, base: BaseType | null, word: string): void => {
+function checkReferences(tables: ReadonlyMap<string, TableSchema>): void {
+  const check = (column: ColumnSchema, base: BaseType | null, word: string): void => {
     if (base?.refTable === null || base?.refTable === undefined) return;
     const target = tables.get(base.refTable);
     if (target === undefined) {
-      throw syntaxError(
-        json,
-        `table ${table.name} column ${column.name} ${word} refers to undefined table ${base.refTable}`,
+      throw new OvsdbError(
+        'syntax error',
+        `column ${column.name} ${word} refers to undefined table ${base.refTable}`,
       );
     }
   };
   for (const table of tables.values()) {
     for (const column of table.columns.values()) {
-      check(table, column, column.type.key, 'key');
-      check(table, column, column.type.value, 'value');
+      check(column, column.type.key, 'key');
+      check(column, column.type.value, 'value');
     }
   }
 }
 
+/** As many as OVS can count. */
+const unlimitedRows = 4294967295;
+
 function tableFromJson(name: string, json: Json): TableSchema {
   const what = `table schema for table ${name}`;
   const o = expectMembers(json, what, ['columns'], ['maxRows', 'isRoot', 'indexes']);
-  const { columns: columnsJson, maxRows = null, isRoot = false, indexes = [] } = o;
-  if (!isJsonObject(columnsJson))
-    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'columns'.`);
-  if (maxRows !== null && (typeof maxRows !== 'number' || !Number.isInteger(maxRows) || maxRows <= 0)) {
-    throw syntaxError(json, 'maxRows must be at least 1');
-  }
-  if (typeof isRoot !== 'boolean')
-    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'isRoot'.`);
+  const { columns: columnsJson, maxRows = unlimitedRows, isRoot = false, indexes = [] } = o;
+  if (!isJsonObject(columnsJson)) throw typeMismatch(json, what, 'columns');
+  if (!isInteger(maxRows)) throw typeMismatch(json, what, 'maxRows');
+  if (typeof isRoot !== 'boolean') throw typeMismatch(json, what, 'isRoot');
+  if (!isJsonArray(indexes)) throw typeMismatch(json, what, 'indexes');
+  if (Number(maxRows) <= 0) throw syntaxError(json, 'maxRows must be at least 1');
   const own = Object.entries(columnsJson);
   if (own.length === 0) throw syntaxError(json, 'table must have at least one column');
   const columns = new Map<string, ColumnSchema>([
@@ -117,38 +113,41 @@ function tableFromJson(name: string, json: Json): TableSchema {
     if (!isId(columnName)) throw syntaxError(json, 'name must be a valid id');
     columns.set(columnName, columnFromJson(columnName, columnJson));
   }
-  if (!isJsonArray(indexes))
-    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'indexes'.`);
   return {
     name,
     columns,
-    maxRows: maxRows ?? Infinity,
+    maxRows: Number(maxRows) >= unlimitedRows ? Infinity : Number(maxRows),
     isRoot,
-    indexes: indexes.map((index) => indexFromJson(index, columns)),
+    indexes: indexes.map((index) => indexFromJson(json, index, columns)),
   };
 }
 
-function indexFromJson(json: Json, columns: ReadonlyMap<string, ColumnSchema>): string[] {
-  if (!isJsonArray(json)) throw syntaxError(json, 'array of column names expected');
-  if (json.length === 0) throw syntaxError(json, 'index must have at least one column');
-  return json.map((name) => {
-    const column = typeof name === 'string' ? columns.get(name) : undefined;
-    if (column === undefined) throw syntaxError(json, `${formatJson(name)} is not a valid column name`);
-    if (!column.isPersistent)
-      throw syntaxError(json, `ephemeral columns (such as ${column.name}) may not be indexed`);
-    return column.name;
-  });
+function indexFromJson(
+  table: Json,
+  json: Json,
+  columns: ReadonlyMap<string, ColumnSchema>,
+): readonly string[] {
+  const distinct = (): OvsdbError => syntaxError(json, 'array of distinct column names expected');
+  if (!isJsonArray(json) || !json.every((name) => typeof name === 'string')) throw distinct();
+  const unknown = json.find((name) => !columns.has(name));
+  if (unknown !== undefined) throw syntaxError(json, `${unknown} is not a valid column name`);
+  if (new Set(json).size < json.length) throw distinct();
+  if (json.length === 0) throw syntaxError(table, 'index must have at least one column');
+  const ephemeral = json.find((name) => columns.get(name)?.isPersistent !== true);
+  if (ephemeral !== undefined)
+    throw syntaxError(table, `ephemeral columns (such as ${ephemeral}) may not be indexed`);
+  return json;
 }
 
 function columnFromJson(name: string, json: Json): ColumnSchema {
   const what = `schema for column ${name}`;
   const o = expectMembers(json, what, ['type'], ['mutable', 'ephemeral']);
   const { mutable = true, ephemeral = false } = o;
-  if (typeof mutable !== 'boolean')
-    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'mutable'.`);
-  if (typeof ephemeral !== 'boolean')
-    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'ephemeral'.`);
-  const type = columnTypeFromJson(o['type'] ?? null);
+  if (typeof mutable !== 'boolean') throw typeMismatch(json, what, 'mutable');
+  if (typeof ephemeral !== 'boolean') throw typeMismatch(json, what, 'ephemeral');
+  const { type: typeJson } = o;
+  if (typeof typeJson !== 'string' && !isJsonObject(typeJson)) throw typeMismatch(json, what, 'type');
+  const type = columnTypeFromJson(typeJson);
   // A weak reference vanishes with its target, so the column has to be changeable.
   const isWeak = [type.key, type.value].some((b) => b?.refTable != null && b.refType === 'weak');
   return { name, type, isMutable: mutable || isWeak, isPersistent: !ephemeral };

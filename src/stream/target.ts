@@ -3,8 +3,11 @@
  * `pssl:`, `unix:FILE`, `punix:FILE`; IPv6 addresses in `[ ]`. See ovsdb(7) and ovs-vsctl(8).
  */
 import { SystemError } from '../util/errors.ts';
+import { vlog } from '../util/log.ts';
 import { processTls } from './tls-identity.ts';
 import type { TlsIdentity } from './tls-identity.ts';
+
+const log = vlog('stream');
 
 export type StreamTarget =
   | { readonly kind: 'unix'; readonly path: string; readonly isPassive: boolean }
@@ -108,8 +111,17 @@ function splitHost(text: string): [host: string, port: string] {
   return colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
+/** Other programs may still expect the port of old. */
+let $hasWarned = false;
+
 function parsePort(text: string, defaultPort: number, whole: string): number {
-  if (text === '') return defaultPort;
+  if (text === '') {
+    if (defaultPort === OVSDB_PORT && !$hasWarned) {
+      $hasWarned = true;
+      log.warn('The default OVSDB port number has changed from 6632 to 6640');
+    }
+    return defaultPort;
+  }
   const port = /^\d+$/.test(text) ? Number(text) : -1;
   if (port < 0 || port > 65535) throw unsupported(whole);
   return port;

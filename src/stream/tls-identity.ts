@@ -147,11 +147,13 @@ export class TlsIdentity {
    */
   context(isServer: boolean): TlsContext {
     const { privateKey, certificate, caCert, peerCaCert, isBootstrap } = this.#files;
-    if (privateKey === null) throw unusable('Private key must be configured to use SSL');
-    if (certificate === null) throw unusable('Certificate must be configured to use SSL');
-    if (caCert === null) throw unusable('CA certificate must be configured to use SSL');
-    const bootstraps = isBootstrap && caCert !== 'none' && stampOf(caCert) === '';
-    if (bootstraps && isServer) throw unusable('CA certificate must be configured to use SSL');
+    const bootstraps = isBootstrap && caCert !== null && caCert !== 'none' && stampOf(caCert) === '';
+    const missing = [
+      ...(privateKey === null ? ['Private key'] : []),
+      ...(certificate === null ? ['Certificate'] : []),
+      ...(caCert === null || (bootstraps && isServer) ? ['CA certificate'] : []),
+    ].map((what) => unusable(`${what} must be configured to use SSL`));
+    if (missing[0] !== undefined) throw missing[0];
     const read = (path: string | null, what: string): Buffer | null => {
       if (path === null) return null;
       const before = this.#cache.get(path);

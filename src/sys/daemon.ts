@@ -234,7 +234,7 @@ async function launch(options: DaemonOptions): Promise<never> {
   const child = startAgain(options.monitor ? 'monitor' : 'daemon', true);
   if (await child.ready) process.exit(0);
   const end = await child.ended;
-  if (typeof end === 'number') process.exit(end === 0 ? 1 : end);
+  if (typeof end === 'number') process.exit(end);
   ovsFatal(options.program, `fork child died before signaling startup (${statusText(end)})`, log);
 }
 

@@ -36,7 +36,7 @@ export function getopt(
     if (word.startsWith('--')) {
       const equals = word.indexOf('=');
       const typed = equals < 0 ? word.slice(2) : word.slice(2, equals);
-      const spec = findLong(typed, specs);
+      const spec = findLong(word, typed, specs);
       let value = equals < 0 ? null : word.slice(equals + 1);
       if (value !== null && (spec.arg ?? 'none') === 'none') {
         throw new OptionError(`option '--${spec.name}' doesn't allow an argument`);
@@ -73,15 +73,16 @@ export function getopt(
   return { options, rest };
 }
 
-function findLong(typed: string, specs: readonly OptionSpec[]): OptionSpec {
+/** @param word The whole argument, which errors show. */
+function findLong(word: string, typed: string, specs: readonly OptionSpec[]): OptionSpec {
   const exact = specs.find((s) => s.name === typed);
   if (exact !== undefined) return exact;
   const matches = specs.filter((s) => typed !== '' && s.name.startsWith(typed));
   const [first] = matches;
-  if (first === undefined) throw new OptionError(`unrecognized option '--${typed}'`);
+  if (first === undefined) throw new OptionError(`unrecognized option '${word}'`);
   if (matches.length > 1) {
     const names = matches.map((s) => `'--${s.name}'`).join(' ');
-    throw new OptionError(`option '--${typed}' is ambiguous; possibilities: ${names}`);
+    throw new OptionError(`option '${word}' is ambiguous; possibilities: ${names}`);
   }
   return first;
 }

@@ -10,8 +10,10 @@ import { vlogSetLogFile, vlogSetSyslogMethod, vlogSetSyslogTarget, vlogSetVerbos
  */
 export function applyVlogOption({ name, value }: ParsedOption): boolean {
   if (name === 'verbose') vlogSetVerbosity(value);
-  else if (name === 'log-file') vlogSetLogFile(value);
-  else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
+  else if (name === 'log-file') {
+    // The log has told why it cannot be opened.
+    if (vlogSetLogFile(value) !== null) process.exit(1);
+  } else if (name === 'syslog-method') vlogSetSyslogMethod(value ?? '');
   else if (name === 'syslog-target') vlogSetSyslogTarget(value ?? '');
   else return false;
   return true;

@@ -149,6 +149,8 @@ describe.skipIf(skip !== null)('databases that come, go and change', () => {
       'Other',
       { op: 'wait', table: 'root', where: [], until: '==', rows: [{ name: 'n' }], columns: ['name'] },
     ]);
+    // The server has the transaction before it is told to remove the database.
+    await aware.call('echo', []);
     await server.ask('ovsdb-server/remove-db', 'Other');
     await note('removed', await waiting);
     await ask(aware, 'monitor_cancel', ['o']);

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -68,6 +68,32 @@ describe.skipIf(skip !== null || !existsSync(schemaFile))('our tools against the
         expect.soft(await tools.ours(line), line).toEqual(await tools.stock(line));
       await tools.close();
     });
+  });
+
+  it.each(['ovsdb-tool', 'ovsdb-client', 'ovs-vsctl', 'ovs-appctl', 'ovs-dpctl'])(
+    '%s does not mind a reader that is gone',
+    async (name) => {
+      const program = fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
+      // The reader ends before the program, which needs longer to start.
+      const line = `"${program}" --help | :`;
+      expect(await runProgram('sh', ['-c', line], { env: process.env, cwd: tmpdir() })).toEqual({
+        status: 0,
+        stdout: '',
+        stderr: '',
+      });
+    },
+  );
+
+  it('say the same of each schema', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'schemas-'));
+    const tools = new ToolDifferential({ ours: dir, stock: dir });
+    for (const [i, text] of cases('schemas').entries()) {
+      writeFileSync(join(dir, `schema${i}`), text);
+      const line = `ovsdb-tool schema-name schema${i}`;
+      expect.soft(await tools.ours(line), text).toEqual(await tools.stock(line));
+    }
+    await tools.close();
+    rmSync(dir, { recursive: true });
   });
 
   it('ovs-vsctl logs what it was called for, and why it failed', async () => {

@@ -16,6 +16,7 @@ import type { OpenDatabase } from '../../ovsdb/server/storage.ts';
 import { SystemClock } from '../../util/clock.ts';
 import { OvsError, UsageError } from '../../util/errors.ts';
 import { vlog } from '../../util/log.ts';
+import { requireStandalone } from '../ovsdb-tool/cluster-commands.ts';
 import { fetchSchema } from './command.ts';
 import type { Command } from './command.ts';
 
@@ -97,7 +98,8 @@ async function readSnapshot(): Promise<OpenDatabase> {
     const parts: Uint8Array[] = [];
     for await (const part of process.stdin) parts.push(part as Uint8Array);
     writeFileSync(path, Buffer.concat(parts));
-    return openDatabase(path, true);
+    requireStandalone(path);
+    return openDatabase(path, true, true);
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
     throw new OvsError(error.code, error.message.replaceAll(path, '/dev/stdin'));

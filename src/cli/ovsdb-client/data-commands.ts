@@ -1,8 +1,9 @@
 /** transact, query and dump. */
-import { isJsonArray, isJsonObject } from '../../stream/index.ts';
+import { formatJson, isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
 import { compareDatums, datumFromJson } from '../../ovsdb/data/datum.ts';
 import type { Datum } from '../../ovsdb/data/datum.ts';
+import { inHashOrder } from '../../ovsdb/data/members.ts';
 import type { ColumnType } from '../../ovsdb/data/type.ts';
 import type { ColumnSchema, TableSchema } from '../../ovsdb/schema.ts';
 import { UsageError } from '../../util/errors.ts';
@@ -71,8 +72,8 @@ function compareCells(a: TypedDatum, b: TypedDatum): number {
 }
 
 /** Rows of a reply to select, sorted by their columns from left to right. */
-function sortedRows(rowsJson: Json | undefined, columns: readonly ColumnSchema[]): TypedDatum[][] {
-  const rows = (isJsonArray(rowsJson) ? rowsJson : []).map((row) =>
+function sortedRows(rowsJson: readonly Json[], columns: readonly ColumnSchema[]): TypedDatum[][] {
+  const rows = rowsJson.map((row) =>
     columns.map((column) => ({
       type: column.type,
       datum: datumFromJson(column.type, isJsonObject(row) ? (row[column.name] ?? null) : null, {
@@ -88,6 +89,14 @@ function sortedRows(rowsJson: Json | undefined, columns: readonly ColumnSchema[]
     }
     return 0;
   });
+}
+
+/** As the stock tool, whose objects are hash tables, prints JSON that it does not sort. */
+function formatInHashOrder(json: Json): string {
+  if (!isJsonObject(json)) return formatJson(json);
+  return formatJson(
+    Object.fromEntries(inHashOrder(Object.keys(json)).map((key) => [key, json[key] ?? null])),
+  );
 }
 
 const dump: Command = {
@@ -110,8 +119,15 @@ const dump: Command = {
     }));
     const results = await run.connection.call('transact', [run.database, ...operations]);
     wanted.forEach(({ table, columns }, i) => {
-      const result = isJsonArray(results) ? results[i] : undefined;
-      const rows = sortedRows(isJsonObject(result) ? result['rows'] : undefined, columns);
+      const result = isJsonArray(results) ? (results[i] ?? null) : null;
+      const found = isJsonObject(result) ? result['rows'] : undefined;
+      if (!isJsonArray(found)) {
+        const text = formatInHashOrder(result);
+        throw new UsageError(
+          `${table.name} table reply is not an object with a "rows" member array: ${text}`,
+        );
+      }
+      const rows = sortedRows(found, columns);
       const headings = columns.map((c) => c.name);
       run.output.out(run.style.print({ caption: `${table.name} table`, headings, rows }));
     });

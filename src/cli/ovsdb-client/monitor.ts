@@ -60,7 +60,7 @@ class Monitor {
     const args = [...this.#run.args];
     const first = args[0] ?? '';
     const lastId = this.#version === 3 && isUuid(first) && args.length > 2 ? args.shift() : undefined;
-    const condition = this.#version === 1 ? undefined : parseConditions(args.shift() ?? '');
+    const conditionText = this.#version === 1 ? undefined : (args.shift() ?? '');
     const [tableName = '', ...groups] = args;
     const schema = await fetchSchema(this.#run);
     this.#hasCaptions = tableName === 'ALL';
@@ -69,7 +69,10 @@ class Monitor {
       : [schema.tables.get(tableName)].filter((table) => table !== undefined);
     const where = `${connection.remote}: `;
     if (wanted.length === 0)
-      throw new UsageError(`${where}${database} does not have a table named "${tableName}"`);
+      throw new UsageError(
+        `${this.#version === 1 ? where : ''}${database} does not have a table named "${tableName}"`,
+      );
+    const condition = conditionText === undefined ? undefined : parseConditions(conditionText);
     if (condition !== undefined) for (const table of wanted) conditionFromJson(table, condition);
     this.#tables = wanted.map((table) => monitoredTable(table, groups, condition, database, where));
     if (settings.isDbChangeAware) await connection.call('set_db_change_aware', [true]);
@@ -185,11 +188,12 @@ function monitoredTable(
         throw new UsageError(
           `${where}table "${table.name}" in ${database} does not have a column named "${word}"`,
         );
-      if (columns.includes(column) || own.includes(column))
-        throw new UsageError(`${where}column "${word}" mentioned multiple times`);
+      if (own.includes(column)) throw new UsageError(`${where}column "${word}" mentioned multiple times`);
       own.push(column);
     }
     if (own.length === 0) own = allColumns(table);
+    const [twice] = own.filter((column) => columns.includes(column));
+    if (twice !== undefined) throw new UsageError(`${where}column "${twice.name}" mentioned multiple times`);
     columns.push(...own);
     return {
       columns: own.map((c) => c.name),

@@ -7,7 +7,7 @@ import { errorText } from '../../sys/errno.ts';
 import { isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { JsonObject } from '../../stream/index.ts';
 import { OvsdbError } from '../../ovsdb/errors.ts';
-import { readRecord } from '../../ovsdb/server/log-record.ts';
+import { damageError, readRecord } from '../../ovsdb/server/log-record.ts';
 import { OvsError, UsageError } from '../../util/errors.ts';
 import type { Command } from './command.ts';
 
@@ -29,6 +29,7 @@ export function readHead(path: string): FileHead {
     const { size } = fstatSync(fd);
     const record = readRecord(fd, 0, size);
     if (!('json' in record)) {
+      if (record.why === 'read error') throw damageError(path, record);
       const why = size === 0 ? 'cannot identify file type' : 'unexpected file format';
       throw new OvsdbError('ovsdb error', `${path}: ${why}`);
     }

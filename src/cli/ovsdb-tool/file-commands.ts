@@ -12,6 +12,7 @@ import { AccessControl } from '../../ovsdb/server/rbac.ts';
 import { OvsdbServer } from '../../ovsdb/server/server.ts';
 import { defaultSchemaFile, readSchemaFile } from '../../ovsdb/server/share-dir.ts';
 import { createDatabase, openDatabase, readSchema } from '../../ovsdb/server/storage.ts';
+import type { OpenDatabase } from '../../ovsdb/server/storage.ts';
 import { parseJsonArgument } from '../json-argument.ts';
 import { clusterName, readHead, refuse, requireStandalone } from './cluster-commands.ts';
 import type { Command, Outcome, ToolSettings } from './command.ts';
@@ -27,10 +28,10 @@ async function transact(
   { rbacRole }: ToolSettings,
 ): Promise<string> {
   const path = args.length === 2 ? (args[0] ?? '') : databaseOf([]);
-  const request = parseJsonArgument(args.at(-1) ?? '');
   requireStandalone(path);
-  const storage = openDatabase(path, isQuery);
+  const storage = openDatabase(path, isQuery, true);
   try {
+    const request = parseJsonArgument(args.at(-1) ?? '');
     const { database } = storage;
     if (!isJsonArray(request)) return errorLine(new OvsdbError('syntax error', 'array expected', request));
     const [name, ...operations] = request;
@@ -40,6 +41,7 @@ async function transact(
     // Without its file a database changes in memory only.
     if (isQuery) server.addDatabase(database);
     else server.addDatabase(database, storage);
+    const before = database.history.latestId;
     const results = await new Promise<readonly Json[]>((resolve) => {
       server.transact({
         database,
@@ -51,13 +53,18 @@ async function transact(
       });
     });
     if (!isQuery) await storage.sync();
-    return `${formatJson(
-      results.map((result, i) => withoutWait(result, operations[i])),
-      true,
-    )}\n`;
+    const said = results.map((result, i) => withoutWait(result, operations[i]));
+    // As when it is written to a file that is open for reading.
+    if (isQuery && database.history.latestId !== before) said.push(cannotWrite(storage).toJson());
+    return `${formatJson(said, true)}\n`;
   } finally {
     storage.close();
   }
+}
+
+function cannotWrite({ path, log }: OpenDatabase): OvsdbError {
+  const details = `${path}: cannot truncate to length ${log.sizeBytes}`;
+  return new OvsdbError('I/O error', details, undefined, 'Invalid argument');
 }
 
 function errorLine(error: OvsdbError): string {
@@ -113,16 +120,32 @@ const create: Command = {
   },
 };
 
+/** Runs what locks a database file, and says of a lock that is held what `compact` and `convert` say. */
+function withoutIoPrefix<T>(fn: () => T): T {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof OvsdbError && error.details?.endsWith('failed to lock lockfile') === true)
+      throw new UsageError(`${error.details} (${error.ioError ?? ''})`);
+    throw error;
+  }
+}
+
+/** @throws OvsError */
+function openToRewrite(path: string): OpenDatabase {
+  requireStandalone(path);
+  return withoutIoPrefix(() => openDatabase(path, false, true));
+}
+
 const compact: Command = {
   minArgs: 0,
   maxArgs: 2,
   run: (args) => {
-    requireStandalone(databaseOf(args));
-    const storage = openDatabase(databaseOf(args));
+    const storage = openToRewrite(databaseOf(args));
     try {
       const comment = `compacted by ovsdb-tool ${OVS_VERSION}`;
-      if (args[1] === undefined) storage.compact(comment, new SystemClock().wallMs());
-      else storage.writeCompacted(args[1], comment, new SystemClock().wallMs());
+      if (args[1] === undefined || args[1] === args[0]) storage.compact(comment, new SystemClock().wallMs());
+      else withoutIoPrefix(() => storage.writeCompacted(args[1] ?? '', comment, new SystemClock().wallMs()));
     } finally {
       storage.close();
     }
@@ -135,11 +158,11 @@ const convert: Command = {
   maxArgs: 3,
   run: (args) => {
     const schema = readSchemaFile(schemaOf(args.slice(1)));
-    requireStandalone(databaseOf(args));
-    const storage = openDatabase(databaseOf(args));
+    const storage = openToRewrite(databaseOf(args));
     try {
       const comment = `converted by ovsdb-tool ${OVS_VERSION}`;
-      storage.convert(schema, args[2], comment, new SystemClock().wallMs());
+      const target = args[2] === args[0] ? undefined : args[2];
+      withoutIoPrefix(() => storage.convert(schema, target, comment, new SystemClock().wallMs()));
     } finally {
       storage.close();
     }

@@ -40,3 +40,37 @@ Other options:
   -V, --version               display version information
 `;
 }
+
+/** Commands and their arguments, in the stock tool's order. */
+const argumentsOf: Readonly<Record<string, string>> = {
+  create: '[db [schema]]',
+  'create-cluster': 'db contents local',
+  'join-cluster': 'db name local remote...',
+  compact: '[db [dst]]',
+  convert: '[db [schema [dst]]]',
+  'needs-conversion': '',
+  'db-name': '[db]',
+  'db-version': '[db]',
+  'db-cksum': '[db]',
+  'db-cid': 'db',
+  'db-sid': 'db',
+  'db-local-address': 'db',
+  'db-is-clustered': 'db',
+  'db-is-standalone': 'db',
+  'schema-name': '[schema]',
+  'schema-version': '[schema]',
+  'schema-cksum': '[schema]',
+  query: '[db] trns',
+  transact: '[db] trns',
+  'show-log': '[db]',
+  'check-cluster': 'db...',
+  'compare-versions': 'a op b',
+  help: '',
+  'list-commands': '',
+  'cluster-to-standalone': 'db clusterdb',
+};
+
+/** What `list-commands` prints. */
+export const commandList = `The available commands are:\n${Object.entries(argumentsOf)
+  .map(([name, args]) => `  ${name.padEnd(23)} ${args}\n`)
+  .join('')}`;

@@ -8,7 +8,7 @@ import { formatDatum } from '../../ovsdb/data/text.ts';
 import { OvsdbError } from '../../ovsdb/errors.ts';
 import { schemaFromJson } from '../../ovsdb/schema.ts';
 import type { DatabaseSchema, TableSchema } from '../../ovsdb/schema.ts';
-import { readRecord } from '../../ovsdb/server/log-record.ts';
+import { damageError, readRecord } from '../../ovsdb/server/log-record.ts';
 
 /**
  * @param verbosity 0: dates and comments; 1: also the rows changed; 2: also the columns.
@@ -25,7 +25,7 @@ export function showLog(path: string, verbosity: number): { text: string; error:
     let number = 0;
     for (let at = 0; at < size;) {
       const record = readRecord(fd, at, size);
-      if (!('json' in record)) return { text, error: damageText(path, record.why) };
+      if (!('json' in record)) return { text, error: damageError(path, record).message };
       at = record.endOffset;
       text += `record ${number}:`;
       if (number++ === 0) {
@@ -37,13 +37,6 @@ export function showLog(path: string, verbosity: number): { text: string; error:
   } finally {
     closeSync(fd);
   }
-}
-
-function damageText(path: string, why: string): string {
-  const torn = / \(unexpected end of file\)$/;
-  return torn.test(why)
-    ? `I/O error: ${path}: ${why.replace(torn, ' (End of file)')}`
-    : `syntax error: ${path}: ${why}`;
 }
 
 /** In the order in which the stock tool, whose JSON objects are hash tables, walks them. */

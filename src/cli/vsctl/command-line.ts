@@ -144,7 +144,7 @@ function parseInvocation(words: readonly string[], before: ReadonlyMap<string, s
   if (args.length < command.minArgs)
     throw new UsageError(`'${name}' command requires at least ${command.minArgs} arguments`);
   if (args.length > command.maxArgs) {
-    const hasOption = args.some((arg) => arg.startsWith('--'));
+    const hasOption = args.some((arg) => arg.startsWith('-'));
     const note = hasOption
       ? ' (note that options must precede command names and follow a "--" argument)'
       : '';

@@ -308,7 +308,7 @@ const add: Command = {
     // Of values with the same key the first counts, but any of them replaces what the column has.
     let added = emptyDatum(column.type);
     for (const value of values) {
-      const loose = { ...column.type, min: 0, max: Infinity } as const;
+      const loose = { ...column.type, min: 1, max: Infinity } as const;
       added = datumUnion(added, datumFromText(loose, value, context.resolve));
     }
     context.transaction.add(table.name, uuid, column.name, added);
@@ -338,12 +338,12 @@ const remove: Command = {
 
 /** Pairs, or for a map also mere keys. */
 function removalFromText(type: ColumnType, text: string, context: Context): Datum {
-  const loose: ColumnType = { ...type, min: 0, max: Infinity };
+  const loose: ColumnType = { ...type, min: 1, max: Infinity };
   if (type.value === null) return datumFromText(loose, text, context.resolve);
   try {
-    return datumFromText({ ...loose, value: null }, text, context.resolve);
-  } catch {
     return datumFromText(loose, text, context.resolve);
+  } catch {
+    return datumFromText({ ...loose, value: null }, text, context.resolve);
   }
 }
 

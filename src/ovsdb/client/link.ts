@@ -16,19 +16,32 @@ import {
   SystemTimers,
   parseTarget,
 } from '../../stream/index.ts';
-import type { ByteStream, Json, JsonRpcMessage, StreamHandlers, Timers } from '../../stream/index.ts';
+import type {
+  ByteStream,
+  Json,
+  JsonRpcMessage,
+  StreamHandlers,
+  StreamTarget,
+  Timers,
+} from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { OvsdbError } from '../errors.ts';
 import { errorFromJson } from './error-reply.ts';
 
-export interface LinkOptions {
+/** Absent: the default of the connection method. */
+export interface LinkTimes {
+  /** Inactivity probe; default 5000, none for unix sockets; 0 = never. */
+  readonly probeIntervalMs?: number | undefined;
+  /** Longest pause between attempts; default 8000. */
+  readonly maxBackoffMs?: number | undefined;
+}
+
+export interface LinkOptions extends LinkTimes {
   /** Where servers are: `unix:FILE`, `tcp:HOST:PORT`, `ptcp:PORT` for one that connects to us, ...; several as an array or
    * with commas between. */
   readonly remote: string | readonly string[];
   /** Whether several remotes are tried in an order of chance; default true. */
   readonly shuffleRemotes?: boolean;
-  /** Inactivity probe; default 5000, none for unix sockets. */
-  readonly probeIntervalMs?: number;
   readonly timers?: Timers;
   /** Gives up after trying each remote this many times; who listens never does. */
   readonly maxTries?: number;
@@ -65,11 +78,20 @@ function shuffled<T>(list: readonly T[]): T[] {
   return out;
 }
 
+function timesOf({ probeIntervalMs, maxBackoffMs }: LinkTimes, kind: StreamTarget['kind']) {
+  return {
+    probeIntervalMs: probeIntervalMs ?? (kind === 'unix' ? 0 : 5000),
+    maxBackoffMs: maxBackoffMs ?? 8000,
+  };
+}
+
 export class DatabaseLink {
   readonly #session: StreamSession;
   readonly #handlers: LinkHandlers;
   readonly #replies = new Map<number, Reply>();
   readonly #remotes: readonly string[];
+  /** Of the first remote. */
+  readonly #kind: StreamTarget['kind'];
   #connection: JsonRpcConnection | undefined;
 
   /** @throws SystemError EAFNOSUPPORT for a remote that is none. */
@@ -80,11 +102,12 @@ export class DatabaseLink {
     const [first = { name: '', target: parseTarget('', OVSDB_PORT, ovsRundir()) }, ...others] =
       this.#remotes.map((name) => ({ name, target: parseTarget(name, OVSDB_PORT, ovsRundir()) }));
     const count = this.#remotes.length;
+    this.#kind = first.target.kind;
     this.#session = new StreamSession({
       ...first,
       others,
       timers: options.timers ?? new SystemTimers(),
-      probeIntervalMs: options.probeIntervalMs ?? (first.target.kind === 'unix' ? 0 : 5000),
+      ...timesOf(options, first.target.kind),
       ...(count > 1 ? { backoffFreeTries: count } : {}),
       ...(options.maxTries === undefined ? {} : { maxTries: options.maxTries * count }),
       onConnect: (stream) => this.#onConnect(stream),
@@ -109,6 +132,11 @@ export class DatabaseLink {
   /** Drops the connection; the next remote is tried. */
   drop(reason: string): void {
     this.#session.drop(reason);
+  }
+  setTimes(times: LinkTimes): void {
+    const { probeIntervalMs, maxBackoffMs } = timesOf(times, this.#kind);
+    this.#session.reconnect.maxBackoffMs = maxBackoffMs;
+    this.#session.setProbeInterval(probeIntervalMs);
   }
   /** Starts the round over: all remotes are tried once without back-off. */
   resetBackoff(): void {

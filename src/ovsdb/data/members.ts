@@ -37,6 +37,11 @@ export function expectMembers(
   return json;
 }
 
+/** A member of `json` that is of another kind than it must be. */
+export function typeMismatch(json: Json, what: string, name: string): OvsdbError {
+  return syntaxError(json, `Parsing ${what} failed: Type mismatch for member '${name}'.`);
+}
+
 /** @throws OvsdbError `syntax error` if `json` has members that are not known */
 export function rejectOthers(json: JsonObject, what: string, isKnown: (key: string) => boolean): void {
   if (Object.keys(json).every(isKnown)) return;

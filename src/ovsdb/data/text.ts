@@ -5,7 +5,7 @@ import { OvsdbError } from '../errors.ts';
 import { atomFromText, compareAtoms, formatAtom, formatAtomBare } from './atom.ts';
 import type { Atom, SymbolTable } from './atom.ts';
 import type { Datum } from './datum.ts';
-import { checkAtom } from './type.ts';
+import { checkAtom, typeToEnglish } from './type.ts';
 import type { BaseType, ColumnType } from './type.ts';
 
 export function formatDatum(type: ColumnType, datum: Datum): string {
@@ -81,8 +81,8 @@ export function datumFromText(type: ColumnType, text: string, symbols?: SymbolTa
       const found = text.charAt(at);
       throw new OvsdbError(
         found === ''
-          ? `${text}: unexpected end of input parsing ${base.type}`
-          : `${text}: unexpected "${found}" parsing ${base.type}`,
+          ? `${text}: unexpected end of input parsing ${typeToEnglish(type)}`
+          : `${text}: unexpected "${found}" parsing ${typeToEnglish(type)}`,
       );
     }
     return { atom: checkedAtomFromText(base, token, symbols), end };
@@ -121,9 +121,10 @@ export function datumFromText(type: ColumnType, text: string, symbols?: SymbolTa
           `${text.slice(start)}: syntax error at "${found === '' ? '' : `${found}" expecting "="`}`,
         );
       }
-      const read = readAtom(type.value, at + 1);
-      value = read.atom;
-      at = read.end;
+      // Nothing is a text, too, though not a valid one.
+      const { token, end } = readToken(text, at + 1);
+      value = checkedAtomFromText(type.value, token, symbols);
+      at = end;
     }
     entries.push([key.atom, value]);
     at = skipSeparator(at);

@@ -1,7 +1,7 @@
 /**
  * Column types: base types with their constraints (RFC 7047 §3.2 <base-type>, <type>).
  */
-import { formatJson, formatReal, isJsonArray } from '../../stream/json.ts';
+import { formatReal, isJsonArray, isJsonObject } from '../../stream/json.ts';
 import type { Json, JsonObject } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
 import {
@@ -14,7 +14,7 @@ import {
   isInteger,
 } from './atom.ts';
 import type { Atom, AtomicType } from './atom.ts';
-import { expectMembers, rejectOthers } from './members.ts';
+import { expectMembers, rejectOthers, typeMismatch } from './members.ts';
 
 export interface BaseType {
   readonly type: AtomicType;
@@ -53,73 +53,63 @@ export function isComposite(type: ColumnType): boolean {
   return type.max > 1;
 }
 
+const what = 'ovsdb type';
+/** As many as OVS can count. */
+const countLimit = 4294967295;
+
 /** @throws OvsdbError */
 function baseTypeFromJson(json: Json): BaseType {
   if (typeof json === 'string') return { ...plainBase(atomicTypeFromJson(json)) };
-  const o = expectMembers(
-    json,
-    'ovsdb type',
-    ['type'],
-    [
-      'enum',
-      'minInteger',
-      'maxInteger',
-      'minReal',
-      'maxReal',
-      'minLength',
-      'maxLength',
-      'refTable',
-      'refType',
-    ],
-  );
-  const type = atomicTypeFromJson(o['type'] ?? null);
+  // Which members may be there depends on others.
+  const o = expectMembers(json, what, ['type'], isJsonObject(json) ? Object.keys(json) : []);
+  if (typeof o['type'] !== 'string') throw typeMismatch(json, what, 'type');
+  const type = atomicTypeFromJson(o['type']);
   const base = plainBase(type);
+  const rejectAllBut = (...known: readonly string[]): void =>
+    rejectOthers(o, what, (key) => key === 'type' || known.includes(key));
   if (o['enum'] !== undefined) {
-    return { ...base, enum: enumFromJson(type, o['enum']) };
+    const values = enumFromJson(type, o['enum']);
+    rejectAllBut('enum');
+    return { ...base, enum: values };
   }
   if (type === 'integer' || type === 'real' || type === 'string') {
     const [minName, maxName] = bounds[type];
-    const min = boundFromJson(type, minName, o[minName]);
-    const max = boundFromJson(type, maxName, o[maxName]);
-    rejectMembers(o, ['type', minName, maxName]);
+    const min = boundFromJson(type, minName, o);
+    const max = boundFromJson(type, maxName, o);
+    rejectAllBut(minName, maxName);
     if (min !== null && max !== null && min > max) throw syntaxError(json, `${minName} exceeds ${maxName}`);
     return { ...base, min, max };
   }
-  if (type === 'uuid') {
-    rejectMembers(o, ['type', 'refTable', 'refType']);
-    const { refTable = null, refType = null } = o;
-    if (refTable === null) return base;
-    if (typeof refTable !== 'string' || !isId(refTable)) {
-      throw syntaxError(json, "Type mismatch for member 'refTable'.");
-    }
-    if (refType !== null && refType !== 'strong' && refType !== 'weak') {
-      throw syntaxError(json, 'refType must be "strong" or "weak" (not "' + formatJson(refType) + '")');
-    }
-    return { ...base, refTable, refType: refType ?? 'strong' };
+  if (type === 'uuid' && o['refTable'] !== undefined) {
+    const { refTable, refType = 'strong' } = o;
+    if (typeof refTable !== 'string' || !isId(refTable)) throw typeMismatch(json, what, 'refTable');
+    if (typeof refType !== 'string') throw typeMismatch(json, what, 'refType');
+    if (refType !== 'strong' && refType !== 'weak')
+      throw syntaxError(json, `refType must be "strong" or "weak" (not "${refType}")`);
+    rejectAllBut('refTable', 'refType');
+    return { ...base, refTable, refType };
   }
-  rejectMembers(o, ['type']);
+  rejectAllBut();
   return base;
 }
 
-function rejectMembers(o: JsonObject, known: readonly string[]): void {
-  rejectOthers(o, 'ovsdb type', (key) => known.includes(key));
-}
-
-function boundFromJson(type: AtomicType, name: string, json: Json | undefined): number | bigint | null {
+function boundFromJson(type: AtomicType, name: string, o: JsonObject): number | bigint | null {
+  const { [name]: json } = o;
   if (json === undefined) return null;
-  if (type === 'real' ? typeof json === 'number' || typeof json === 'bigint' : isInteger(json)) {
-    if (type === 'string' && Number(json) < 0)
-      throw syntaxError(json, `${name} out of valid range 0 to 4294967295`);
-    return json as number | bigint;
-  }
-  throw syntaxError(json, `Parsing ovsdb type failed: Type mismatch for member '${name}'.`);
+  const isGood = type === 'real' ? typeof json === 'number' || typeof json === 'bigint' : isInteger(json);
+  if (!isGood) throw typeMismatch(o, what, name);
+  if (type === 'string' && (Number(json) < 0 || Number(json) > countLimit))
+    throw syntaxError(json, `${name} out of valid range 0 to ${countLimit}`);
+  return json as number | bigint;
 }
 
 function enumFromJson(type: AtomicType, json: Json): readonly Atom[] {
   const list = isJsonArray(json) && json[0] === 'set' && isJsonArray(json[1]) ? json[1] : [json];
+  if (list.length === 0)
+    throw syntaxError(json, `set must have 1 to ${countLimit} members but 0 are present`);
   const atoms = list.map((item) => atomFromJson(type, item)).sort(compareAtoms);
   if (atoms.some((atom, i) => i > 0 && atom === atoms[i - 1]))
-    throw syntaxError(json, 'set contains duplicate');
+    throw new OvsdbError('ovsdb error', 'set contains duplicate');
   return atoms;
 }
 
@@ -128,10 +118,9 @@ export function plainBase(type: AtomicType): BaseType {
   return { type, enum: null, min: null, max: null, refTable: null, refType: 'strong' };
 }
 
-function atomicTypeFromJson(json: Json): AtomicType {
-  if (typeof json === 'string' && isAtomicType(json)) return json;
-  if (typeof json === 'string') throw syntaxError(json, `"${json}" is not an atomic-type`);
-  throw syntaxError(json, 'atomic-type expected');
+function atomicTypeFromJson(text: string): AtomicType {
+  if (!isAtomicType(text)) throw syntaxError(text, `"${text}" is not an atomic-type`);
+  return text;
 }
 
 function baseTypeToJson(base: BaseType): Json {
@@ -158,15 +147,24 @@ function baseTypeToJson(base: BaseType): Json {
 /** @throws OvsdbError */
 export function columnTypeFromJson(json: Json): ColumnType {
   if (typeof json === 'string') return { key: baseTypeFromJson(json), value: null, min: 1, max: 1 };
-  const o = expectMembers(json, 'ovsdb type', ['key'], ['value', 'min', 'max']);
-  const { min = 1, max = 1 } = o;
-  const key = baseTypeFromJson(o['key'] ?? null);
-  const value = o['value'] === undefined ? null : baseTypeFromJson(o['value']);
-  const maxNumber = max === 'unlimited' ? Infinity : max;
-  if ((min !== 0 && min !== 1) || typeof maxNumber !== 'number' || maxNumber < 1) {
-    throw syntaxError(json, 'ovsdb type fails constraint checks');
-  }
-  return { key, value, min, max: maxNumber };
+  const o = expectMembers(json, what, ['key'], ['value', 'min', 'max']);
+  const { key: keyJson = null, value: valueJson, min = 1, max = 1 } = o;
+  const isBase = (base: Json): boolean => typeof base === 'string' || isJsonObject(base);
+  if (!isBase(keyJson)) throw typeMismatch(json, what, 'key');
+  if (valueJson !== undefined && !isBase(valueJson)) throw typeMismatch(json, what, 'value');
+  if (!isInteger(min)) throw typeMismatch(json, what, 'min');
+  if (!isInteger(max) && typeof max !== 'string') throw typeMismatch(json, what, 'max');
+  const key = baseTypeFromJson(keyJson);
+  const value = valueJson === undefined ? null : baseTypeFromJson(valueJson);
+  const [least, most] = [countFromJson(min), max === 'unlimited' ? Infinity : countFromJson(max)];
+  if ((least !== 0 && least !== 1) || most < 1) throw syntaxError(json, 'ovsdb type fails constraint checks');
+  return { key, value, min: least, max: most };
+}
+
+function countFromJson(json: Json): number {
+  const count = typeof json === 'string' ? -1 : Number(json);
+  if (count < 0 || count >= countLimit) throw syntaxError(json, 'bad min or max value');
+  return count;
 }
 
 export function columnTypeToJson(type: ColumnType): Json {

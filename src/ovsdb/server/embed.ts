@@ -7,8 +7,11 @@ import { processTls, registerDaemonCommands, UnixctlCommands, UnixctlServer } fr
 import type { Timers, TlsIdentity } from '../../stream/index.ts';
 import { ovsRundir } from '../../sys/dirs.ts';
 import { unlinkAtExit } from '../../sys/exit-hooks.ts';
+import { OvsdbError } from '../errors.ts';
 import { OVS_VERSION } from '../../util/version.ts';
 import { registerServerCommands } from './commands.ts';
+import { ConfiguredServer } from './configured.ts';
+import { memoryUsage } from './memory-usage.ts';
 import { openHosted } from './open-hosted.ts';
 import { RemoteManager } from './remotes.ts';
 import { Replication } from './replication.ts';
@@ -27,6 +30,8 @@ export interface OvsdbServerOptions {
   readonly timers?: Timers;
   /** False: logs hold changed columns whole (`--disable-file-column-diff`). */
   readonly hasColumnDiff?: boolean;
+  /** A configuration file (absolute), by which databases and remotes are found instead. */
+  readonly configFile?: string;
   /** Where what commands change is kept; what stands there counts instead of files, remotes and sync given here. */
   readonly savedConfigPath?: string;
   /** Keys of `ssl:` and `pssl:` remotes; this process's own if absent. */
@@ -47,18 +52,18 @@ export interface RunningOvsdbServer {
 /**
  * Opens the databases, the remotes and the control socket.
  *
- * @throws OvsdbError if a database cannot be opened
+ * @throws OvsdbError if a database cannot be opened, or the configuration file is not good
  */
 export async function runOvsdbServer(options: OvsdbServerOptions): Promise<RunningOvsdbServer> {
   const server = new OvsdbServer(options.timers === undefined ? {} : { timers: options.timers });
-  const hasColumnDiff = options.hasColumnDiff ?? true;
+  server.hasColumnDiff = options.hasColumnDiff ?? true;
   const { savedConfigPath } = options;
   const {
     files,
     remotes: wantedRemotes,
     sync,
   } = (savedConfigPath === undefined ? null : loadConfig(savedConfigPath)) ?? options;
-  for (const file of files) openHosted(server, file, hasColumnDiff);
+  for (const file of files) openHosted(server, file);
   const remotes = new RemoteManager(server, ovsRundir(), options.tls ?? processTls);
   const replication = new Replication(server);
   if (sync !== undefined) {
@@ -70,16 +75,23 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
     await remotes.add(remote);
     if (/^p?unix:/.test(remote)) unlinkAtExit(unixPath(remote));
   }
+  const configured =
+    options.configFile === undefined ? null : new ConfiguredServer(options.configFile, server, remotes);
+  if (configured !== null && !(await configured.load())) {
+    await remotes.close();
+    await server.close();
+    throw new OvsdbError('server configuration failed');
+  }
   let requestExit = (): void => undefined;
   const exitRequested = new Promise<void>((resolve) => {
     requestExit = resolve;
   });
   const commands = new UnixctlCommands(`ovsdb-server (Open vSwitch) ${OVS_VERSION}`);
-  registerDaemonCommands(commands, () => server.usage());
+  registerDaemonCommands(commands, () => memoryUsage(server));
   const onChanged = (): void => {
     if (savedConfigPath !== undefined) saveConfig(savedConfigPath, configOf(server, remotes, replication));
   };
-  registerServerCommands(commands, { server, remotes, replication, hasColumnDiff, requestExit, onChanged });
+  registerServerCommands(commands, { server, remotes, replication, configured, requestExit, onChanged });
   const unixctl = new UnixctlServer(commands);
   if (options.unixctlPath !== null) {
     await unixctl.listen(options.unixctlPath);
@@ -92,6 +104,7 @@ export async function runOvsdbServer(options: OvsdbServerOptions): Promise<Runni
     exitRequested,
     close: async () => {
       replication.close();
+      configured?.close();
       await unixctl.drain();
       await unixctl.close();
       await remotes.close();

@@ -23,6 +23,10 @@ export class TransactionHistory {
     this.#ids = new NumberedUuids(random);
   }
 
+  /** Those that are kept, oldest first. */
+  get entries(): readonly Changes[] {
+    return this.#entries;
+  }
   /** Id of the latest transaction. */
   get latestId(): string {
     return this.#ids.text(this.#ids.latest);

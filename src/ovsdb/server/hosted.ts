@@ -29,13 +29,15 @@ export interface Hosted {
   readonly name: string;
   readonly model: 'standalone' | 'relay';
   /** How the command line names it; null for what is built in. */
-  readonly source: string | null;
+  source: string | null;
   database: Database | null;
   /** Absent for databases in memory. */
   readonly storage: OpenDatabase | undefined;
   readonly forwarder: Forwarder | undefined;
   /** Whether a relay's copy is being kept up to date. */
   isConnected: boolean;
+  /** Whether it is a backup by itself, so that only its active server changes it. */
+  isBackup: boolean;
   compactAfterMs: number;
 }
 

@@ -25,7 +25,7 @@ import { rateLimit, vlog } from '../../util/log.ts';
 import { errorText } from '../../sys/errno.ts';
 import type { Json } from '../../stream/index.ts';
 import { OvsdbError } from '../errors.ts';
-import { encodeRecord, findRecordBehind, readRecord, writeAllSync } from './log-record.ts';
+import { damageError, encodeRecord, findRecordBehind, readRecord, writeAllSync } from './log-record.ts';
 import { ioError } from './io-error.ts';
 import { LogRewrite } from './log-rewrite.ts';
 
@@ -33,6 +33,9 @@ const log = vlog('ovsdb_log');
 const warnings = rateLimit(5, 20);
 
 export type LogMode = 'read' | 'write' | 'create';
+
+/** Where the stock server logs damage. */
+const serverLog = vlog('ovsdb_server');
 
 export class LogFile {
   readonly path: string;
@@ -76,10 +79,11 @@ export class LogFile {
   /**
    * Reads the next record.
    *
+   * @param isStrict Throws if there is damage.
    * @returns undefined at the end of the good part; a damaged rest is reported once to the log.
    * @throws OvsdbError if the log is open for writing and good records follow a damaged one
    */
-  read(): Json | undefined {
+  read(isStrict = false): Json | undefined {
     if (this.#isBroken || this.#offset >= this.#size) return undefined;
     const record = readRecord(this.#fd, this.#offset, this.#size);
     if ('json' in record && record.magic === 'JSON') {
@@ -89,9 +93,10 @@ export class LogFile {
     }
     if ('json' in record) throw new OvsdbError(`${this.path}: clustered databases are not supported`);
     this.#isBroken = true;
-    const message = `syntax error: ${this.path}: ${record.why}`;
-    if (!this.#isReadOnly) this.#refuseDamagedMiddle(message);
-    log.warn(message);
+    const error = damageError(this.path, record);
+    if (isStrict) throw error;
+    if (!this.#isReadOnly) this.#refuseDamagedMiddle(error.message);
+    serverLog.err(error.message);
     return undefined;
   }
 

@@ -6,6 +6,8 @@ import { hash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { formatJson, parseJson } from '../../stream/index.ts';
 import type { Json } from '../../stream/index.ts';
+import { errorText } from '../../sys/errno.ts';
+import { OvsdbError } from '../errors.ts';
 
 const headerPattern = /^OVSDB (JSON|CLUSTER) (\d{1,16}) ([0-9a-f]{40})$/;
 /** Longest record accepted: a JavaScript string holds no more. */
@@ -49,6 +51,13 @@ function readBytes(fd: number, offset: number, length: number): Buffer {
 /** Why a record cannot be read. */
 export interface Damage {
   readonly why: string;
+  /** What the system says, or would have said. */
+  readonly ioError?: string;
+}
+
+export function damageError(path: string, { why, ioError }: Damage): OvsdbError {
+  const code = ioError === undefined ? 'syntax error' : 'I/O error';
+  return new OvsdbError(code, `${path}: ${why}`, undefined, ioError);
 }
 
 export interface ReadRecord {
@@ -59,6 +68,15 @@ export interface ReadRecord {
 
 /** Reads the record at `offset` of a file of `size` bytes. */
 export function readRecord(fd: number, offset: number, size: number): ReadRecord | Damage {
+  try {
+    return readRecordAt(fd, offset, size);
+  } catch (error) {
+    return { why: 'read error', ioError: errorText(error) };
+  }
+}
+
+/** @throws the error of read(2) */
+function readRecordAt(fd: number, offset: number, size: number): ReadRecord | Damage {
   const head = readBytes(fd, offset, Math.min(128, size - offset));
   const newline = head.indexOf(0x0a);
   const line = head.toString('latin1', 0, newline < 0 ? head.length : newline);
@@ -67,7 +85,7 @@ export function readRecord(fd: number, offset: number, size: number): ReadRecord
   const length = Number(match[2]);
   const start = offset + newline + 1;
   if (length > maxRecordBytes || start + length > size) {
-    return { why: `error reading ${length} bytes starting at offset ${start} (unexpected end of file)` };
+    return { why: `error reading ${length} bytes starting at offset ${start}`, ioError: 'End of file' };
   }
   const body = readBytes(fd, start, length);
   const where = `${length} bytes starting at offset ${start}`;

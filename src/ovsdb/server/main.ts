@@ -31,6 +31,10 @@ const specs: readonly OptionSpec[] = [
   { name: 'active' },
   { name: 'no-dbs' },
   { name: 'disable-file-column-diff' },
+  { name: 'disable-file-no-data-conversion' },
+  { name: 'config-file', arg: 'required' },
+  { name: 'record', arg: 'optional' },
+  { name: 'replay', arg: 'optional' },
   { name: 'help', short: 'h' },
   { name: 'version', short: 'V' },
   ...tlsSpecs,
@@ -45,6 +49,9 @@ function usage(): string {
     '\nJSON-RPC options (may be specified any number of times):\n' +
     '  --remote=REMOTE         connect or listen to REMOTE\n' +
     streamUsage('JSON-RPC', { active: true, passive: true, bootstrap: true }) +
+    '\nConfiguration file:\n' +
+    '  --config-file=FILE      take databases and remotes from FILE, instead of\n' +
+    '                          from DATABASE, --remote and syncing options\n' +
     daemonUsage(program) +
     vlogUsage(program) +
     '\nSyncing options:\n' +
@@ -73,6 +80,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let isActive = false;
   let hasDatabases = true;
   let hasColumnDiff = true;
+  let configFile: string | null = null;
   let parsed: ReturnType<typeof parseDaemonOptions>;
   try {
     parsed = parseDaemonOptions(program, argv, specs);
@@ -85,6 +93,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       else if (name === 'active') isActive = true;
       else if (name === 'no-dbs') hasDatabases = false;
       else if (name === 'disable-file-column-diff') hasColumnDiff = false;
+      else if (name === 'config-file') configFile = absFileName(ovsDbdir(), value ?? '');
+      else if (name === 'record' || name === 'replay')
+        throw new UsageError(`--${name} is not supported: this server records and replays nothing`);
       else if (name === 'help') {
         process.stdout.write(usage());
         return 0;
@@ -93,12 +104,21 @@ export async function main(argv: readonly string[]): Promise<number> {
         return 0;
       } else applyTlsOption({ name, value });
     }
+    if (configFile !== null) {
+      if (syncFrom !== null || excludeTables !== '' || isActive)
+        throw new UsageError(
+          '--config-file is mutually exclusive with --sync-from, --sync-exclude and --active',
+        );
+      if (remotes.length > 0) throw new UsageError('--config-file is mutually exclusive with --remote');
+      if (parsed.rest.length > 0) throw new UsageError('Databases should be specified in a config file');
+    }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${program}: ${error.message}\n`);
     return 1;
   }
-  const files = parsed.rest.length > 0 || !hasDatabases ? parsed.rest : [join(ovsDbdir(), 'conf.db')];
+  const isDefault = parsed.rest.length === 0 && hasDatabases && configFile === null;
+  const files = isDefault ? [join(ovsDbdir(), 'conf.db')] : parsed.rest;
 
   await daemonizeStart(parsed.daemon);
   let running: RunningOvsdbServer;
@@ -108,7 +128,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       remotes,
       unixctlPath: unixctlPath(unixctl),
       hasColumnDiff,
-      ...(parsed.daemon.monitor ? { savedConfigPath: savedConfigPath(ovsRundir()) } : {}),
+      ...(configFile === null ? {} : { configFile }),
+      ...(parsed.daemon.monitor && configFile === null
+        ? { savedConfigPath: savedConfigPath(ovsRundir()) }
+        : {}),
       sync: { from: syncFrom, excludeTables, isBackup: syncFrom !== null && !isActive },
     });
   } catch (error) {

@@ -2,7 +2,7 @@
  * Monitors: what a client follows of a database, in the three dialects (RFC 7047 §4.1.5 `monitor`;
  * OVS's `monitor_cond` and `monitor_cond_since`, see ovsdb-server(7)).
  */
-import { isJsonArray, isJsonObject } from '../../stream/index.ts';
+import { formatJson, isJsonArray, isJsonObject } from '../../stream/index.ts';
 import type { Json, JsonObject } from '../../stream/index.ts';
 import { clauseHolds, conditionFromJson } from '../data/condition.ts';
 import type { Condition } from '../data/condition.ts';
@@ -89,6 +89,18 @@ export class Monitor {
       modify: table.select.modify || select.modify,
     };
     return where === undefined ? [] : conditionFromJson(table.schema, where);
+  }
+
+  /** Database, tables, columns and kinds of change, as text that says nothing else. */
+  get contents(): string {
+    const tables = [...this.#tables].map(([name, { columns }]): Json => {
+      const selected = columns.map(({ column, select }): Json => [
+        column.name,
+        ...selectKinds.map((k) => select[k]),
+      ]);
+      return [name, ...selected.map((item) => formatJson(item)).sort()];
+    });
+    return formatJson([this.database.name, ...tables.map((table) => formatJson(table)).sort()]);
   }
 
   /** The `<table-updates>` of the reply to the request. */

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { ovsDbdir } from '../../sys/dirs.ts';
 import { trimMemory } from '../../sys/trim-memory.ts';
+import type { LinkTimes } from '../client/link.ts';
 import { OvsdbError } from '../errors.ts';
 import { RelaySource, parseRelay } from './relay.ts';
 import type { OvsdbServer } from './server.ts';
@@ -12,27 +13,27 @@ const trimBytes = 4 * 1024 * 1024;
 /**
  * Hosts a database as the command line and `add-db` name it: a file, or `relay:DB:REMOTES`.
  *
- * @param hasColumnDiff Whether its log may hold changes of columns as differences.
  * @throws OvsdbError and then nothing has changed
  */
-export function openHosted(server: OvsdbServer, text: string, hasColumnDiff = true): void {
+export function openHosted(server: OvsdbServer, text: string): void {
   const relay = parseRelay(text);
-  if (relay !== null) {
-    const source = new RelaySource(server, relay.name, relay.remotes);
-    server.host(source.hosted);
-    source.start();
-    return;
-  }
+  if (relay === null) openFile(server, text);
+  else openRelay(server, relay.name, relay.remotes, { probeIntervalMs: server.relayProbeIntervalMs });
+}
+
+/** @returns the name of the database. @throws OvsdbError and then nothing has changed */
+export function openFile(server: OvsdbServer, path: string): string {
   for (const name of server.databaseNames) {
-    const path = server.storage(name)?.path;
-    if (path !== undefined && resolve(ovsDbdir(), path) === resolve(ovsDbdir(), text))
-      throw new OvsdbError('ovsdb error', `${text}: already open`);
+    const open = server.storage(name)?.path;
+    if (open !== undefined && resolve(ovsDbdir(), open) === resolve(ovsDbdir(), path))
+      throw new OvsdbError('ovsdb error', `${path}: already open`);
   }
-  const storage = openDatabase(text);
-  storage.hasColumnDiff = hasColumnDiff;
+  const storage = openDatabase(path);
+  const { name } = storage.database;
+  storage.hasColumnDiff = server.hasColumnDiff;
   try {
-    if (storage.database.name.startsWith('_'))
-      throw new OvsdbError('ovsdb error', `${text}: names beginning with "_" are reserved`);
+    if (name.startsWith('_'))
+      throw new OvsdbError('ovsdb error', `${path}: names beginning with "_" are reserved`);
     server.addDatabase(storage.database, storage);
     // What reading it left behind is as large as the file.
     if (storage.log.sizeBytes >= trimBytes) trimMemory();
@@ -40,4 +41,12 @@ export function openHosted(server: OvsdbServer, text: string, hasColumnDiff = tr
     storage.close();
     throw error;
   }
+  return name;
+}
+
+/** @throws OvsdbError and then nothing has changed */
+export function openRelay(server: OvsdbServer, name: string, remotes: string, times: LinkTimes): void {
+  const source = new RelaySource(server, name, remotes, times);
+  server.host(source.hosted);
+  source.start();
 }

@@ -12,6 +12,7 @@ import type { Json } from '../../stream/index.ts';
 import { vlog } from '../../util/log.ts';
 import { ZERO_UUID, isUuid } from '../data/atom.ts';
 import { DatabaseLink } from '../client/link.ts';
+import type { LinkTimes } from '../client/link.ts';
 import { SERVER_DATABASE, ServerStatusRows, serverColumns, whyUnfit } from '../client/server-status.ts';
 import { OvsdbError } from '../errors.ts';
 import { schemaFromJson, schemaToJson } from '../schema.ts';
@@ -33,7 +34,9 @@ interface Forwarded {
 export class RelaySource implements Forwarder {
   readonly hosted: Hosted;
   readonly #server: OvsdbServer;
-  readonly #link: DatabaseLink;
+  #remotes: string;
+  #times: LinkTimes;
+  #link: DatabaseLink;
   readonly #unsent: Forwarded[] = [];
   /** Notifications that came before the contents they change; null while in step. */
   #early: (readonly Json[])[] | null = [];
@@ -43,7 +46,7 @@ export class RelaySource implements Forwarder {
   #isClosed = false;
 
   /** @param remotes Connection methods of servers that have the database, with commas between. */
-  constructor(server: OvsdbServer, name: string, remotes: string) {
+  constructor(server: OvsdbServer, name: string, remotes: string, times: LinkTimes) {
     this.#server = server;
     this.hosted = {
       name,
@@ -53,10 +56,19 @@ export class RelaySource implements Forwarder {
       storage: undefined,
       forwarder: this,
       isConnected: false,
+      isBackup: false,
       compactAfterMs: Infinity,
     };
-    this.#link = new DatabaseLink(
-      { remote: remotes, timers: server.timers },
+    this.#remotes = remotes;
+    this.#times = times;
+    this.#link = this.#makeLink();
+  }
+
+  /** @throws SystemError EAFNOSUPPORT for a remote that is none */
+  #makeLink(): DatabaseLink {
+    const { name } = this.hosted;
+    const link: DatabaseLink = new DatabaseLink(
+      { remote: this.#remotes, ...this.#times, timers: this.#server.timers },
       {
         onConnect: () => this.#onConnect(),
         onDisconnect: () => this.#setConnected(false),
@@ -64,7 +76,27 @@ export class RelaySource implements Forwarder {
         onGaveUp: () => undefined,
       },
     );
-    log.info(`${name}: relay source set to '${remotes}'`);
+    log.info(`${name}: relay source set to '${this.#remotes}'`);
+    return link;
+  }
+
+  /** Takes the contents from elsewhere from now on, or changes the options of the connection, which then stays. */
+  setSource(remotes: string, times: LinkTimes): void {
+    this.#times = times;
+    if (remotes === this.#remotes) {
+      this.#link.setTimes(times);
+      return;
+    }
+    const before = this.#link;
+    this.#remotes = remotes;
+    this.hosted.source = `relay:${this.hosted.name}:${remotes}`;
+    this.#link = this.#makeLink();
+    before.close();
+    this.#setConnected(false);
+    this.#link.start();
+  }
+  setProbeInterval(probeIntervalMs: number): void {
+    this.setSource(this.#remotes, { ...this.#times, probeIntervalMs });
   }
 
   start(): void {
@@ -84,10 +116,12 @@ export class RelaySource implements Forwarder {
 
   #onConnect(): void {
     this.#early = [];
+    const link = this.#link;
     this.#fetch().catch((error: unknown) => {
+      if (this.#link !== link) return;
       const what = error instanceof Error ? error.message : String(error);
       log.warn(`${this.hosted.name}: ${what}`);
-      this.#link.drop(what);
+      link.drop(what);
     });
   }
 

@@ -10,7 +10,7 @@ import type { ServerSession, SessionSettings } from './session.ts';
 const defaultProbeMs = 5000;
 const defaultMaxBackoffMs = 8000;
 
-/** What a row of a database may say of a remote. */
+/** What a row of a database or a configuration file may say of a remote. */
 export interface RemoteOptions {
   /** As the user wrote it. */
   readonly target: string;

@@ -1,6 +1,6 @@
 /**
- * The connections of a server: given on the command line, by unixctl, or by rows of a database
- * (`db:DATABASE,TABLE,COLUMN`, see ovsdb-server(1)).
+ * The connections of a server: given on the command line, by unixctl, by a configuration file, or by rows of a
+ * database (`db:DATABASE,TABLE,COLUMN`, see ovsdb-server(1)).
  *
  * `reconcile` opens what is wanted and not open, and closes what is open and no longer wanted; it
  * runs when remotes or a database change. A remote that cannot be opened is logged and stays listed.
@@ -36,7 +36,8 @@ export class RemoteManager {
   readonly #server: OvsdbServer;
   readonly #runDir: string;
   readonly #tls: ServerTls;
-  readonly #remotes = new Set<string>();
+  /** Given ones, `db:` forms among them, by target. */
+  #remotes = new Map<string, RemoteOptions>();
   readonly #open = new Map<string, OpenRemote>();
   readonly #opening = new Map<string, Promise<void>>();
   readonly #watched = new WeakSet<Database>();
@@ -54,7 +55,7 @@ export class RemoteManager {
   }
 
   get remotes(): string[] {
-    return [...this.#remotes].sort();
+    return [...this.#remotes.keys()].sort();
   }
 
   /**
@@ -63,8 +64,30 @@ export class RemoteManager {
    */
   async add(remote: string): Promise<void> {
     if (isDbColumn(remote) && !this.#isAwaited(remote)) parseDbColumn(this.#server, remote);
-    this.#remotes.add(remote);
+    if (!this.#remotes.has(remote)) this.#remotes.set(remote, { target: remote });
     await this.reconcile();
+  }
+
+  /**
+   * Puts others in the place of all remotes; connections of those that stay live on.
+   *
+   * @returns what is wrong with `db:` remotes, empty if nothing
+   */
+  async replaceAll(remotes: readonly RemoteOptions[]): Promise<string> {
+    this.#remotes = new Map(remotes.map((remote) => [remote.target, remote]));
+    await this.reconcile();
+    const known = [...this.#remotes.keys()].filter(
+      (remote) => isDbColumn(remote) && !this.#isAwaited(remote),
+    );
+    const wrong = known.flatMap((remote) => {
+      try {
+        this.#parseDb(remote);
+        return [];
+      } catch (error) {
+        return [error instanceof Error ? error.message : String(error)];
+      }
+    });
+    return wrong.join('\n');
   }
 
   /** @throws OvsdbError `no such remote` */
@@ -90,9 +113,9 @@ export class RemoteManager {
 
   #wanted(): Map<string, RemoteOptions> {
     const wanted = new Map<string, RemoteOptions>();
-    for (const remote of this.#remotes) {
+    for (const [remote, options] of this.#remotes) {
       if (!isDbColumn(remote)) {
-        wanted.set(remote, { target: remote });
+        wanted.set(remote, options);
         continue;
       }
       if (this.#isAwaited(remote)) continue;
@@ -128,7 +151,7 @@ export class RemoteManager {
       if (database === undefined || name === '_Server' || this.#watched.has(database)) continue;
       this.#watched.add(database);
       database.onCommit(() => {
-        if (this.#tls.followsDatabases || [...this.#remotes].some(isDbColumn))
+        if (this.#tls.followsDatabases || [...this.#remotes.keys()].some(isDbColumn))
           queueMicrotask(() => void this.reconcile());
       });
     }
@@ -179,7 +202,7 @@ export class RemoteManager {
   /** Writes `is_connected` and `status` of the rows that configure remotes, every few seconds while there are some. */
   #armStatus(): void {
     this.#cancelStatus();
-    if (this.#isClosed || ![...this.#remotes].some(isDbColumn)) return;
+    if (this.#isClosed || ![...this.#remotes.keys()].some(isDbColumn)) return;
     this.#cancelStatus = this.#server.timers.after(2500, () => {
       this.#writeStatus();
       this.#armStatus();
@@ -188,7 +211,7 @@ export class RemoteManager {
 
   #writeStatus(): void {
     if (this.#server.isBackup) return;
-    for (const remote of this.#remotes) {
+    for (const remote of this.#remotes.keys()) {
       if (!isDbColumn(remote)) continue;
       let parsed: DbColumn;
       try {
@@ -197,7 +220,7 @@ export class RemoteManager {
         continue;
       }
       const { refTable } = parsed.column.type.key;
-      if (refTable === null) continue;
+      if (refTable === null || this.#server.hosted(parsed.database.name)?.isBackup === true) continue;
       const table = parsed.database.table(refTable);
       const operations = [...table.rows.values()].flatMap((row) => this.#statusOperation(table, row));
       if (operations.length === 0) continue;

@@ -5,6 +5,8 @@
  * What: databases that both have, with schemas that fit, are monitored whole, made equal once, and then
  * changed as the active server's are. Tables may be excluded and are then left alone. Life cycle: `start`
  * becomes a backup, `stop` active again; settings changed meanwhile take effect with the next `start`.
+ *
+ * Command line and commands have one for the whole server, a configuration file one for each database (`only`).
  */
 import type { Json } from '../../stream/index.ts';
 import { isJsonArray } from '../../stream/index.ts';
@@ -13,6 +15,7 @@ import { isUuid } from '../data/atom.ts';
 import { columnTypeToJson } from '../data/type.ts';
 import { formatJson, jsonEquals } from '../../stream/index.ts';
 import { DatabaseLink } from '../client/link.ts';
+import type { LinkTimes } from '../client/link.ts';
 import { OvsdbError } from '../errors.ts';
 import { schemaFromJson } from '../schema.ts';
 import type { DatabaseSchema } from '../schema.ts';
@@ -36,14 +39,27 @@ interface Replica {
 
 export class Replication {
   readonly #server: OvsdbServer;
+  readonly #only: string | null;
   #activeServer: string | null = null;
   #probeIntervalMs = defaultProbeMs;
+  #maxBackoffMs: number | undefined;
   #excluded: Excluded = new Map();
+  #excludedGiven = '';
   #link: DatabaseLink | null = null;
   #replicas = new Map<string, Replica>();
 
-  constructor(server: OvsdbServer) {
+  /** @param only Name of the database, null for all that the active server has too. */
+  constructor(server: OvsdbServer, only: string | null = null) {
     this.#server = server;
+    this.#only = only;
+  }
+
+  #setBackup(isBackup: boolean): void {
+    if (this.#only === null) this.#server.setBackup(isBackup);
+    else {
+      const hosted = this.#server.hosted(this.#only);
+      if (hosted !== undefined) hosted.isBackup = isBackup;
+    }
   }
 
   /** A connection method, null if none was given. */
@@ -61,6 +77,12 @@ export class Replication {
     this.#activeServer = remote;
     if (this.isBackup) this.start();
   }
+  /** Changes the options of the connection, which stays. */
+  setOptions({ probeIntervalMs = defaultProbeMs, maxBackoffMs }: LinkTimes): void {
+    this.#probeIntervalMs = probeIntervalMs;
+    this.#maxBackoffMs = maxBackoffMs;
+    this.#link?.setTimes({ probeIntervalMs, maxBackoffMs });
+  }
   setProbeInterval(probeIntervalMs: number): void {
     this.#probeIntervalMs = probeIntervalMs;
     if (this.isBackup) this.start();
@@ -68,8 +90,13 @@ export class Replication {
 
   /** @param text `DB:TABLE,DB:TABLE...`. @throws OvsdbError and then nothing has changed */
   setExcluded(text: string): void {
-    this.#excluded = parseExcluded(text);
+    this.#excluded = parseExcluded(text, this.#only);
+    this.#excludedGiven = text;
     if (this.isBackup) this.start();
+  }
+  /** Whether it has these settings. @param excluded As given to `setExcluded`. */
+  isFrom(remote: string, excluded: string): boolean {
+    return this.#activeServer === remote && this.#excludedGiven === excluded;
   }
   /** As `setExcluded` takes it, in order. */
   get excludedText(): string {
@@ -83,11 +110,12 @@ export class Replication {
     if (this.#activeServer === null) return;
     this.#link?.close();
     this.#replicas.clear();
-    this.#server.setBackup(true);
+    this.#setBackup(true);
     const link: DatabaseLink = new DatabaseLink(
       {
         remote: this.#activeServer,
         probeIntervalMs: this.#probeIntervalMs,
+        maxBackoffMs: this.#maxBackoffMs,
         timers: this.#server.timers,
       },
       {
@@ -108,7 +136,7 @@ export class Replication {
     this.#link?.close();
     this.#link = null;
     this.#replicas.clear();
-    this.#server.setBackup(false);
+    this.#setBackup(false);
   }
 
   /** The server ends. */
@@ -140,7 +168,7 @@ export class Replication {
     if (!isJsonArray(names)) throw new OvsdbError('list_dbs response is not array');
     let shared = 0;
     for (const name of names) {
-      if (typeof name !== 'string' || name === '_Server') continue;
+      if (typeof name !== 'string' || name === '_Server' || (this.#only ?? name) !== name) continue;
       const database =
         this.#server.hosted(name)?.model === 'standalone' ? this.#server.database(name) : undefined;
       if (database === undefined) continue;
@@ -149,6 +177,8 @@ export class Replication {
       const replica = this.#replicaOf(database, schema);
       if (replica !== null) this.#replicas.set(name, replica);
     }
+    if (this.#only !== null && shared === 0)
+      throw new OvsdbError('list_dbs failed', `${this.#only}: database name is not in the list`);
     if (shared > 0 && this.#replicas.size === 0) throw new OvsdbError('Nothing to replicate.');
     for (const [name, replica] of this.#replicas) await this.#monitor(link, name, replica);
   }
@@ -220,7 +250,7 @@ export class Replication {
     const excluded = this.excludedText;
     return (
       `replicating: ${remote}\n` +
-      `database: ${replicas.join(', ')}\n` +
+      (this.#only === null ? `database: ${replicas.join(', ')}\n` : '') +
       (excluded === '' ? '' : `exclude: ${excluded}\n`)
     );
   }
@@ -243,11 +273,14 @@ function misfit(theirs: DatabaseSchema, ours: DatabaseSchema, excluded?: Readonl
   return null;
 }
 
-function parseExcluded(text: string): Excluded {
+/** @param only Database of names that stand alone; null: none may. */
+function parseExcluded(text: string, only: string | null): Excluded {
   const excluded = new Map<string, Set<string>>();
   for (const word of text.split(',')) {
     if (word === '') continue;
-    const [name = '', table = '', ...rest] = word.split(':');
+    const [name = '', table = '', ...rest] = (
+      only === null || word.includes(':') ? word : `${only}:${word}`
+    ).split(':');
     if (name === '' || table === '' || rest.length > 0)
       throw new OvsdbError(`Can't parse excluded table: ${formatJson(word).slice(1, -1)}`);
     const tables = excluded.get(name);

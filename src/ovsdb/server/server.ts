@@ -68,6 +68,10 @@ export class OvsdbServer {
   readonly sessions = new Set<ServerSession>();
   /** Whose changes are logged (ovsdb-server/tlog-set). */
   readonly loggedTables = new Set<Table>();
+  /** Whether the logs of databases opened from now on may hold changes of columns as differences. */
+  hasColumnDiff = true;
+  /** Of relays given by the command line or a command; undefined: the default. */
+  relayProbeIntervalMs: number | undefined;
   #isMonitorCondEnabled = true;
   /** A backup changes only as its active server does. */
   #isBackup = false;
@@ -110,6 +114,7 @@ export class OvsdbServer {
       storage,
       forwarder: undefined,
       isConnected: true,
+      isBackup: false,
       compactAfterMs: this.timers.clock.nowMs() + compactIntervalMs,
     });
   }
@@ -410,24 +415,9 @@ export class OvsdbServer {
     if (this.trimsOnCompaction) trimMemory();
   }
 
-  /** Figures of memory/show. */
-  usage(): Record<string, number> {
-    let atoms = 0;
-    let cells = 0;
-    let weakRefs = 0;
-    for (const { database } of this.#hosted.values()) {
-      if (database === null) continue;
-      const usage = database.usage();
-      atoms += usage.atoms;
-      cells += usage.cells;
-      weakRefs += usage.weakRefs;
-    }
-    let monitors = 0;
-    for (const session of this.sessions) monitors += session.monitorCount;
-    const figures: Record<string, number> = { atoms, cells, monitors, 'n-weak-refs': weakRefs };
-    if (this.sessions.size > 0) figures['sessions'] = this.sessions.size;
-    if (this.#waiting.size > 0) figures['triggers'] = this.#waiting.size;
-    return figures;
+  /** Transactions whose `wait` is unmet. */
+  get waitingCount(): number {
+    return this.#waiting.size;
   }
 
   /** Makes everything durable and closes files and sessions. */

@@ -38,8 +38,8 @@ export class SessionMonitors {
     this.#classes = classes;
   }
 
-  get count(): number {
-    return this.#followed.length;
+  contents(): string[] {
+    return this.#followed.map(({ monitor }) => monitor.contents);
   }
 
   #find(id: Json): Followed | undefined {

@@ -61,8 +61,9 @@ export class ServerSession implements LockHolder {
     this.#armProbe();
   }
 
-  get monitorCount(): number {
-    return this.#monitors.count;
+  /** What each monitor follows, as text: equal for those that follow the same. */
+  monitoredContents(): string[] {
+    return this.#monitors.contents();
   }
   get backlogBytes(): number {
     return this.#connection.backlogBytes;
@@ -70,6 +71,10 @@ export class ServerSession implements LockHolder {
   /** Whether nothing may be changed nor locked. */
   get isReadOnly(): boolean {
     return this.#settings.isReadOnly || this.#server.isBackup;
+  }
+
+  #mayOnlyRead(database: string): boolean {
+    return this.isReadOnly || this.#server.hosted(database)?.isBackup === true;
   }
 
   close(): void {
@@ -260,7 +265,7 @@ export class ServerSession implements LockHolder {
     const cancel = this.#server.transact({
       database,
       operations: params.slice(1),
-      isReadOnly: this.isReadOnly || database.name === '_Server',
+      isReadOnly: this.#mayOnlyRead(database.name) || database.name === '_Server',
       access: AccessControl.of(database, this.#client),
       hasLock: (name) => this.#server.locks.isOwner(name, this),
       onDone: (results, error) => {
@@ -291,7 +296,7 @@ export class ServerSession implements LockHolder {
     const { name } = database;
     if (params.length !== 2) throw new OvsdbError('syntax error', 'array expected', params);
     // The stock server lets a client of a read-only remote convert; that can only be an oversight.
-    if (this.isReadOnly)
+    if (this.#mayOnlyRead(name))
       throw new OvsdbError(
         'not allowed',
         'convert operation not allowed when database server is in read only mode',

@@ -25,7 +25,11 @@ export function readSchemaFile(path: string): DatabaseSchema {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw fail(`error opening "${path}": ${errorText(error)}`);
+    const why = errorText(error);
+    // A directory can be opened.
+    throw fail(
+      `${why === 'Is a directory' ? 'error reading JSON stream' : `error opening "${path}"`}: ${why}`,
+    );
   }
   const fault = jsonErrorText(text);
   if (fault !== null) throw fail(fault);

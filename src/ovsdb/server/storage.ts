@@ -1,8 +1,8 @@
 /**
  * A database file: its lock, its log, and the database in memory that the log makes.
  */
-import { closeSync, openSync, realpathSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync, openSync, readlinkSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { tryLockFile } from '../../sys/file-lock.ts';
 import { errorText } from '../../sys/errno.ts';
 import { vlog } from '../../util/log.ts';
@@ -20,22 +20,33 @@ import { changesFromRecord, recordFromChanges, snapshotPieces } from './record.t
 const lockLog = vlog('lockfile');
 const dayMs = 24 * 60 * 60_000;
 
+/** What a name stands for: links lead on, directories keep the names given. */
+function followLinks(path: string): string {
+  let name = path;
+  for (let count = 0; count < 10; count++) {
+    try {
+      const target = readlinkSync(name);
+      name = isAbsolute(target) ? target : join(dirname(name), target);
+    } catch {
+      // No link, or the database is about to be created.
+      break;
+    }
+  }
+  return name;
+}
+
 /** Holds `.NAME.~lock~` beside a database file, the lock of every OVSDB program. */
 class DatabaseLock {
   readonly #fd: number;
   /** @throws OvsdbError if another process holds it */
   constructor(path: string) {
-    let real = path;
-    try {
-      real = realpathSync(path);
-    } catch {
-      // The database is about to be created.
-    }
+    const real = followLinks(path);
     const name = join(dirname(real), `.${basename(real)}.~lock~`);
     try {
       this.#fd = openSync(name, 'a+', 0o600);
     } catch (error) {
       lockLog.warn(`${name}: failed to open lock file: ${errorText(error)}`);
+      lockLog.warn(`${name}: failed to lock file: ${errorText(error)}`);
       throw ioError(`${path}: failed to lock lockfile`, error);
     }
     const holder = tryLockFile(this.#fd);
@@ -59,10 +70,11 @@ class DatabaseLock {
  * Reads a database file into memory.
  *
  * @param isReadOnly Does not lock the file nor repair it.
+ * @param isStrict Refuses a file with any damage, as tools do.
  * @throws OvsdbError
  */
-export function openDatabase(path: string, isReadOnly = false): OpenDatabase {
-  return new OpenDatabase(path, isReadOnly);
+export function openDatabase(path: string, isReadOnly = false, isStrict = false): OpenDatabase {
+  return new OpenDatabase(path, isReadOnly, isStrict);
 }
 
 /** Reads only the schema of a database file. @throws OvsdbError */
@@ -102,7 +114,7 @@ export class OpenDatabase {
   #compactedRecords: number;
   #compactedMs: number | undefined;
 
-  constructor(path: string, isReadOnly: boolean) {
+  constructor(path: string, isReadOnly: boolean, isStrict: boolean) {
     this.path = path;
     this.#lock = isReadOnly ? undefined : new DatabaseLock(path);
     try {
@@ -112,7 +124,7 @@ export class OpenDatabase {
       throw error;
     }
     try {
-      this.#database = this.#read();
+      this.#database = this.#read(isStrict);
       if (!isReadOnly) this.log.truncateRest();
     } catch (error) {
       this.close();
@@ -122,11 +134,11 @@ export class OpenDatabase {
     this.#compactedRecords = this.log.recordCount;
   }
 
-  #read(): Database {
-    const schemaJson = this.log.read();
+  #read(isStrict: boolean): Database {
+    const schemaJson = this.log.read(isStrict);
     if (schemaJson === undefined) throw new OvsdbError(`${this.path}: database file contains no schema`);
     const database = new Database(schemaFromJson(schemaJson));
-    for (let record = this.log.read(); record !== undefined; record = this.log.read()) {
+    for (let record = this.log.read(isStrict); record !== undefined; record = this.log.read(isStrict)) {
       database.load(changesFromRecord(database, record));
     }
     return database;
@@ -191,13 +203,13 @@ export class OpenDatabase {
     return isDone;
   }
 
-  /** Writes the compacted contents to a new file at `path`. @throws OvsdbError if it exists */
+  /** Writes the compacted contents to `path`, in the place of what is there. @throws OvsdbError */
   writeCompacted(path: string, comment: string, wallMs: number): void {
-    writeNewFile(path, snapshotRecords(this.#database, comment, wallMs));
+    writeFile(path, snapshotRecords(this.#database, comment, wallMs));
   }
 
   /**
-   * Writes the contents under another schema, in place or to a new file at `path`. Tables and columns that it
+   * Writes the contents under another schema, in place or to `path`. Tables and columns that it
    * lacks are dropped, new columns get their defaults. The database in memory stays as it is: close it afterwards.
    *
    * @throws OvsdbError if the contents violate the new schema
@@ -205,7 +217,7 @@ export class OpenDatabase {
   convert(schema: DatabaseSchema, path: string | undefined, comment: string, wallMs: number): void {
     const records = snapshotRecords(convertedDatabase(this.#database, schema), comment, wallMs);
     if (path === undefined) this.log.replace(records);
-    else writeNewFile(path, records);
+    else writeFile(path, records);
   }
 
   /**
@@ -228,13 +240,24 @@ export class OpenDatabase {
   }
 }
 
-function writeNewFile(path: string, records: readonly Uint8Array[]): void {
-  const file = new LogFile(path, 'create');
+function writeFile(path: string, records: readonly Uint8Array[]): void {
+  const lock = new DatabaseLock(path);
   try {
-    for (const record of records) file.appendBytes(record);
-    file.syncNow();
+    rmSync(`${path}.tmp`, { force: true });
+    const file = new LogFile(`${path}.tmp`, 'create');
+    try {
+      for (const record of records) file.appendBytes(record);
+      file.syncNow();
+      renameSync(`${path}.tmp`, path);
+    } catch (error) {
+      throw error instanceof OvsdbError
+        ? error
+        : ioError(`failed to rename "${path}.tmp" to "${path}"`, error);
+    } finally {
+      file.close();
+    }
   } finally {
-    file.close();
+    lock.release();
   }
 }
 

@@ -10,6 +10,7 @@ $V -- --id=@q create qos type=linux-htb queues=0=@q1,1=@q2 other_config:max-rate
 $V -- --id=@m create mirror name=m0 select_all=true -- set bridge br0 mirrors=@m
 $V -- --id=@m create Datapath datapath_version=0 capabilities='{ct_zone=true,max_vlan_headers=1}' -- set Open_vSwitch . datapaths:netdev=@m
 $V add-zone-tp netdev zone=1 icmp_first=1 icmp_reply=2 -- add-aa-mapping br0 100 5
+$V set bridge br1 'external_ids:"é 日本"="<x>&\"é"' external_ids:empty='""'
 $V set open . ovs_version=3.1.0 other_config:foo=bar external_ids:system-id=x
 cp /usr/share/openvswitch/vswitch.ovsschema vs.ovsschema
 sed 's/"version": "[0-9.]*",//; s/"cksum": "[^"]*",//' vs.ovsschema > noversion.ovsschema
