@@ -33,6 +33,7 @@ while b"terminating" not in text:
         text = ready.recv(65536); print("unix" if ready is unix else "udp", repr(text), flush=True)
 '
 }
+parent() { ps -o ppid= "$1" | tr -d ' '; }
 died() { kill -0 "$1" 2>/dev/null && return 1; return 0; }
 ovsdb-tool create db /usr/share/openvswitch/vswitch.ovsschema
 `;
@@ -48,11 +49,18 @@ export function runDaemonCase(kind: 'ours' | 'stock', script: string): string {
       env: { ...env, PATH: kind === 'ours' ? `${path}:${process.env['PATH'] ?? ''}` : path, HOME: dir },
       timeout: 400_000,
     });
-    return `${stdout}${stderr}`
-      .replaceAll(dir, 'DIR')
-      .replaceAll(/\bpid( file)? \d+/g, 'pid$1 N')
-      .replaceAll(/\bserver\.\d+\.ctl/g, 'server.N.ctl')
-      .replaceAll(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?/g, 'TIME');
+    return (
+      `${stdout}${stderr}`
+        .replaceAll(dir, 'DIR')
+        // The shell tells of a background job's death, or not, by when it looks.
+        .replaceAll(
+          /^(?:Terminated|Hangup|Killed|Alarm clock|Interrupt|Segmentation fault)( \(core dumped\))?\n/gm,
+          '',
+        )
+        .replaceAll(/\bpid( file)? \d+/g, 'pid$1 N')
+        .replaceAll(/\bserver\.\d+\.ctl/g, 'server.N.ctl')
+        .replaceAll(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?/g, 'TIME')
+    );
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -112,7 +120,7 @@ export const daemonCases: Readonly<Record<string, string>> = {
     ctl exit; wait $child; echo $?; lines log | sed s/.*Open.v.*//`,
   'a monitor leaves ignored signals ignored': `
     trap '' HUP TERM; try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file db; trap - HUP TERM
-    first=$(cat ovsdb-server.pid); monitor=$(ps -o ppid= $first)
+    first=$(cat ovsdb-server.pid); monitor=$(parent $first)
     kill -HUP $monitor; kill -TERM $monitor; kill -HUP $first; kill -TERM $first; ctl version >/dev/null
     kill -SEGV $first; waitfor 'test -e ovsdb-server.pid && test "$(cat ovsdb-server.pid)" != $first && ovs-appctl -t ovsdb-server version'
     kill -TERM $(cat ovsdb-server.pid); ctl version >/dev/null
@@ -192,15 +200,15 @@ export const daemonCases: Readonly<Record<string, string>> = {
   '--monitor starts it again after a crash': `
     try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file db
     first=$(cat ovsdb-server.pid); ls
-    ps -o args= $(ps -o ppid= $first) | sed -E 's/[0-9]+/N/' | cut -c1-40
+    ps -o args= $(parent $first) | sed -E 's/[0-9]+/N/' | cut -c1-40
     kill -SEGV $first; waitfor 'test -e ovsdb-server.pid && test "$(cat ovsdb-server.pid)" != $first && ovs-appctl -t ovsdb-server version'
-    second=$(cat ovsdb-server.pid); monitor=$(ps -o ppid= $second)
+    second=$(cat ovsdb-server.pid); monitor=$(parent $second)
     ps -o args= $monitor | sed -E 's/[0-9]+/N/g' | cut -c1-50
     kill $second; waitfor 'died $second && died $monitor'
     lines ovsdb-server.log | grep -v backtrace | sort; ls`,
   '--monitor does not start again after an exit': `
     try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file db
-    monitor=$(ps -o ppid= $(cat ovsdb-server.pid)); ctl exit; waitfor 'died $monitor'; lines ovsdb-server.log; ls`,
+    monitor=$(parent $(cat ovsdb-server.pid)); ctl exit; waitfor 'died $monitor'; lines ovsdb-server.log | sort; ls`,
 };
 
 /** Need root. */
@@ -223,20 +231,20 @@ export const rootCases: Readonly<Record<string, string>> = {
     # The stock server repeats an error until a write succeeds.
     lines log | awk '!seen[$0]++'`,
   '--user with --monitor': `
-    owners() { ls -ln *.pid *.ctl db.sock *.log .db.~lock~ 2>/dev/null | awk '{print $1, $3, $4}'; }
+    owners() { ls -ln *.pid *.ctl db.sock *.log .db.~lock~ 2>/dev/null | awk '{print $1, $3, $4}' | sort; }
     # Our monitor's CapInh and CapAmb hand the capabilities on to the daemon, which stock forks.
     who() { grep -E '^(Uid|Gid|Groups|Cap(Prm|Eff|Bnd)):' /proc/$monitor/status; grep -E '^(Uid|Gid|Groups|Cap...):' /proc/$1/status; owners; }
     chmod 777 . ; chmod 666 db; rm -f .db.~lock~
     for user in nobody root; do
       try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile --log-file --user=$user db
-      first=$(cat ovsdb-server.pid); monitor=$(ps -o ppid= $first); echo "$user"; who $first
+      first=$(cat ovsdb-server.pid); monitor=$(parent $first); echo "$user"; who $first
       kill -SEGV $first; waitfor 'test -e ovsdb-server.pid && test "$(cat ovsdb-server.pid)" != $first && ovs-appctl -t ovsdb-server version'
-      second=$(cat ovsdb-server.pid); test $monitor = $(ps -o ppid= $second); echo "same monitor $?"; who $second
+      second=$(cat ovsdb-server.pid); test $monitor = $(parent $second); echo "same monitor $?"; who $second
       ctl exit; waitfor 'died $monitor'; ls -A; rm -f .db.~lock~ *.log db.sock
     done
     try ovsdb-server --remote=punix:db.sock --detach --monitor --pidfile=nodir/p --user=nobody db
     start --pidfile; ovs-vsctl --no-wait init; chmod 666 db.sock
     try ovs-vswitchd -vconsole:off --enable-dummy --detach --monitor --pidfile --user=nobody
-    first=$(cat ovs-vswitchd.pid); monitor=$(ps -o ppid= $first); who $first
+    first=$(cat ovs-vswitchd.pid); monitor=$(parent $first); who $first
     try ovs-appctl exit; waitfor 'died $monitor'; ctl exit`,
 };
