@@ -1,9 +1,20 @@
-import { Idl, type IdlChange, type IdlRow } from '../../ovsdb/client/index.ts';
+import { OvsdbClient } from '../../ovsdb/client/index.ts';
+import type { IdlChange } from '../../ovsdb/client/index.ts';
+import { openVSwitch } from '../../ovsdb/generated/open-vswitch.ts';
+import type {
+  BridgeRow,
+  ControllerRow,
+  FlowTableRow,
+  InterfaceRow,
+  OpenVSwitchRow,
+  OpenVSwitchTables,
+  PortRow,
+} from '../../ovsdb/generated/open-vswitch.ts';
 import { processTls } from '../../stream/tls-identity.ts';
 import { vlog } from '../../util/log.ts';
 import type {
   BridgeConfig,
-  ControllerRow,
+  ControllerRow as ControllerConfig,
   FlowTableConfig,
   InterfaceConfig,
   PortConfig,
@@ -13,8 +24,13 @@ import type { ColumnValue, ConfigStore, RowUpdate } from './store.ts';
 
 const log = vlog('bridge');
 
+type TableName = keyof OpenVSwitchTables;
+type Columns = {
+  readonly [Table in TableName]?: readonly (keyof OpenVSwitchTables[Table]['columns'])[];
+};
+
 /** Columns that say what is wished; a change of any of them is a new configuration. */
-const configColumns: Readonly<Record<string, readonly string[]>> = {
+const configColumns: Columns = {
   Open_vSwitch: ['bridges', 'next_cfg', 'other_config', 'ssl'],
   Bridge: [
     'name',
@@ -43,7 +59,7 @@ const configColumns: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Columns that we write: in the replica, so that only differences are sent. */
-const statusColumns: Readonly<Record<string, readonly string[]>> = {
+const statusColumns: Columns = {
   Open_vSwitch: ['cur_cfg', 'datapath_types', 'iface_types', 'dpdk_initialized', 'dpdk_version'],
   Bridge: ['datapath_id', 'datapath_version', 'status'],
   Port: ['status', 'statistics'],
@@ -65,9 +81,16 @@ const statusColumns: Readonly<Record<string, readonly string[]>> = {
   Flow_Table: [],
 };
 
+const tables = Object.fromEntries(
+  Object.keys(configColumns).map((table) => [
+    table,
+    [...(configColumns[table as TableName] ?? []), ...(statusColumns[table as TableName] ?? [])],
+  ]),
+) as Columns;
+
 /** The configuration store over an OVSDB server: the daemon's normal one. */
 export class OvsdbStore implements ConfigStore {
-  readonly #idl: Idl;
+  readonly #client: OvsdbClient<OpenVSwitchTables>;
   changeSeq = 0;
   onChange: () => void = () => undefined;
 
@@ -77,67 +100,69 @@ export class OvsdbStore implements ConfigStore {
   }
 
   private constructor(remote: string, wake: () => void) {
-    const tables = Object.fromEntries(
-      Object.entries(configColumns).map(([table, columns]) => [
-        table,
-        [...columns, ...(statusColumns[table] ?? [])],
-      ]),
-    );
     const moved = (): void => {
       this.#configureTls();
       this.changeSeq++;
       this.onChange();
       wake();
     };
-    this.#idl = new Idl({ remote, database: 'Open_vSwitch', tables, lock: 'ovs_vswitchd' });
-    this.#idl.onChange((changes) => {
+    this.#client = new OvsdbClient(openVSwitch, { remote, tables, lock: 'ovs_vswitchd' });
+    const { idl } = this.#client;
+    idl.onChange((changes) => {
       if (changes.some(isConfigChange)) moved();
     });
     let contended = false;
-    this.#idl.onState(() => {
-      if (this.#idl.isLockContended && !contended) {
+    idl.onState(() => {
+      if (idl.isLockContended && !contended) {
         log.err('another ovs-vswitchd process is running, disabling this process until it goes away');
       }
-      contended = this.#idl.isLockContended;
+      contended = idl.isLockContended;
       moved();
     });
-    this.#idl.start();
+    idl.start();
   }
 
   /** The keys of connections to controllers; without a row those of the command line stay. */
   #configureTls(): void {
-    const ssl = this.#idl.rows('SSL')[0];
+    const [ssl] = this.#client.tables.SSL.rows;
     if (ssl === undefined) return;
     processTls.configure({
-      privateKey: ssl.str('private_key'),
-      certificate: ssl.str('certificate'),
-      caCert: ssl.str('ca_cert'),
-      isBootstrap: ssl.bool('bootstrap_ca_cert'),
+      privateKey: ssl.private_key,
+      certificate: ssl.certificate,
+      caCert: ssl.ca_cert,
+      isBootstrap: ssl.bootstrap_ca_cert,
     });
   }
 
+  /** The one row of Open_vSwitch; the lock is ours then. */
+  #root(): OpenVSwitchRow | undefined {
+    const { idl, tables } = this.#client;
+    return idl.isReady && idl.hasLock ? tables.Open_vSwitch.rows[0] : undefined;
+  }
+
   read(): SwitchConfig | null {
-    if (!this.#idl.isReady || !this.#idl.hasLock) return null;
-    const root = this.#idl.rows('Open_vSwitch')[0];
+    const root = this.#root();
     if (root === undefined) return null;
     return {
-      uuid: root.uuid,
-      nextCfg: root.num('next_cfg'),
-      curCfg: root.num('cur_cfg'),
-      otherConfig: root.strMap('other_config'),
-      bridges: this.#sorted(root, 'bridges').map((row) => this.#bridge(row)),
+      uuid: root._uuid,
+      nextCfg: root.next_cfg,
+      curCfg: root.cur_cfg,
+      otherConfig: root.other_config,
+      bridges: byName(root.bridges).map(bridgeConfig),
     };
   }
 
   get isEmpty(): boolean {
-    return this.#idl.isReady && this.#idl.hasLock && this.#idl.rows('Open_vSwitch').length === 0;
+    const { idl, tables } = this.#client;
+    return idl.isReady && idl.hasLock && tables.Open_vSwitch.rows.length === 0;
   }
 
   async write(updates: readonly RowUpdate[]): Promise<boolean> {
-    if (!this.#idl.isSynced) return false;
-    const transaction = this.#idl.transaction();
+    const { idl } = this.#client;
+    if (!idl.isSynced) return false;
+    const transaction = idl.transaction();
     for (const { table, uuid, columns } of updates) {
-      const row = this.#idl.row(table, uuid);
+      const row = idl.row(table, uuid);
       if (row === undefined) continue;
       const known = Object.entries(columns).filter(([name]) => row.has(name));
       transaction.update(
@@ -153,94 +178,76 @@ export class OvsdbStore implements ConfigStore {
   }
 
   close(): void {
-    this.#idl.close();
-  }
-
-  /** Rows of a reference column by name, so that numbers come out the same at every start. */
-  #sorted(row: IdlRow, column: string): IdlRow[] {
-    return this.#idl.refs(row, column).sort((a, b) => (a.str('name') < b.str('name') ? -1 : 1));
-  }
-
-  #bridge(row: IdlRow): BridgeConfig {
-    const failMode = row.str('fail_mode');
-    return {
-      uuid: row.uuid,
-      name: row.str('name'),
-      datapathType: row.str('datapath_type'),
-      failMode: failMode === 'secure' || failMode === 'standalone' ? failMode : '',
-      protocols: row.strings('protocols'),
-      controllers: this.#idl.refs(row, 'controller').map(controller),
-      ports: this.#sorted(row, 'ports').map((port) => this.#port(port)),
-      otherConfig: row.strMap('other_config'),
-      flowTables: this.#flowTables(row),
-    };
-  }
-
-  #flowTables(row: IdlRow): Map<number, FlowTableConfig> {
-    const tables = new Map<number, FlowTableConfig>();
-    for (const [id, uuid] of row.map('flow_tables')) {
-      const table = this.#idl.row('Flow_Table', String(uuid));
-      if (table === undefined) continue;
-      const flowLimit = table.opt('flow_limit');
-      tables.set(Number(id), {
-        name: table.str('name'),
-        flowLimit: flowLimit === undefined ? undefined : Number(flowLimit),
-        prefixes: table.strings('prefixes'),
-      });
-    }
-    return tables;
-  }
-
-  #port(row: IdlRow): PortConfig {
-    const tag = row.opt('tag');
-    return {
-      uuid: row.uuid,
-      name: row.str('name'),
-      tag: tag === undefined ? undefined : Number(tag),
-      trunks: row.numbers('trunks'),
-      vlanMode: row.str('vlan_mode'),
-      otherConfig: row.strMap('other_config'),
-      interfaces: this.#sorted(row, 'interfaces').map(interfaceConfig),
-    };
+    this.#client.close();
   }
 }
 
 function isConfigChange(change: IdlChange): boolean {
   if (change.kind !== 'modify') return true;
-  const columns = configColumns[change.table] ?? [];
+  const columns: readonly string[] = configColumns[change.table as TableName] ?? [];
   return change.columns.some((c) => columns.includes(c));
 }
 
-function optional(row: IdlRow, column: string): number | undefined {
-  const value = row.opt(column);
-  return value === undefined ? undefined : Number(value);
+/** So that numbers come out the same at every start. */
+function byName<Row extends { readonly name: string }>(rows: readonly Row[]): Row[] {
+  return [...rows].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function controller(row: IdlRow): ControllerRow {
+function bridgeConfig(row: BridgeRow): BridgeConfig {
   return {
-    uuid: row.uuid,
-    target: row.str('target'),
-    maxBackoffMs: optional(row, 'max_backoff'),
-    inactivityProbeMs: optional(row, 'inactivity_probe'),
-    enableAsyncMessages: row.bool('enable_async_messages', true),
-    rateLimit: optional(row, 'controller_rate_limit'),
-    burstLimit: optional(row, 'controller_burst_limit'),
-    otherConfig: row.strMap('other_config'),
-    connectionMode: row.str('connection_mode'),
+    uuid: row._uuid,
+    name: row.name,
+    datapathType: row.datapath_type,
+    failMode: row.fail_mode ?? '',
+    protocols: row.protocols,
+    controllers: row.controller.map(controllerConfig),
+    ports: byName(row.ports).map(portConfig),
+    otherConfig: row.other_config,
+    flowTables: new Map([...row.flow_tables].map(([id, table]) => [id, flowTableConfig(table)])),
   };
 }
 
-function interfaceConfig(row: IdlRow): InterfaceConfig {
+function flowTableConfig({ name, flow_limit: flowLimit, prefixes }: FlowTableRow): FlowTableConfig {
+  return { name: name ?? '', flowLimit, prefixes };
+}
+
+function portConfig(row: PortRow): PortConfig {
   return {
-    uuid: row.uuid,
-    name: row.str('name'),
-    type: row.str('type'),
-    options: row.strMap('options'),
-    ofportRequest: optional(row, 'ofport_request'),
-    ofport: optional(row, 'ofport'),
-    mac: row.str('mac'),
-    mtuRequest: optional(row, 'mtu_request'),
-    otherConfig: row.strMap('other_config'),
+    uuid: row._uuid,
+    name: row.name,
+    tag: row.tag,
+    trunks: row.trunks,
+    vlanMode: row.vlan_mode ?? '',
+    otherConfig: row.other_config,
+    interfaces: byName(row.interfaces).map(interfaceConfig),
+  };
+}
+
+function controllerConfig(row: ControllerRow): ControllerConfig {
+  return {
+    uuid: row._uuid,
+    target: row.target,
+    maxBackoffMs: row.max_backoff,
+    inactivityProbeMs: row.inactivity_probe,
+    enableAsyncMessages: row.enable_async_messages ?? true,
+    rateLimit: row.controller_rate_limit,
+    burstLimit: row.controller_burst_limit,
+    otherConfig: row.other_config,
+    connectionMode: row.connection_mode ?? '',
+  };
+}
+
+function interfaceConfig(row: InterfaceRow): InterfaceConfig {
+  return {
+    uuid: row._uuid,
+    name: row.name,
+    type: row.type,
+    options: row.options,
+    ofportRequest: row.ofport_request,
+    ofport: row.ofport,
+    mac: row.mac ?? '',
+    mtuRequest: row.mtu_request,
+    otherConfig: row.other_config,
   };
 }
 
