@@ -15,16 +15,18 @@ const packages = {
   ethtool: 'ethtool',
   ps: 'procps',
   nc: 'netcat-openbsd',
+  'ovn-northd': 'ovn-central',
 };
+const pythonModules = { os_ken: 'python3-os-ken', ovsdbapp: 'python3-ovsdbapp' };
 const has = (tool) =>
   ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'].some((d) => existsSync(join(d, tool)));
-const hasOsKen = () => existsSync('/usr/lib/python3/dist-packages/os_ken');
+const hasModule = (name) => existsSync(join('/usr/lib/python3/dist-packages', name));
 
 function ensureDebianPackages() {
   const missing = Object.entries(packages)
     .filter(([tool]) => !has(tool))
     .map(([, p]) => p);
-  if (!hasOsKen()) missing.push('python3-os-ken');
+  for (const [name, p] of Object.entries(pythonModules)) if (!hasModule(name)) missing.push(p);
   if (missing.length === 0) return;
   const isRoot = process.getuid?.() === 0;
   if (!isRoot || !existsSync('/usr/bin/apt-get')) {
