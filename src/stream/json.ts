@@ -122,22 +122,30 @@ function formatWide(value: Json, isSorted: boolean): string {
   }
 }
 
-/** C's `%.15g`, as OVS prints reals. */
-export function formatReal(value: number): string {
-  return formatG(value, 15);
+/**
+ * A real as OVS's JSON has it, of 15 digits. Of two that are as close C takes the one that ends in an even digit,
+ * JavaScript the greater one.
+ */
+export function roundReal(value: number): number {
+  const [digits = '', exponent = ''] = value.toExponential(15).split('e');
+  const isTie = digits.endsWith('5') && /^-?\d\.\d{15}0*e/.test(value.toExponential(100));
+  if (isTie && /[02468]5$/.test(digits)) return Number(`${digits.slice(0, -1)}e${exponent}`);
+  return Number(value.toPrecision(15));
 }
 
-function formatG(value: number, digits: number): string {
+/** C's `%.15g`, as OVS prints reals. */
+export function formatReal(value: number): string {
   if (Object.is(value, -0)) return '-0';
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
-  const [mantissa = '0', exponentText = '0'] = value.toExponential(digits - 1).split('e');
+  const rounded = roundReal(value);
+  const [mantissa = '0', exponentText = '0'] = rounded.toExponential(14).split('e');
   const exponent = Number(exponentText);
   const trim = (text: string): string => (text.includes('.') ? text.replace(/\.?0+$/, '') : text);
-  if (exponent < -4 || exponent >= digits) {
+  if (exponent < -4 || exponent >= 15) {
     const e = Math.abs(exponent).toString().padStart(2, '0');
     return `${trim(mantissa)}e${exponent < 0 ? '-' : '+'}${e}`;
   }
-  return trim(value.toFixed(Math.max(0, Math.min(100, digits - 1 - exponent))));
+  return trim(rounded.toFixed(14 - exponent));
 }
 
 /** Indented by two with closing brackets at the end of lines, as OVS's tools print with --pretty. */

@@ -4,7 +4,7 @@
  * In memory an integer is a number, or a bigint where a number is not exact; a real is a number; a
  * uuid is a lower-case string. The type comes from the column, never from the value.
  */
-import { formatReal, isJsonArray, normalInteger } from '../../stream/json.ts';
+import { formatReal, isJsonArray, normalInteger, roundReal } from '../../stream/json.ts';
 import { jsonErrorText } from '../../stream/json-error.ts';
 import type { Json } from '../../stream/json.ts';
 import { OvsdbError, syntaxError } from '../errors.ts';
@@ -101,7 +101,7 @@ function uuidFromJson(json: Json, symbols: SymbolTable | undefined): string {
 export function atomToJson(type: AtomicType, atom: Atom): Json {
   if (type === 'uuid') return ['uuid', atom];
   if (type !== 'real' || typeof atom !== 'number') return atom;
-  return Number.isInteger(atom) && Math.abs(atom) < 1e15 ? atom : Number(atom.toPrecision(15));
+  return Number.isInteger(atom) && Math.abs(atom) < 1e15 ? atom : roundReal(atom);
 }
 
 /** As `atomToJson` without rounding. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Atom } from './atom.ts';
 import { formatReal } from '../../stream/json.ts';
-import { isBareString } from './atom.ts';
+import { atomToJson, isBareString } from './atom.ts';
 import {
   applyDiff,
   datumDiff,
@@ -133,6 +133,21 @@ describe('JSON and text forms', () => {
       '1e-05',
       '0.0001',
     ]);
+  });
+  it('rounds reals to even digits where two are as close', () => {
+    const ties = [
+      1000000000000005, 1000000000000015, 1000000000000025, -1000000000000005, 100000000000000.5,
+      12345678901234.25,
+    ];
+    expect(ties.map(formatReal)).toEqual([
+      '1e+15',
+      '1.00000000000002e+15',
+      '1.00000000000002e+15',
+      '-1e+15',
+      '100000000000000',
+      '12345678901234.2',
+    ]);
+    expect(atomToJson('real', 1000000000000005)).toBe(1e15);
   });
   it('quotes what would read as something else', () => {
     expect(
