@@ -1,5 +1,5 @@
 /** The unixctl commands of ovsdb-server (see ovsdb-server(1), RUNTIME MANAGEMENT COMMANDS). */
-import type { UnixctlCommands, UnixctlHandler } from '../../stream/index.ts';
+import type { UnixctlCommands } from '../../stream/index.ts';
 import { vlog } from '../../util/log.ts';
 import { OvsdbError } from '../errors.ts';
 import type { ConfiguredServer } from './configured.ts';
@@ -22,11 +22,18 @@ export interface CommandContext {
   onChanged: () => void;
 }
 
-/** A command that changes what a configuration file says is refused where there is one. */
-function unlessConfigured({ configured }: CommandContext, handler: UnixctlHandler): UnixctlHandler {
-  if (configured === null) return handler;
-  return () => {
-    throw new OvsdbError(`Update the ${configured.path} and use ovsdb-server/reload instead`);
+/** Where commands go that change what a configuration file says: they are refused where there is one. */
+function changing(
+  commands: UnixctlCommands,
+  { configured }: CommandContext,
+): Pick<UnixctlCommands, 'registerCommand'> {
+  if (configured === null) return commands;
+  return {
+    registerCommand: (name, usage, minArgs, maxArgs) => {
+      commands.registerCommand(name, usage, minArgs, maxArgs, () => {
+        throw new OvsdbError(`Update the ${configured.path} and use ovsdb-server/reload instead`);
+      });
+    },
   };
 }
 
@@ -52,34 +59,23 @@ export function registerServerCommands(commands: UnixctlCommands, context: Comma
 
 function registerDatabaseCommands(commands: UnixctlCommands, context: CommandContext): void {
   const { server } = context;
+  const changes = changing(commands, context);
   const compactable = (): string[] =>
     server.databaseNames.filter((name) => server.storage(name) !== undefined);
 
   commands.registerCommand('ovsdb-server/list-dbs', '', 0, 0, () => lines(server.databaseNames));
-  commands.registerCommand(
-    'ovsdb-server/add-db',
-    'DB',
-    1,
-    1,
-    unlessConfigured(context, ([text = '']) => {
-      openHosted(server, text);
-      context.onChanged();
-      return '';
-    }),
-  );
-  commands.registerCommand(
-    'ovsdb-server/remove-db',
-    'DB',
-    1,
-    1,
-    unlessConfigured(context, ([name = '']) => {
-      if (server.hosted(name) === undefined) throw new OvsdbError('Failed to find the database.');
-      if (name.startsWith('_')) throw new OvsdbError('Cannot remove reserved database.');
-      server.removeDatabase(name, `removing ${name} database by user request`);
-      context.onChanged();
-      return '';
-    }),
-  );
+  changes.registerCommand('ovsdb-server/add-db', 'DB', 1, 1, ([text = '']) => {
+    openHosted(server, text);
+    context.onChanged();
+    return '';
+  });
+  changes.registerCommand('ovsdb-server/remove-db', 'DB', 1, 1, ([name = '']) => {
+    if (server.hosted(name) === undefined) throw new OvsdbError('Failed to find the database.');
+    if (name.startsWith('_')) throw new OvsdbError('Cannot remove reserved database.');
+    server.removeDatabase(name, `removing ${name} database by user request`);
+    context.onChanged();
+    return '';
+  });
   commands.registerCommand('ovsdb-server/compact', '', 0, 1, async ([name]) => {
     if (name?.startsWith('_') === true) throw new OvsdbError('cannot compact built-in databases');
     if (name !== undefined && server.hosted(name) === undefined)
@@ -112,28 +108,17 @@ function registerDatabaseCommands(commands: UnixctlCommands, context: CommandCon
 
 function registerRemoteCommands(commands: UnixctlCommands, context: CommandContext): void {
   const { remotes, onChanged } = context;
-  commands.registerCommand(
-    'ovsdb-server/add-remote',
-    'REMOTE',
-    1,
-    1,
-    unlessConfigured(context, async ([remote = '']) => {
-      await remotes.add(remote);
-      onChanged();
-      return '';
-    }),
-  );
-  commands.registerCommand(
-    'ovsdb-server/remove-remote',
-    'REMOTE',
-    1,
-    1,
-    unlessConfigured(context, async ([remote = '']) => {
-      await remotes.remove(remote);
-      onChanged();
-      return '';
-    }),
-  );
+  const changes = changing(commands, context);
+  changes.registerCommand('ovsdb-server/add-remote', 'REMOTE', 1, 1, async ([remote = '']) => {
+    await remotes.add(remote);
+    onChanged();
+    return '';
+  });
+  changes.registerCommand('ovsdb-server/remove-remote', 'REMOTE', 1, 1, async ([remote = '']) => {
+    await remotes.remove(remote);
+    onChanged();
+    return '';
+  });
   commands.registerCommand('ovsdb-server/list-remotes', '', 0, 0, () => lines(remotes.remotes));
   commands.registerCommand('ovsdb-server/reconnect', '', 0, 0, () => {
     remotes.reconnect();
@@ -173,17 +158,12 @@ function registerTableLogCommands(commands: UnixctlCommands, { server }: Command
 
 function registerReplicationCommands(commands: UnixctlCommands, context: CommandContext): void {
   const { server, replication, configured, onChanged } = context;
-  commands.registerCommand(
-    'ovsdb-server/set-active-ovsdb-server',
-    '',
-    1,
-    1,
-    unlessConfigured(context, ([remote = '']) => {
-      replication.setActiveServer(remote);
-      onChanged();
-      return '';
-    }),
-  );
+  const changes = changing(commands, context);
+  changes.registerCommand('ovsdb-server/set-active-ovsdb-server', '', 1, 1, ([remote = '']) => {
+    replication.setActiveServer(remote);
+    onChanged();
+    return '';
+  });
   commands.registerCommand(
     'ovsdb-server/get-active-ovsdb-server',
     '',
@@ -191,70 +171,40 @@ function registerReplicationCommands(commands: UnixctlCommands, context: Command
     0,
     () => replication.activeServer ?? '',
   );
-  commands.registerCommand(
-    'ovsdb-server/connect-active-ovsdb-server',
-    '',
-    0,
-    0,
-    unlessConfigured(context, () => {
-      if (replication.activeServer === null) return 'Unable to connect: active server is not specified.\n';
-      replication.start();
-      onChanged();
-      return '';
-    }),
-  );
-  commands.registerCommand(
-    'ovsdb-server/disconnect-active-ovsdb-server',
-    '',
-    0,
-    0,
-    unlessConfigured(context, () => {
-      replication.stop();
-      onChanged();
-      return '';
-    }),
-  );
-  commands.registerCommand(
-    'ovsdb-server/set-active-ovsdb-server-probe-interval',
-    '',
-    1,
-    1,
-    unlessConfigured(context, ([text = '']) => {
-      if (!/^[+-]?\d+$/.test(text)) return 'Invalid probe interval, integer value expected\n';
-      replication.setProbeInterval(Number(text));
-      return '';
-    }),
-  );
-  commands.registerCommand(
-    'ovsdb-server/set-sync-exclude-tables',
-    '',
-    0,
-    1,
-    unlessConfigured(context, ([text = '']) => {
-      replication.setExcluded(text);
-      onChanged();
-      return '';
-    }),
-  );
+  changes.registerCommand('ovsdb-server/connect-active-ovsdb-server', '', 0, 0, () => {
+    if (replication.activeServer === null) return 'Unable to connect: active server is not specified.\n';
+    replication.start();
+    onChanged();
+    return '';
+  });
+  changes.registerCommand('ovsdb-server/disconnect-active-ovsdb-server', '', 0, 0, () => {
+    replication.stop();
+    onChanged();
+    return '';
+  });
+  changes.registerCommand('ovsdb-server/set-active-ovsdb-server-probe-interval', '', 1, 1, ([text = '']) => {
+    if (!/^[+-]?\d+$/.test(text)) return 'Invalid probe interval, integer value expected\n';
+    replication.setProbeInterval(Number(text));
+    return '';
+  });
+  changes.registerCommand('ovsdb-server/set-sync-exclude-tables', '', 0, 1, ([text = '']) => {
+    replication.setExcluded(text);
+    onChanged();
+    return '';
+  });
   commands.registerCommand('ovsdb-server/get-sync-exclude-tables', '', 0, 0, () => replication.excludedText);
   commands.registerCommand('ovsdb-server/sync-status', '', 0, 0, () =>
     (configured ?? replication).statusText(),
   );
-  commands.registerCommand(
-    'ovsdb-server/set-relay-source-probe-interval',
-    '',
-    1,
-    1,
-    unlessConfigured(context, ([text = '']) => {
-      if (!/^[+-]?\d+$/.test(text)) throw new OvsdbError('Invalid probe interval, integer value expected');
-      server.relayProbeIntervalMs = Number(text);
-      for (const name of server.databaseNames) {
-        const forwarder = server.hosted(name)?.forwarder;
-        if (forwarder instanceof RelaySource) forwarder.setProbeInterval(server.relayProbeIntervalMs);
-      }
-      return '';
-    }),
-  );
+  changes.registerCommand('ovsdb-server/set-relay-source-probe-interval', '', 1, 1, ([text = '']) => {
+    if (!/^[+-]?\d+$/.test(text)) throw new OvsdbError('Invalid probe interval, integer value expected');
+    server.relayProbeIntervalMs = Number(text);
+    for (const name of server.databaseNames) {
+      const forwarder = server.hosted(name)?.forwarder;
+      if (forwarder instanceof RelaySource) forwarder.setProbeInterval(server.relayProbeIntervalMs);
+    }
+    return '';
+  });
 }
 
 /** Clustered databases are what the stock server is for: scripts that ask get a clear answer. */
