@@ -4,14 +4,20 @@ export interface Output {
   err(text: string): void;
 }
 
+const $watched = new Set<NodeJS.WriteStream>();
+
 /** A reader that has seen enough is no error; what is left is dropped. */
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+function write(stream: NodeJS.WriteStream, text: string): void {
+  if (!$watched.has(stream)) {
+    $watched.add(stream);
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+  stream.write(text);
 }
 
 export const terminal: Output = {
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
+  out: (text) => write(process.stdout, text),
+  err: (text) => write(process.stderr, text),
 };
