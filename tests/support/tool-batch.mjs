@@ -4,6 +4,15 @@ import { createInterface } from 'node:readline';
 
 import { vlogModules } from '../../dist/util/log.js';
 
+// What a command line leaves to be done later (--timeout) would have ended with its process.
+const timers = [];
+const { setTimeout: startTimer } = globalThis;
+globalThis.setTimeout = (...args) => {
+  const timer = startTimer(...args);
+  timers.push(timer);
+  return timer;
+};
+
 const dist = new URL('../../dist/cli/', import.meta.url);
 for await (const line of createInterface({ input: process.stdin })) {
   const { program, argv, cwd } = JSON.parse(line);
@@ -17,6 +26,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   } catch (error) {
     status = `threw ${error.stack}`;
   }
+  for (const timer of timers.splice(0)) clearTimeout(timer);
   process.stderr.write('\0\n');
   process.stdout.write(`\0${JSON.stringify(status)}\n`);
 }
