@@ -135,7 +135,7 @@ createDatabase(file, schema);
 fill(file);
 const jsonBytes = statSync(file).size - statSync(empty).size;
 const before = heapBytes();
-const storage = openDatabase(file, true);
+const storage = openDatabase(file, { isReadOnly: true });
 const heap = heapBytes() - before;
 const count = storage.database.rowCount;
 const perRow = (bytes: number): string => `${Math.round(bytes / rows)} bytes a row`;

@@ -68,6 +68,7 @@ export function schemaFromJson(json: Json): DatabaseSchema {
   const hasRoot = [...tables.values()].some((t) => t.isRoot);
   if (!hasRoot) for (const [key, table] of tables) tables.set(key, { ...table, isRoot: true });
   checkReferences(tables);
+  for (const [key, table] of tables) tables.set(key, withPersistentOwners(table, tables));
   return { name, version, cksum, tables };
 }
 
@@ -88,6 +89,17 @@ function checkReferences(tables: ReadonlyMap<string, TableSchema>): void {
       check(column, column.type.value, 'value');
     }
   }
+}
+
+/** A column that keeps rows alive is in the log whatever the schema says: reading it back would lose them. */
+function withPersistentOwners(table: TableSchema, tables: ReadonlyMap<string, TableSchema>): TableSchema {
+  const owns = (base: BaseType | null): boolean =>
+    base?.refTable != null && base.refType === 'strong' && tables.get(base.refTable)?.isRoot === false;
+  const columns = [...table.columns].map(([name, column]): [string, ColumnSchema] => [
+    name,
+    owns(column.type.key) || owns(column.type.value) ? { ...column, isPersistent: true } : column,
+  ]);
+  return { ...table, columns: new Map(columns) };
 }
 
 /** As many as OVS can count. */

@@ -41,6 +41,7 @@ export function normalInteger(value: bigint): number | bigint {
 }
 
 const longDigits = /\d{16}/;
+const surrogate = /\\u[dD][89a-fA-F]/;
 
 /**
  * Parses a whole JSON text.
@@ -50,12 +51,28 @@ const longDigits = /\d{16}/;
 export function parseJson(text: string): Json {
   checkHeight(text);
   if (text.includes('\\u0000')) throw new JsonError('null bytes not supported in quoted strings');
+  if (surrogate.test(text)) checkSurrogates(text);
   if (longDigits.test(text)) return new WideParser(text).parse();
   try {
     return JSON.parse(text) as Json;
   } catch (error) {
     throw new JsonError(`syntax error: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** JSON.parse takes half of a pair, which has no form in UTF-8. */
+function checkSurrogates(text: string): void {
+  let isHigh = false;
+  let end = 0;
+  for (const match of text.matchAll(/\\(?:u([0-9a-fA-F]{4})|.)/g)) {
+    const unit = parseInt(match[1] ?? '0', 16);
+    const isLow = unit >= 0xdc00 && unit < 0xe000;
+    if (isLow !== isHigh || (isHigh && match.index !== end))
+      throw new JsonError('malformed escaped surrogate pair');
+    isHigh = unit >= 0xd800 && unit < 0xdc00;
+    end = match.index + match[0].length;
+  }
+  if (isHigh) throw new JsonError('malformed escaped surrogate pair');
 }
 
 function checkHeight(text: string): void {

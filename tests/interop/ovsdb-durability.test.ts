@@ -25,7 +25,7 @@ const insert = (name: string): Json => ({
 const schema: Json = JSON.parse(JSON.stringify(testSchema).replace('"maxRows":4,', '')) as Json;
 
 function names(file: string): string[] {
-  const storage = openDatabase(file, true);
+  const storage = openDatabase(file, { isReadOnly: true });
   try {
     return [...storage.database.table('root').rows.values()].map((row) => String(row.get('name').keys[0]));
   } finally {

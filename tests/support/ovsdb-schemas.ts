@@ -87,9 +87,18 @@ export const atomsOf: Readonly<Record<Exclude<AtomicType, 'uuid'>, readonly Json
   boolean: [true, false],
 };
 
-const types: readonly AtomicType[] = ['string', 'string', 'integer', 'integer', 'real', 'boolean', 'uuid'];
+export const atomicTypes: readonly AtomicType[] = [
+  'string',
+  'string',
+  'integer',
+  'integer',
+  'real',
+  'boolean',
+  'uuid',
+];
 
-function base(dice: Dice, tables: readonly string[], type: AtomicType): BaseModel {
+/** A random type of atoms. */
+export function randomBase(dice: Dice, tables: readonly string[], type: AtomicType): BaseModel {
   const plain: BaseModel = { type, enum: null, min: null, max: null, refTable: null, isWeak: false };
   if (type === 'uuid')
     return dice.chance(80) ? { ...plain, refTable: dice.pick(tables), isWeak: dice.chance(50) } : plain;
@@ -109,9 +118,9 @@ function isReference(model: BaseModel | null): boolean {
   return model !== null && model.refTable !== null;
 }
 
-function column(dice: Dice, tables: readonly string[], name: string): ColumnModel {
-  const key = base(dice, tables, dice.pick(types));
-  const any = dice.chance(25) ? base(dice, tables, dice.pick(types)) : null;
+export function randomColumn(dice: Dice, tables: readonly string[], name: string): ColumnModel {
+  const key = randomBase(dice, tables, dice.pick(atomicTypes));
+  const any = dice.chance(25) ? randomBase(dice, tables, dice.pick(atomicTypes)) : null;
   // The stock server goes on counting a strong reference that went with a weak one.
   const isMixed = isReference(key) && isReference(any) && any?.isWeak !== key.isWeak;
   const value = isMixed && any !== null ? { ...any, refTable: null, isWeak: false } : any;
@@ -128,7 +137,18 @@ function column(dice: Dice, tables: readonly string[], name: string): ColumnMode
   };
 }
 
-const columnNames = ['name', 'other_config', 'n', 'a', 'b', 'ports', 'zeta', 'external_ids', 'up', 'k9'];
+export const columnNames = [
+  'name',
+  'other_config',
+  'n',
+  'a',
+  'b',
+  'ports',
+  'zeta',
+  'external_ids',
+  'up',
+  'k9',
+];
 
 export function randomSchema(dice: Dice): SchemaModel {
   const names = ['Root', 'Port', 'Leaf', 'Log'].slice(0, 1 + dice.below(4));
@@ -137,7 +157,7 @@ export function randomSchema(dice: Dice): SchemaModel {
       const columns = dice
         .shuffled(columnNames)
         .slice(0, 1 + dice.below(6))
-        .map((columnName) => column(dice, names, columnName));
+        .map((columnName) => randomColumn(dice, names, columnName));
       const indexable = columns.filter((c) => !c.isEphemeral);
       const hasIndex = indexable.length > 0 && dice.chance(35);
       return {
@@ -179,7 +199,7 @@ function baseJson(model: BaseModel): Json {
   return json;
 }
 
-export function schemaJson(schema: SchemaModel): Json {
+export function schemaJson(schema: SchemaModel, version = '1.2.3'): Json {
   const tables: Record<string, Json> = {};
   for (const table of schema.tables) {
     const columns: Record<string, Json> = {};
@@ -202,5 +222,5 @@ export function schemaJson(schema: SchemaModel): Json {
       ...(table.indexes.length === 0 ? {} : { indexes: table.indexes }),
     };
   }
-  return { name: 'Test', version: '1.2.3', tables };
+  return { name: 'Test', version, tables };
 }

@@ -169,7 +169,7 @@ export class Storm {
 
 /** @throws Error if an acknowledged transaction is lost or one is there by half */
 function check({ file, acknowledged, sent }: Aftermath): void {
-  const storage = openDatabase(file, true);
+  const storage = openDatabase(file, { isReadOnly: true });
   try {
     const { database } = storage;
     const counts = new Map<number, { done: number; entries: readonly string[] }>();

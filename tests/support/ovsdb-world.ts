@@ -285,7 +285,7 @@ class World {
   }
 
   #dump(file: string): Json[] {
-    const storage = openDatabase(file, true);
+    const storage = openDatabase(file, { isReadOnly: true });
     try {
       return this.#generator.schema.tables.map((model) => {
         const table = storage.database.table(model.name);

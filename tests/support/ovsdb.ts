@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDatabase } from '../../src/ovsdb/server/storage.ts';
@@ -23,16 +23,18 @@ export interface ServerUnderTest {
   stop(): Promise<void>;
 }
 
-function prepare(schema: Json): { dir: string; file: string; socket: string } {
+function prepare(schema: Json, contents?: string): { dir: string; file: string; socket: string } {
   const dir = mkdtempSync(join(tmpdir(), 'ovsdb-'));
   const file = join(dir, 'test.db');
   writeFileSync(join(dir, 'schema'), formatJson(schema));
-  createDatabase(file, schemaFromJson(schema));
+  if (contents === undefined) createDatabase(file, schemaFromJson(schema));
+  else copyFileSync(contents, file);
   return { dir, file, socket: join(dir, 'db.sock') };
 }
 
-export async function startOurs(schema: Json): Promise<ServerUnderTest> {
-  const paths = prepare(schema);
+/** @param contents A database file of this schema to begin with. */
+export async function startOurs(schema: Json, contents?: string): Promise<ServerUnderTest> {
+  const paths = prepare(schema, contents);
   const running = await runOvsdbServer({
     files: [paths.file],
     remotes: [`punix:${paths.socket}`],
@@ -64,8 +66,9 @@ export async function whenListening(socket: string, child: ChildProcess): Promis
   throw new Error(`the server ended with status ${child.exitCode}`);
 }
 
-export async function startStock(schema: Json): Promise<ServerUnderTest> {
-  const paths = prepare(schema);
+/** @param contents As for `startOurs`. */
+export async function startStock(schema: Json, contents?: string): Promise<ServerUnderTest> {
+  const paths = prepare(schema, contents);
   const child = spawn(
     'ovsdb-server',
     [

@@ -99,7 +99,7 @@ async function readSnapshot(): Promise<OpenDatabase> {
     for await (const part of process.stdin) parts.push(part as Uint8Array);
     writeFileSync(path, Buffer.concat(parts));
     requireStandalone(path);
-    return openDatabase(path, true, true);
+    return openDatabase(path, { isReadOnly: true, isStrict: true });
   } catch (error) {
     if (!(error instanceof OvsError)) throw error;
     throw new OvsError(error.code, error.message.replaceAll(path, '/dev/stdin'));

@@ -11,10 +11,10 @@ import { damageError, readRecord } from '../../ovsdb/server/log-record.ts';
 import { OvsError, UsageError } from '../../util/errors.ts';
 import type { Command } from './command.ts';
 
-/** Magic word and first record of a database file; other formats have no record here. */
+/** The magic word of a database file, and its first record unless that is damaged. */
 interface FileHead {
   readonly magic: 'JSON' | 'CLUSTER';
-  readonly record: JsonObject;
+  readonly record: () => JsonObject;
 }
 
 /** @throws OvsdbError if it is no database */
@@ -28,13 +28,18 @@ export function readHead(path: string): FileHead {
   try {
     const { size } = fstatSync(fd);
     const record = readRecord(fd, 0, size);
-    if (!('json' in record)) {
-      if (record.why === 'read error') throw damageError(path, record);
-      const why = size === 0 ? 'cannot identify file type' : 'unexpected file format';
-      throw new OvsdbError('ovsdb error', `${path}: ${why}`);
+    if ('json' in record) return { magic: record.magic, record: () => record.json };
+    const { magic, why } = record;
+    if (why === 'read error') throw damageError(path, record);
+    if (magic !== 'JSON' && magic !== 'CLUSTER') {
+      const isOther = size === 0 || magic !== undefined;
+      const what = isOther ? 'cannot identify file type' : 'unexpected file format';
+      throw new OvsdbError('ovsdb error', `${path}: ${what}`);
     }
-    if (!isJsonObject(record.json)) throw new OvsdbError('syntax error', 'object expected', record.json);
-    return { magic: record.magic, record: record.json };
+    const refuseDamage = (): never => {
+      throw damageError(path, record);
+    };
+    return { magic, record: refuseDamage };
   } finally {
     closeSync(fd);
   }
@@ -44,7 +49,7 @@ export function readHead(path: string): FileHead {
 function clusterHead(path: string): JsonObject {
   const { magic, record } = readHead(path);
   if (magic !== 'CLUSTER') throw new UsageError(`${path}: not a clustered database`);
-  return record;
+  return record();
 }
 
 function prints(member: string, missing: string): Command {

@@ -29,7 +29,7 @@ async function transact(
 ): Promise<string> {
   const path = args.length === 2 ? (args[0] ?? '') : databaseOf([]);
   requireStandalone(path);
-  const storage = openDatabase(path, isQuery, true);
+  const storage = openDatabase(path, { isReadOnly: isQuery, isStrict: true });
   try {
     const request = parseJsonArgument(args.at(-1) ?? '');
     const { database } = storage;
@@ -107,7 +107,7 @@ const dbName: Command = {
   maxArgs: 1,
   run: (args) => {
     const { magic, record } = readHead(databaseOf(args));
-    return `${magic === 'CLUSTER' ? clusterName(record) : readSchema(databaseOf(args)).name}\n`;
+    return `${magic === 'CLUSTER' ? clusterName(record()) : readSchema(databaseOf(args)).name}\n`;
   },
 };
 
@@ -134,7 +134,7 @@ function withoutIoPrefix<T>(fn: () => T): T {
 /** @throws OvsError */
 function openToRewrite(path: string): OpenDatabase {
   requireStandalone(path);
-  return withoutIoPrefix(() => openDatabase(path, false, true));
+  return withoutIoPrefix(() => openDatabase(path, { isStrict: true }));
 }
 
 const compact: Command = {

@@ -74,8 +74,8 @@ function baseTypeFromJson(json: Json): BaseType {
   }
   if (type === 'integer' || type === 'real' || type === 'string') {
     const [minName, maxName] = bounds[type];
-    const min = boundFromJson(type, minName, o);
-    const max = boundFromJson(type, maxName, o);
+    const min = boundFromJson(type, 0, o);
+    const max = boundFromJson(type, 1, o);
     rejectAllBut(minName, maxName);
     if (min !== null && max !== null && min > max) throw syntaxError(json, `${minName} exceeds ${maxName}`);
     return { ...base, min, max };
@@ -93,14 +93,29 @@ function baseTypeFromJson(json: Json): BaseType {
   return base;
 }
 
-function boundFromJson(type: AtomicType, name: string, o: JsonObject): number | bigint | null {
+/** What each type goes down to and up to anyway. */
+const noBounds: Readonly<Record<'integer' | 'real' | 'string', readonly [number | bigint, number | bigint]>> = {
+  integer: [-(2n ** 63n), 2n ** 63n - 1n],
+  real: [-Number.MAX_VALUE, Number.MAX_VALUE],
+  string: [0, countLimit],
+};
+
+/** @param side 0: the least value or length, 1: the greatest */
+function boundFromJson(
+  type: 'integer' | 'real' | 'string',
+  side: 0 | 1,
+  o: JsonObject,
+): number | bigint | null {
+  const name = bounds[type][side];
   const { [name]: json } = o;
   if (json === undefined) return null;
   const isGood = type === 'real' ? typeof json === 'number' || typeof json === 'bigint' : isInteger(json);
   if (!isGood) throw typeMismatch(o, what, name);
   if (type === 'string' && (Number(json) < 0 || Number(json) > countLimit))
     throw syntaxError(json, `${name} out of valid range 0 to ${countLimit}`);
-  return json as number | bigint;
+  const bound = json as number | bigint;
+  // Such a bound is none: the stock programs do not print it either.
+  return bound === noBounds[type][side] ? null : bound;
 }
 
 function enumFromJson(type: AtomicType, json: Json): readonly Atom[] {

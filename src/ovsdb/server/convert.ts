@@ -9,9 +9,11 @@ import { Transaction } from './transaction.ts';
  * A database of `schema` with the rows of `database`: tables and columns that the schema lacks are dropped, new columns
  * have their defaults.
  *
+ * @param isStored Takes what a file holds, which is nothing of columns that have their defaults: they get those of `schema`, even
+ *   where it does not allow them. A database in use is converted with all its columns.
  * @throws OvsdbError if the contents violate the new schema
  */
-export function convertedDatabase(database: Database, schema: DatabaseSchema): Database {
+export function convertedDatabase(database: Database, schema: DatabaseSchema, isStored = false): Database {
   const converted = new Database(schema);
   const transaction = new Transaction(converted);
   for (const [name, old] of database.tables) {
@@ -21,7 +23,7 @@ export function convertedDatabase(database: Database, schema: DatabaseSchema): D
       const columns = new Map<string, Datum>();
       for (const from of old.layout.columns) {
         const to = table.schema.columns.get(from.name);
-        if (to === undefined) continue;
+        if (to === undefined || (isStored && (!from.isPersistent || row.hasDefault(from.name)))) continue;
         columns.set(from.name, datumFromJson(to.type, datumToJson(from.type, row.get(from.name))));
       }
       transaction.insert(table, row.uuid, columns);

@@ -15,7 +15,7 @@ import type { BaseType } from '../data/type.ts';
 import { SystemRandom } from '../../util/random.ts';
 import { OvsdbError } from '../errors.ts';
 import type { ColumnSchema, DatabaseSchema, TableSchema } from '../schema.ts';
-import { isBuiltinColumn } from '../schema.ts';
+import { columnsInHashOrder, isBuiltinColumn } from '../schema.ts';
 import { TransactionHistory } from './history.ts';
 import { NumberedUuids } from './numbered-uuids.ts';
 import { RowLayout } from './row-layout.ts';
@@ -62,8 +62,10 @@ export class Table {
     this.indexes = schema.indexes.map(() => new Map<Atom, string>());
     const references: Reference[] = [];
     const defaults = new Map<string, Datum>();
-    for (const column of schema.columns.values()) {
-      if (isBuiltinColumn(column.name)) continue;
+    // In the order in which errors name them.
+    for (const name of columnsInHashOrder(schema)) {
+      const column = schema.columns.get(name);
+      if (column === undefined || isBuiltinColumn(name)) continue;
       defaults.set(column.name, defaultDatum(column.type));
       for (const [base, isValue] of [
         [column.type.key, false],

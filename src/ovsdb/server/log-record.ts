@@ -2,14 +2,18 @@
  * One record of a log (ovsdb(5)): a line `OVSDB JSON <length> <sha1>`, then that many bytes of JSON,
  * newline included.
  */
+import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
-import { formatJson, parseJson } from '../../stream/index.ts';
-import type { Json } from '../../stream/index.ts';
+import { formatJson, isJsonArray, isJsonObject, parseJson } from '../../stream/index.ts';
+import { jsonErrorText } from '../../stream/json-error.ts';
+import type { Json, JsonObject } from '../../stream/index.ts';
 import { errorText } from '../../sys/errno.ts';
 import { OvsdbError } from '../errors.ts';
 
-const headerPattern = /^OVSDB (JSON|CLUSTER) (\d{1,16}) ([0-9a-f]{40})$/;
+/** The length as strtoull(3) reads it. */
+const headerPattern = /^OVSDB ([^ ]+) \s*\+?0*(\d+) ([0-9a-fA-F]{40})$/;
+const maxLength = 2n ** 64n - 1n;
 /** Longest record accepted: a JavaScript string holds no more. */
 const maxRecordBytes = 0x1fffffe8;
 const searchBytes = 1 << 20;
@@ -50,6 +54,8 @@ function readBytes(fd: number, offset: number, length: number): Buffer {
 
 /** Why a record cannot be read. */
 export interface Damage {
+  /** Present if its header can. */
+  readonly magic?: string;
   readonly why: string;
   /** What the system says, or would have said. */
   readonly ioError?: string;
@@ -62,7 +68,7 @@ export function damageError(path: string, { why, ioError }: Damage): OvsdbError 
 
 export interface ReadRecord {
   readonly magic: 'JSON' | 'CLUSTER';
-  readonly json: Json;
+  readonly json: JsonObject;
   readonly endOffset: number;
 }
 
@@ -81,24 +87,42 @@ function readRecordAt(fd: number, offset: number, size: number): ReadRecord | Da
   const newline = head.indexOf(0x0a);
   const line = head.toString('latin1', 0, newline < 0 ? head.length : newline);
   const match = newline < 0 ? null : headerPattern.exec(line);
-  if (match === null) return { why: `parse error at offset ${offset} in header line "${line}"` };
-  const length = Number(match[2]);
+  const [, magic = '', digits = '', wanted = ''] = match ?? [];
+  const isHeader = match !== null && digits !== '0' && BigInt(digits) <= maxLength;
+  if (!isHeader || !isMagic(magic) || (magic !== 'JSON' && offset > 0)) {
+    // The stock programs cut the line behind the word before they read on.
+    const shown = /^OVSDB [^ ]+(?= )/.exec(line)?.[0] ?? line;
+    const why = `parse error at offset ${offset} in header line "${shown}"`;
+    return isHeader ? { magic, why } : { why };
+  }
+  const length = Number(digits);
   const start = offset + newline + 1;
   if (length > maxRecordBytes || start + length > size) {
-    return { why: `error reading ${length} bytes starting at offset ${start}`, ioError: 'End of file' };
+    return {
+      magic,
+      why: `error reading ${digits} bytes starting at offset ${start}`,
+      ioError: 'End of file',
+    };
   }
   const body = readBytes(fd, start, length);
   const where = `${length} bytes starting at offset ${start}`;
   const digest = hash('sha1', body);
-  if (digest !== match[3]) {
-    return { why: `${where} have SHA-1 hash ${digest} but should have hash ${match[3] ?? ''}` };
-  }
+  if (digest !== wanted.toLowerCase())
+    return { magic, why: `${where} have SHA-1 hash ${digest} but should have hash ${wanted.toLowerCase()}` };
+  if (!isUtf8(body)) return { magic, why: `${where} are not valid JSON (not a valid UTF-8 string)` };
+  const text = body.toString('utf8');
   try {
-    const json = parseJson(body.toString('utf8'));
-    return { magic: match[1] === 'CLUSTER' ? 'CLUSTER' : 'JSON', json, endOffset: start + length };
-  } catch (error) {
-    return { why: `${where} are not valid JSON (${error instanceof Error ? error.message : ''})` };
+    const json = parseJson(text);
+    if (isJsonObject(json)) return { magic, json, endOffset: start + length };
+    if (isJsonArray(json)) return { magic, why: `${where} are not a JSON object` };
+  } catch {
+    // Told by jsonErrorText.
   }
+  return { magic, why: `${where} are not valid JSON (${jsonErrorText(text) ?? ''})` };
+}
+
+function isMagic(word: string): word is ReadRecord['magic'] {
+  return word === 'JSON' || word === 'CLUSTER';
 }
 
 /** Where the next whole record behind `offset` begins, or -1: a damaged record is then not the last one. */

@@ -14,9 +14,11 @@ import type { Json, JsonObject } from '../../stream/index.ts';
 import { exactAtomToJson, isUuid } from '../data/atom.ts';
 import { applyDiff, datumDiff, datumFromJson, datumToJson } from '../data/datum.ts';
 import type { Datum } from '../data/datum.ts';
+import { isComposite } from '../data/type.ts';
 import { OvsdbError } from '../errors.ts';
-import type { Changes, Database, RowChange, Table } from './database.ts';
-import { Row } from './row.ts';
+import type { Changes, Database, Table } from './database.ts';
+import type { Row } from './row.ts';
+import type { Transaction } from './transaction.ts';
 
 /**
  * What to write for a commit; null if nothing of it is persistent.
@@ -84,39 +86,63 @@ export function snapshotPieces(database: Database, comment: string, wallMs: numb
   })();
 }
 
-/** What a log record changes. @throws OvsdbError */
-export function changesFromRecord(database: Database, record: Json): RowChange[] {
+/** Makes the changes of a log record. @throws OvsdbError if it makes no sense */
+export function replayRecord(transaction: Transaction, record: Json): void {
   if (!isJsonObject(record)) throw new OvsdbError('syntax error', 'object expected', record);
   const isDiff = record['_is_diff'] === true;
-  const changes: RowChange[] = [];
   for (const [tableName, rows] of Object.entries(record)) {
-    if (tableName.startsWith('_')) continue;
-    const table = database.tables.get(tableName);
-    if (table === undefined) throw new OvsdbError('unknown table', `No table named ${tableName}.`);
+    if (isAboutRecord(tableName, rows)) continue;
+    const table = transaction.database.tables.get(tableName);
+    if (table === undefined) throw new OvsdbError('unknown table', `No table named ${tableName}.`, record);
     if (!isJsonObject(rows)) throw new OvsdbError('syntax error', 'object expected', rows);
-    for (const [uuid, json] of Object.entries(rows)) {
-      if (!isUuid(uuid)) throw new OvsdbError('syntax error', `"${uuid}" is not a valid UUID`);
-      const old = table.rows.get(uuid);
+    for (const [id, json] of Object.entries(rows)) {
+      if (!isUuid(id)) throw new OvsdbError('syntax error', `"${id}" is not a valid UUID`, rows);
+      const uuid = id.toLowerCase();
+      const old = transaction.row(table, uuid);
       if (json === null) {
         if (old === undefined)
-          throw new OvsdbError('syntax error', `record deletes row ${uuid} that does not exist`);
-        changes.push({ table, uuid, old, new: undefined });
-      } else changes.push({ table, uuid, old, new: rowFromRecord(table, uuid, old, json, isDiff) });
+          throw new OvsdbError('syntax error', `transaction deletes row ${uuid} that does not exist`);
+        transaction.delete(table, uuid);
+        continue;
+      }
+      const columns = columnsFromRecord(table, old, json, isDiff);
+      if (old === undefined) transaction.insert(table, uuid, columns);
+      else transaction.update(table, old, columns);
     }
   }
-  return changes;
 }
 
-function rowFromRecord(table: Table, uuid: string, old: Row | undefined, json: Json, isDiff: boolean): Row {
-  if (!isJsonObject(json)) throw new OvsdbError('syntax error', 'object expected', json);
+function isAboutRecord(name: string, value: Json): boolean {
+  switch (name) {
+    case '_date':
+      return typeof value === 'bigint' || Number.isInteger(value);
+    case '_comment':
+      return true;
+    case '_is_diff':
+      return typeof value === 'boolean';
+    default:
+      return false;
+  }
+}
+
+function columnsFromRecord(
+  table: Table,
+  old: Row | undefined,
+  json: Json,
+  isDiff: boolean,
+): Map<string, Datum> {
+  if (!isJsonObject(json)) throw new OvsdbError('syntax error', 'row must be JSON object', json);
   const columns = new Map<string, Datum>();
   for (const [name, value] of Object.entries(json)) {
     const column = table.schema.columns.get(name);
     if (column === undefined)
-      throw new OvsdbError('unknown column', `No column ${name} in table ${table.schema.name}.`);
+      throw new OvsdbError('unknown column', `No column ${name} in table ${table.schema.name}.`, json);
     const isChange = isDiff && old !== undefined;
-    const datum = datumFromJson(column.type, value, { isUnbounded: isChange, isUnchecked: isChange });
+    const datum = datumFromJson(column.type, value, {
+      isUnbounded: isChange,
+      isUnchecked: isChange && isComposite(column.type),
+    });
     columns.set(name, isChange ? applyDiff(column.type, old.get(name), datum) : datum);
   }
-  return old === undefined ? Row.create(uuid, table.layout, columns) : old.with(columns).withNewVersion();
+  return columns;
 }

@@ -52,12 +52,12 @@ describe('a database file', () => {
   let file: string;
   const opened: OpenDatabase[] = [];
   const open = (isReadOnly = false): OpenDatabase => {
-    const storage = openDatabase(file, isReadOnly);
+    const storage = openDatabase(file, { isReadOnly });
     opened.push(storage);
     return storage;
   };
   const reopened = (): Map<string, readonly Datum[]> => {
-    const storage = openDatabase(file, true);
+    const storage = openDatabase(file, { isReadOnly: true });
     try {
       return contents(storage);
     } finally {
@@ -182,7 +182,7 @@ describe('a database file', () => {
     expect(storage.database).toBe(database);
     expect(database.table('T').rows.get(uuidOf(7))?.get('fresh').keys).toEqual([0]);
     commit(storage, uuidOf(200), { fresh: { keys: [5], values: null } });
-    const again = openDatabase(file, true);
+    const again = openDatabase(file, { isReadOnly: true });
     expect(again.database.table('T').rows.get(uuidOf(200))?.get('fresh').keys).toEqual([5]);
     expect(again.database.table('T').rows.size).toBe(101);
     again.close();

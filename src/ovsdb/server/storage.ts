@@ -5,6 +5,7 @@ import { closeSync, openSync, readlinkSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { tryLockFile } from '../../sys/file-lock.ts';
 import { errorText } from '../../sys/errno.ts';
+import type { Json } from '../../stream/index.ts';
 import { vlog } from '../../util/log.ts';
 import { OvsdbError } from '../errors.ts';
 import { schemaFromJson, schemaToJson } from '../schema.ts';
@@ -15,9 +16,11 @@ import type { Changes } from './database.ts';
 import { ioError } from './io-error.ts';
 import { LogFile } from './log-file.ts';
 import { encodePieces, encodeRecord } from './log-record.ts';
-import { changesFromRecord, recordFromChanges, snapshotPieces } from './record.ts';
+import { recordFromChanges, replayRecord, snapshotPieces } from './record.ts';
+import { Transaction } from './transaction.ts';
 
 const lockLog = vlog('lockfile');
+const storageLog = vlog('ovsdb_file');
 const dayMs = 24 * 60 * 60_000;
 
 /** What a name stands for: links lead on, directories keep the names given. */
@@ -66,22 +69,23 @@ class DatabaseLock {
   }
 }
 
-/**
- * Reads a database file into memory.
- *
- * @param isReadOnly Does not lock the file nor repair it.
- * @param isStrict Refuses a file with any damage, as tools do.
- * @throws OvsdbError
- */
-export function openDatabase(path: string, isReadOnly = false, isStrict = false): OpenDatabase {
-  return new OpenDatabase(path, isReadOnly, isStrict);
+export interface OpenOptions {
+  /** Does not lock the file nor repair it. */
+  readonly isReadOnly?: boolean;
+  /** Refuses a file with any damage, as tools do. */
+  readonly isStrict?: boolean;
+}
+
+/** Reads a database file into memory. @throws OvsdbError */
+export function openDatabase(path: string, options: OpenOptions = {}): OpenDatabase {
+  return new OpenDatabase(path, options);
 }
 
 /** Reads only the schema of a database file. @throws OvsdbError */
 export function readSchema(path: string): DatabaseSchema {
   const log = new LogFile(path, 'read');
   try {
-    const json = log.read();
+    const json = log.read(true);
     if (json === undefined) throw new OvsdbError(`${path}: database file contains no schema`);
     return schemaFromJson(json);
   } finally {
@@ -114,8 +118,9 @@ export class OpenDatabase {
   #compactedRecords: number;
   #compactedMs: number | undefined;
 
-  constructor(path: string, isReadOnly: boolean, isStrict: boolean) {
+  constructor(path: string, options: OpenOptions) {
     this.path = path;
+    const { isReadOnly = false } = options;
     this.#lock = isReadOnly ? undefined : new DatabaseLock(path);
     try {
       this.log = new LogFile(path, isReadOnly ? 'read' : 'write');
@@ -124,7 +129,7 @@ export class OpenDatabase {
       throw error;
     }
     try {
-      this.#database = this.#read(isStrict);
+      this.#database = this.#read(options);
       if (!isReadOnly) this.log.truncateRest();
     } catch (error) {
       this.close();
@@ -134,14 +139,37 @@ export class OpenDatabase {
     this.#compactedRecords = this.log.recordCount;
   }
 
-  #read(isStrict: boolean): Database {
+  #read({ isStrict = false }: OpenOptions): Database {
     const schemaJson = this.log.read(isStrict);
     if (schemaJson === undefined) throw new OvsdbError(`${this.path}: database file contains no schema`);
     const database = new Database(schemaFromJson(schemaJson));
-    for (let record = this.log.read(isStrict); record !== undefined; record = this.log.read(isStrict)) {
-      database.load(changesFromRecord(database, record));
+    for (;;) {
+      const { sizeBytes: offset } = this.log;
+      const record = this.log.read(isStrict);
+      if (record === undefined) return database;
+      try {
+        this.#replay(database, record, offset);
+      } catch (error) {
+        if (isStrict || !(error instanceof OvsdbError)) throw error;
+        throw refusal(error, this.path, offset);
+      }
     }
-    return database;
+  }
+
+  /** @throws OvsdbError if the record makes no sense */
+  #replay(database: Database, record: Json, offset: number): void {
+    const transaction = new Transaction(database);
+    replayRecord(transaction, record);
+    try {
+      transaction.check();
+    } catch (error) {
+      if (!(error instanceof OvsdbError)) throw error;
+      // The stock server passes over it and says nothing; what follows builds on that.
+      const what = `${this.path}: the transaction at offset ${offset} is left out`;
+      storageLog.warn(`${what}: ${error.message}`);
+      return;
+    }
+    database.load(transaction.changes());
   }
 
   /** Another one after `convertRunning`. */
@@ -210,12 +238,12 @@ export class OpenDatabase {
 
   /**
    * Writes the contents under another schema, in place or to `path`. Tables and columns that it
-   * lacks are dropped, new columns get their defaults. The database in memory stays as it is: close it afterwards.
+   * lacks are dropped, columns with defaults get those of the new one. The database in memory stays as it is: close it afterwards.
    *
    * @throws OvsdbError if the contents violate the new schema
    */
   convert(schema: DatabaseSchema, path: string | undefined, comment: string, wallMs: number): void {
-    const records = snapshotRecords(convertedDatabase(this.#database, schema), comment, wallMs);
+    const records = snapshotRecords(convertedDatabase(this.#database, schema, true), comment, wallMs);
     if (path === undefined) this.log.replace(records);
     else writeFile(path, records);
   }
@@ -238,6 +266,14 @@ export class OpenDatabase {
     this.log.close();
     this.#lock?.release();
   }
+}
+
+/** Why a server does not begin with a file that holds a whole transaction that it cannot make: to go on would drop it. */
+function refusal(error: OvsdbError, path: string, offset: number): OvsdbError {
+  return new OvsdbError(
+    `${error.message}; this is the transaction at offset ${offset}, which is undamaged. Restore the file from a backup, ` +
+      `or give up this transaction and those behind it with "truncate -s ${offset} ${path}" on a copy`,
+  );
 }
 
 function writeFile(path: string, records: readonly Uint8Array[]): void {
