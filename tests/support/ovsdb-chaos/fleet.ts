@@ -32,13 +32,14 @@ export class Fleet {
   constructor(dir: string, kinds: readonly [Kind, Kind, Kind, Kind]) {
     this.#dir = dir;
     this.activeSocket = join(dir, 'active.sock');
+    const hasBounds = !kinds.includes('stock');
     const withFile = (name: string, kind: Kind): ChaosServer => {
       const server: ChaosServer = new ChaosServer(dir, name, kind, false, () => [
         ...(server === this.active ? [] : [`--sync-from=unix:${this.active.socket}`]),
         ...(server === this.active || this.#isAttached ? [] : ['--active']),
         join(server.dir, 'db'),
       ]);
-      createDatabase(join(server.dir, 'db'), schemaFromJson(chaosSchema(1)));
+      createDatabase(join(server.dir, 'db'), schemaFromJson(chaosSchema(1, hasBounds)));
       return server;
     };
     this.files = [withFile('first', kinds[0]), withFile('second', kinds[1])];
@@ -50,7 +51,7 @@ export class Fleet {
     ]);
     this.relays = [near, far];
     for (const version of [1, 2] as const)
-      writeFileSync(join(dir, `schema${version}`), formatJson(chaosSchema(version)));
+      writeFileSync(join(dir, `schema${version}`), formatJson(chaosSchema(version, hasBounds)));
     this.#linkActive();
   }
 
@@ -99,7 +100,7 @@ export class Fleet {
     ).catch((error: unknown) => {
       throw new Error(
         [...this.all]
-          .map((s) => `${s.kind} ${s.name}: ${(texts.get(s.name) ?? '').slice(0, 400)}\n${s.logTail()}`)
+          .map((s) => `${s.kind} ${s.name}: ${differing(texts.get(s.name) ?? '', texts)}\n${s.logTail()}`)
           .join('\n'),
         { cause: error },
       );
@@ -165,4 +166,14 @@ export class Fleet {
     await relay.ask('ovsdb-server/remove-db', database);
     await relay.ask('ovsdb-server/add-db', `relay:${database}:unix:${source}`);
   }
+}
+
+/** The rows of one that not all have. */
+function differing(text: string, texts: ReadonlyMap<string, string>): string {
+  const rows = (of: string): string[] => of.split('},{');
+  const others = [...texts.values()].map((of) => new Set(rows(of)));
+  return rows(text)
+    .filter((row) => others.some((other) => !other.has(row)))
+    .slice(0, 5)
+    .join('\n  ');
 }

@@ -28,6 +28,10 @@ function randomClauses(dice: Dice, table: string): Clauses {
       ['name', '!=', 'w0'],
       ['numbers', 'includes', dice.below(8)],
     ],
+    Circle: [
+      ['friends', '==', ['set', []]],
+      ['name', '!=', 'w1'],
+    ],
     Entry: [
       ['serial', '>', serial],
       ['writer', '==', `w${dice.below(3)}`],

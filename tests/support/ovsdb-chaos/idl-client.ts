@@ -32,7 +32,7 @@ interface Shape {
     readonly columns: { writer?: string; serial?: number; note?: ReadonlyMap<string, number> };
   };
 }
-const description = describeDatabase<Shape>(chaosSchema(1));
+const description = describeDatabase<Shape>(chaosSchema(1, true));
 
 const times = { probeIntervalMs: 400, maxBackoffMs: 500 };
 

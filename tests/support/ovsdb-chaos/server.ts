@@ -80,6 +80,7 @@ export class ChaosServer {
     this.#child = child;
     this.starts++;
     await whenListening(this.socket, child);
+    await whenListening(this.#ctl, child);
     if (this.isRelay && this.kind === 'ours')
       await this.ask('ovsdb-server/set-relay-source-probe-interval', String(probeMs));
     if (!this.isRelay) await this.ask('ovsdb-server/set-active-ovsdb-server-probe-interval', String(probeMs));

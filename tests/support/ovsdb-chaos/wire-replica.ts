@@ -16,7 +16,7 @@ const atomDefaults: Readonly<Record<string, Json>> = { integer: 0, real: 0, bool
 const uuidDefault: Json = ['uuid', '00000000-0000-0000-0000-000000000000'];
 
 function shapeOf(table: string, column: string): ColumnShape {
-  const schema = chaosSchema(1) as unknown as {
+  const schema = chaosSchema(1, true) as unknown as {
     tables: Record<string, { columns: Record<string, { type: Json }> } | undefined>;
   };
   const type = schema.tables[table]?.columns[column]?.type ?? null;

@@ -50,11 +50,14 @@ export class Writer {
   readonly #pace: Pace;
   readonly #gate: Gate;
   readonly #ledger: Ledger;
+  /** Leaves out what the stock server does not do right. */
+  readonly #isGentle: boolean;
   #client: RawClient | null = null;
   #serial = 0;
   /** Its entries and everybody's, as last read. */
   #own: readonly string[] = [];
   #entries: readonly string[] = [];
+  readonly #everOwn = new Set<string>();
   /** What it waits for, for a run that hangs. */
   waitsFor = '';
 
@@ -63,6 +66,7 @@ export class Writer {
     sockets: readonly string[],
     dice: Dice,
     world: { readonly pace: Pace; readonly gate: Gate; readonly ledger: Ledger },
+    isGentle: boolean,
   ) {
     this.name = name;
     this.#sockets = sockets;
@@ -70,6 +74,7 @@ export class Writer {
     this.#pace = world.pace;
     this.#gate = world.gate;
     this.#ledger = world.ledger;
+    this.#isGentle = isGentle;
   }
 
   async run(): Promise<void> {
@@ -106,6 +111,7 @@ export class Writer {
     this.#ledger.note(this.name, serial, outcomeOf(reply));
     const [row] = rowsOf(resultsOf(reply)[operations.length - 2]);
     if (isJsonObject(row)) this.#own = uuidsOf(row['last']);
+    for (const uuid of this.#own) this.#everOwn.add(uuid);
     const entries = rowsOf(resultsOf(reply)[operations.length - 1]);
     if (entries.length > 0)
       this.#entries = entries.flatMap((entry) => (isJsonObject(entry) ? uuidsOf(entry['_uuid']) : []));
@@ -120,15 +126,12 @@ export class Writer {
       { op: 'mutate', table: 'Writer', where, mutations: [['done', '+=', 1]] },
       { op: 'insert', table: 'Ledger', row: { writer, serial, note } },
     ];
-    if (dice.chance(60)) operations.push(...this.#entryOperations(serial, where));
+    const changesEntries = dice.chance(60);
+    if (changesEntries) operations.push(...this.#entryOperations(serial, where));
     if (dice.chance(40))
       operations.push({ op: 'mutate', table: 'Writer', where, mutations: this.#mutations() });
-    if (dice.chance(15)) {
-      const next: Json =
-        this.#entries.length > 0 && dice.chance(80) ? ['uuid', dice.pick(this.#entries)] : set([]);
-      const own: Json = [['writer', '==', writer]];
-      operations.push({ op: 'update', table: 'Entry', where: own, row: { next } });
-    }
+    // The stock server keeps weak references to rows that go with a change of the row that has them; its copies do not.
+    if (!changesEntries || !this.#isGentle) operations.push(...this.#weakOperations(where));
     if (dice.chance(6)) operations.push(this.#failure(where));
     if (dice.chance(10)) operations.push({ op: 'commit', durable: true });
     if (dice.chance(10)) operations.push({ op: 'comment', comment: `${writer} ${serial}` });
@@ -137,11 +140,31 @@ export class Writer {
     return operations;
   }
 
+  /** Changes of references to entries of anybody, which may be gone by now. */
+  #weakOperations(where: Json): Json[] {
+    const dice = this.#dice;
+    const operations: Json[] = [];
+    const some = dice.shuffled(this.#entries).slice(0, 1 + dice.below(4));
+    const friends = set(some.map((uuid): Json => ['uuid', uuid]));
+    if (dice.chance(30)) {
+      const mutations: Json = [['friends', dice.chance(60) ? 'insert' : 'delete', friends]];
+      operations.push({ op: 'mutate', table: 'Circle', where, mutations });
+    }
+    if (dice.chance(15)) {
+      const next: Json =
+        this.#entries.length > 0 && dice.chance(80) ? ['uuid', dice.pick(this.#entries)] : set([]);
+      const own: Json = [['writer', '==', this.name]];
+      operations.push({ op: 'update', table: 'Entry', where: own, row: { next } });
+    }
+    return operations;
+  }
+
   /** New entries with parts, in the place of the oldest. */
   #entryOperations(serial: number, where: Json): Json[] {
     const dice = this.#dice;
     const operations: Json[] = [];
     const made = dice.list(1, () => true).length + 1;
+    const others = this.#isGentle ? this.#entries.filter((uuid) => !this.#everOwn.has(uuid)) : this.#entries;
     for (let i = 0; i < made; i++) {
       const parts: (readonly [Json, Json])[] = [];
       for (let j = dice.below(4); j > 0; j--) {
@@ -154,7 +177,7 @@ export class Writer {
         writer: this.name,
         serial,
         parts: map(parts),
-        next: this.#entries.length > 0 ? ['uuid', dice.pick(this.#entries)] : set([]),
+        next: others.length > 0 ? ['uuid', dice.pick(others)] : set([]),
         ...(dice.chance(10) ? { extra: dice.pick(words) } : {}),
       };
       operations.push({ op: 'insert', table: 'Entry', row, 'uuid-name': `entry_${i}` });
@@ -167,8 +190,6 @@ export class Writer {
 
   #mutations(): Json[] {
     const dice = this.#dice;
-    const some = dice.shuffled(this.#entries).slice(0, 1 + dice.below(4));
-    const friends = set(some.map((uuid): Json => ['uuid', uuid]));
     return [
       dice.pick<Json>([
         ['tags', 'insert', map([[dice.pick(words), dice.pick(words)]])],
@@ -179,7 +200,6 @@ export class Writer {
         ['numbers', 'delete', set([dice.below(8)])],
         ['numbers', '%=', 16],
       ]),
-      ['friends', dice.chance(60) ? 'insert' : 'delete', friends],
     ];
   }
 
