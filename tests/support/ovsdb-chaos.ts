@@ -13,6 +13,7 @@ import { IdlClient } from './ovsdb-chaos/idl-client.ts';
 import { Ledger } from './ovsdb-chaos/ledger.ts';
 import { RawClient } from './ovsdb-chaos/raw-client.ts';
 import { columnsOf, database } from './ovsdb-chaos/schema.ts';
+import { StockCrashed } from './ovsdb-chaos/server.ts';
 import type { ChaosServer } from './ovsdb-chaos/server.ts';
 import { WireReplica } from './ovsdb-chaos/wire-replica.ts';
 import { Writer } from './ovsdb-chaos/writer.ts';
@@ -32,7 +33,7 @@ class RunPace implements Pace {
   constructor(seconds: number) {
     this.#endMs = clock.nowMs() + seconds * 1000;
   }
-  get isOver(): boolean {
+  isOver(): boolean {
     return this.#isStopped || clock.nowMs() >= this.#endMs;
   }
   stop(): void {
@@ -55,6 +56,8 @@ export interface ChaosResult {
   /** Followers that took up their place again, and that got all contents. */
   readonly resumed: number;
   readonly restarted: number;
+  /** Connections that the IDLs made. */
+  readonly connections: number;
   readonly maxResidentBytes: number;
 }
 
@@ -94,11 +97,10 @@ class Chaos {
     const sockets = this.#fleet.writableSockets;
     const isGentle = this.#fleet.files.some(({ kind }) => kind === 'stock');
     this.#writers = Array.from({ length: 5 }, (_, i) => new Writer(`w${i}`, sockets, own(), world, isGentle));
-    this.#followers = this.#fleet.all.flatMap(({ socket }) =>
-      dialects.flatMap((dialect) => [
-        new Follower(socket, dialect, own(), this.#pace),
-        ...(dialect === 'monitor_cond_since' ? [new Follower(socket, dialect, own(), this.#pace)] : []),
-      ]),
+    this.#followers = this.#fleet.all.flatMap(({ socket, kind }) =>
+      [...dialects, 'monitor_cond_since' as const].map(
+        (dialect) => new Follower(socket, dialect, own(), this.#pace, kind === 'stock'),
+      ),
     );
     this.#idls = [false, false, true, true].map(
       (isTyped, i) => new IdlClient(`idl${i}`, isTyped, sockets, own(), world),
@@ -122,9 +124,9 @@ class Chaos {
         throw error;
       });
       failed.catch(() => undefined);
-      while (!this.#pace.isOver) {
+      while (!this.#pace.isOver()) {
         await this.#pace.pass(100 + this.#dice.below(1200));
-        if (!this.#pace.isOver) await this.#event(this.#fleet.all);
+        if (!this.#pace.isOver()) await this.#event(this.#fleet.all);
         for (const server of this.#fleet.all) server.checkAlive();
         const fault = this.#followers.find((follower) => follower.fault !== null)?.fault;
         if (fault != null) throw fault;
@@ -212,7 +214,7 @@ class Chaos {
     } else if (kind < 94) {
       if (isFree(...fleet.all))
         await during('swap', async () => await this.#gate.alone(async () => await fleet.swap()));
-    } else if (isFree(fleet.active, fleet.backup))
+    } else if (isFree(fleet.active, fleet.backup) && fleet.canConvert)
       await during('convert', async () => await fleet.convert(dice));
   }
 
@@ -245,6 +247,7 @@ class Chaos {
       events: this.#events,
       resumed: this.#followers.reduce((sum, { resumed }) => sum + resumed, 0),
       restarted: this.#followers.reduce((sum, { restarted }) => sum + restarted, 0),
+      connections: this.#idls.reduce((sum, { connections }) => sum + connections, 0),
       maxResidentBytes: most,
     };
   }
@@ -272,16 +275,19 @@ class Chaos {
   async #differences(): Promise<string[]> {
     const faults: string[] = [];
     for (const follower of this.#followers) {
-      let last: Awaited<ReturnType<Follower['compare']>> = null;
+      const found = { known: '', wanted: '' };
+      const agrees = async (): Promise<boolean> => {
+        const difference = await follower.compare();
+        Object.assign(found, difference ?? {});
+        return difference === null;
+      };
       try {
-        await waitFor(
-          async () => (last = await follower.compare()) === null,
-          'a follower is up to date',
-          15_000,
-        );
+        await waitFor(agrees, 'a follower is up to date', 15_000);
       } catch {
-        const { known, wanted } = last ?? { known: '', wanted: '' };
-        faults.push(`${follower.dialect} at ${follower.socket}:\n${lineDifferences(known, wanted)}`);
+        if (follower.fault !== null) throw follower.fault;
+        faults.push(
+          `${follower.dialect} at ${follower.socket}:\n${lineDifferences(found.known, found.wanted)}`,
+        );
       }
     }
     const wanted = await selectedText(this.#fleet.activeSocket);
@@ -309,9 +315,9 @@ async function selectedText(socket: string): Promise<string> {
     })),
   ]);
   client?.destroy();
-  const results = (reply?.['result'] ?? []) as unknown as readonly { rows: readonly Json[] }[];
+  const results = reply?.['result'] as unknown as readonly { rows: readonly Json[] }[] | undefined;
   return WireReplica.textOfRows(
-    Object.fromEntries(Object.keys(columnsOf).map((table, i) => [table, results[i]?.rows ?? []])),
+    Object.fromEntries(Object.keys(columnsOf).map((table, i) => [table, results?.[i]?.rows ?? []])),
   );
 }
 
@@ -326,6 +332,7 @@ function lineDifferences(known: string, wanted: string): string {
  * Runs for `seconds` and judges what is left.
  *
  * @param only Kinds of the servers; the rest by the dice.
+ * @returns null if a stock server crashed (seen with stock servers alone, too), after which nothing can be said
  * @throws Error that tells what was lost, came twice or differs
  */
 export async function runChaos(
@@ -333,7 +340,7 @@ export async function runChaos(
   seconds: number,
   log: (text: string) => void = () => undefined,
   only?: readonly Kind[],
-): Promise<ChaosResult> {
+): Promise<ChaosResult | null> {
   const dir = mkdtempSync(join(tmpdir(), 'ovsdb-chaos-'));
   const chaos = new Chaos(seed, seconds, dir, log, only);
   try {
@@ -341,6 +348,11 @@ export async function runChaos(
     rmSync(dir, { recursive: true });
     return result;
   } catch (error) {
+    for (let cause = error; cause instanceof Error; cause = cause.cause) {
+      if (!(cause instanceof StockCrashed)) continue;
+      log(cause.message);
+      return null;
+    }
     throw new Error(`seed ${seed}, ${chaos.kinds.join(' ')}, logs in ${dir}`, { cause: error });
   }
 }

@@ -147,6 +147,16 @@ export class Fleet {
     await this.#whenReplicating();
   }
 
+  /**
+   * Whether all follow when the schema changes. A stock relay of a stock server may stay with the old schema for ever: it connects, refuses
+   * the new column and connects again, without a pause (seen with stock servers only).
+   */
+  get canConvert(): boolean {
+    const [near, far] = this.relays;
+    const isStock = (server: ChaosServer): boolean => server.kind === 'stock';
+    return !(isStock(near) && (this.files.some(isStock) || isStock(far)));
+  }
+
   /** The other schema, with one column more or less, for the database and its backup. */
   async convert(dice: Dice): Promise<void> {
     this.#version = this.#version === 1 ? 2 : 1;
@@ -174,6 +184,7 @@ function differing(text: string, texts: ReadonlyMap<string, string>): string {
   const others = [...texts.values()].map((of) => new Set(rows(of)));
   return rows(text)
     .filter((row) => others.some((other) => !other.has(row)))
+    .map((row) => row.slice(0, 200))
     .slice(0, 5)
     .join('\n  ');
 }

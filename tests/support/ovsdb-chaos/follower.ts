@@ -11,7 +11,7 @@ export const dialects: readonly Dialect[] = ['monitor', 'monitor_cond', 'monitor
 
 /** Time that passes, and whether the run is over. */
 export interface Pace {
-  readonly isOver: boolean;
+  isOver(): boolean;
   /** Lets time go by; at once when the run is over. */
   pass(ms: number): Promise<void>;
 }
@@ -73,14 +73,18 @@ export class Follower {
   resumed = 0;
   restarted = 0;
 
-  constructor(socket: string, dialect: Dialect, dice: Dice, pace: Pace) {
+  /**
+   * @param hasAllColumns Whether it follows whole rows. The stock server takes a changed condition on a column that is not monitored for
+   * something else now and then.
+   */
+  constructor(socket: string, dialect: Dialect, dice: Dice, pace: Pace, hasAllColumns: boolean) {
     this.socket = socket;
     this.dialect = dialect;
     this.#dice = dice;
     this.#pace = pace;
     const tables = dice.shuffled(tableNames).slice(0, 1 + dice.below(tableNames.length));
     this.#columns = Object.fromEntries(
-      tables.map((table) => [table, (columnsOf[table] ?? []).filter(() => dice.chance(75))]),
+      tables.map((table) => [table, (columnsOf[table] ?? []).filter(() => dice.chance(75) || hasAllColumns)]),
     );
     this.#conditions = Object.fromEntries(
       tables.map((table) => [table, dialect === 'monitor' ? [true] : randomClauses(dice, table)]),
@@ -90,15 +94,14 @@ export class Follower {
 
   async run(): Promise<void> {
     const dice = this.#dice;
-    while (!this.#pace.isOver) {
+    while (!this.#pace.isOver()) {
       if (!this.#isFollowing) {
-        await this.#connect();
-        if (!this.#isFollowing) await this.#pace.pass(50);
+        if (!(await this.#connect())) await this.#pace.pass(50);
         continue;
       }
       await this.#pace.pass(100 + dice.below(1000));
       const client = this.#client;
-      if (client === null || !client.isOpen || this.#pace.isOver) continue;
+      if (client?.isOpen !== true || this.#pace.isOver()) continue;
       const kind = dice.below(10);
       if (kind < 3) {
         client.pause();
@@ -118,9 +121,10 @@ export class Follower {
     });
   }
 
-  async #connect(): Promise<void> {
+  /** @returns whether it follows now */
+  async #connect(): Promise<boolean> {
     const client = await RawClient.connect(this.socket);
-    if (client === null) return;
+    if (client === null) return false;
     this.#client = client;
     const lose = (): void => {
       if (this.#client !== client) return;
@@ -139,6 +143,7 @@ export class Follower {
     if (this.#dice.chance(50)) void client.call('set_db_change_aware', [true]);
     await this.#monitor(client);
     if (!this.#isFollowing) client.destroy();
+    return this.#isFollowing;
   }
 
   async #monitor(client: RawClient): Promise<void> {
@@ -163,7 +168,7 @@ export class Follower {
         const [found, lastId, contents = null] = isJsonArray(result) ? result : [];
         if (found !== true) this.#replica = new WireReplica(this.#columns);
         this.#replica.apply(contents);
-        this.#lastId = String(lastId);
+        this.#lastId = typeof lastId === 'string' ? lastId : zeroUuid;
         if (found === true) this.resumed++;
         else this.restarted++;
       } else {
@@ -183,7 +188,7 @@ export class Follower {
       return;
     }
     this.#replica.apply(params.at(-1) ?? null);
-    if (method === 'update3') this.#lastId = String(params[1]);
+    if (method === 'update3' && typeof params[1] === 'string') this.#lastId = params[1];
   }
 
   async #changeConditions(client: RawClient): Promise<void> {

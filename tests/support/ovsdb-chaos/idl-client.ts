@@ -1,5 +1,5 @@
 import { Idl, OvsdbClient, OvsdbError, describeDatabase } from '../../../src/ovsdb/client/index.ts';
-import type { IdlTransaction, RowHandle, TypedRow } from '../../../src/ovsdb/client/index.ts';
+import type { IdlRow, IdlTransaction, RowHandle, TypedRow } from '../../../src/ovsdb/client/index.ts';
 import { datumToJson } from '../../../src/ovsdb/data/datum.ts';
 import type { Json } from '../../../src/stream/index.ts';
 import type { Dice } from '../ovsdb-schemas.ts';
@@ -82,7 +82,7 @@ export class IdlClient {
     const dice = this.#dice;
     this.waitsFor = 'first contents';
     await this.#whenReady();
-    for (let serial = 1; !this.#pace.isOver; serial++) {
+    for (let serial = 1; !this.#pace.isOver(); serial++) {
       this.waitsFor = `transaction ${serial} on ${this.#idl.remote}`;
       await this.#gate.through(async () => await this.#transaction(serial));
       this.waitsFor = 'conditions';
@@ -94,32 +94,23 @@ export class IdlClient {
     if (!this.isTyped) await this.#idl.setCondition('Part', [true]);
   }
 
-  /** A database that a relay does not have yet counts as an error only for who has no patience. */
+  /** A relay may not have the database yet, or not this client's row. */
   async #whenReady(): Promise<void> {
-    while (!this.#idl.isReady) {
-      try {
-        await this.#idl.ready();
-      } catch {
-        await this.#pace.pass(20);
-      }
-    }
+    while (this.#row() === undefined && !this.#pace.isOver()) await this.#pace.pass(20);
+  }
+  #row(): IdlRow | undefined {
+    return this.#idl.rows('Writer').find((row) => row.str('name') === this.name);
   }
 
   async #transaction(serial: number): Promise<void> {
-    try {
-      if (this.#typed !== null) await this.#writeTyped(this.#typed, serial);
-      else await this.#idl.transact((t) => this.#write(t, serial));
-      this.#ledger.note(this.name, serial, 'done');
-    } catch (error) {
-      if (!(error instanceof OvsdbError)) throw error;
-      // A server that became a backup, a relay that lost its source: the next transaction has the same count.
-      this.#ledger.note(this.name, serial, 'unknown');
-    }
+    if (this.#typed !== null) await this.#writeTyped(this.#typed, serial);
+    else await this.#idl.transact((t) => this.#write(t, serial));
+    this.#ledger.note(this.name, serial, 'done');
   }
 
   /** Adds what is missing: nothing if this transaction was done before. */
   #write(t: IdlTransaction, serial: number): void {
-    const row = this.#idl.rows('Writer').find((r) => r.str('name') === this.name);
+    const row = this.#row();
     if (row === undefined) throw new OvsdbError('no row', this.name);
     if (row.num('done') >= serial) return;
     t.verify('Writer', row.uuid, 'done');

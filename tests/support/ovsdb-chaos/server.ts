@@ -22,6 +22,9 @@ const selectAll: Json[] = Object.entries(columnsOf).map(([table, columns]) => ({
   columns: ['_uuid', ...columns],
 }));
 
+/** A stock server ended by itself, which says nothing of ours. */
+export class StockCrashed extends Error {}
+
 /** One server as a process of its own, which may be killed, stopped and started again. */
 export class ChaosServer {
   readonly name: string;
@@ -103,12 +106,16 @@ export class ChaosServer {
     if (child !== null && (child.exitCode !== null || child.signalCode !== null)) throw this.#died(child);
   }
   #died(child: ChildProcess): Error {
-    return new Error(
-      `${this.kind} ${this.name} died: ${child.exitCode ?? child.signalCode ?? ''}\n${this.logTail()}`,
-    );
+    const how = `${this.kind} ${this.name} died: ${child.exitCode ?? child.signalCode ?? ''}\n${this.logTail()}`;
+    return this.kind === 'stock' && child.signalCode !== null ? new StockCrashed(how) : new Error(how);
   }
   logTail(lines = 15): string {
-    return readFileSync(join(this.dir, 'log'), 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+    return readFileSync(join(this.dir, 'log'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(-lines)
+      .map((line) => line.slice(0, 300))
+      .join('\n');
   }
 
   pause(): void {

@@ -21,9 +21,10 @@ function shapeOf(table: string, column: string): ColumnShape {
   };
   const type = schema.tables[table]?.columns[column]?.type ?? null;
   const { key = type, value, min = 1, max = 1 } = isJsonObject(type) ? type : {};
-  const atom = String(isJsonObject(key) ? key['type'] : key);
+  const atom = isJsonObject(key) ? key['type'] : key;
   const isMap = value !== undefined;
-  const initial = min === 0 ? [] : [formatJson(atomDefaults[atom] ?? uuidDefault)];
+  const initial =
+    min === 0 ? [] : [formatJson((typeof atom === 'string' ? atomDefaults[atom] : undefined) ?? uuidDefault)];
   return { isMap, isSingle: max === 1, initial: isMap ? new Map() : new Set(initial) };
 }
 
@@ -61,6 +62,10 @@ function applyDifference({ isMap, isSingle }: ColumnShape, before: Value, diff: 
   const out = new Set(before.keys());
   for (const key of diff.keys()) if (!out.delete(key)) out.add(key);
   return out;
+}
+
+function textOfUuid(json: Json): string {
+  return isJsonArray(json) && typeof json[1] === 'string' ? json[1] : '';
 }
 
 function textOf(value: Value): string {
@@ -149,7 +154,7 @@ export class WireReplica {
         if (!isJsonObject(row)) continue;
         const { _uuid: uuid = null, ...columns } = row;
         const cells = Object.entries(columns).map(([name, json]) => `${name}: ${textOf(valueOf(json))}`);
-        lines.add(`${table} ${String(isJsonArray(uuid) ? uuid[1] : '')} ${cells.sort().join(', ')}`);
+        lines.add(`${table} ${textOfUuid(uuid)} ${cells.sort().join(', ')}`);
       }
     }
     return [...lines].sort().join('\n');

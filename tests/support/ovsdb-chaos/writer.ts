@@ -79,7 +79,7 @@ export class Writer {
 
   async run(): Promise<void> {
     const dice = this.#dice;
-    while (!this.#pace.isOver) {
+    while (!this.#pace.isOver()) {
       if (this.#client?.isOpen !== true) {
         const socket = dice.pick(this.#sockets);
         this.#client = await RawClient.connect(socket);
@@ -190,9 +190,11 @@ export class Writer {
 
   #mutations(): Json[] {
     const dice = this.#dice;
+    // Long ones fill the buffers of clients that do not read.
+    const tag = dice.chance(30) ? 'x'.repeat(dice.below(20_000)) : dice.pick(words);
     return [
       dice.pick<Json>([
-        ['tags', 'insert', map([[dice.pick(words), dice.pick(words)]])],
+        ['tags', 'insert', map([[dice.pick(words), tag]])],
         ['tags', 'delete', set([dice.pick(words)])],
       ]),
       dice.pick<Json>([
