@@ -30,7 +30,10 @@ export interface StreamHandlers {
   onData(bytes: Uint8Array): void;
   /** `error` is null after an orderly end (by the peer, or by `close`). */
   onClose(error: SystemError | null): void;
-  /** The kernel has taken all of a backlog that had grown beyond some 16 KB. */
+  /**
+   * The kernel has taken what was sent, but for 16 KB at most, and it had been more than these 16 KB; also if it took them at
+   * once. Not from within `send`.
+   */
   onDrain?(): void;
 }
 

@@ -5,6 +5,8 @@ import type { ByteStream, StreamHandlers } from './byte-stream.ts';
 import { errnoOf, strerror } from './errno.ts';
 import { formatHostPort } from './target.ts';
 
+/** A backlog from which on `onDrain` tells of its end. */
+const drainBytes = 16 * 1024;
 /** How long what was sent before `close` may wait for the peer. */
 const lingerMs = 2000;
 
@@ -14,6 +16,11 @@ export class SocketStream implements ByteStream {
   readonly #socket: Socket;
   #error: SystemError | null = null;
   #isStarted = false;
+  #onDrain: () => void = () => undefined;
+  /** After each write to a backlog, or of one at once; whether Node emits `drain` depends on its version and on the kernel. */
+  readonly #onWritten = (): void => {
+    if (this.#socket.writableLength <= drainBytes) this.#onDrain();
+  };
 
   constructor(name: string, socket: Socket, peerId: string | null) {
     this.name = name;
@@ -42,9 +49,9 @@ export class SocketStream implements ByteStream {
       handlers.onClose(this.#error);
     };
     socket.on('close', onClose);
-    socket.on('drain', () => {
+    this.#onDrain = () => {
       if (!isClosed) handlers.onDrain?.();
-    });
+    };
     socket.on('data', (bytes: Buffer) => {
       if (!isClosed) handlers.onData(bytes);
     });
@@ -52,7 +59,10 @@ export class SocketStream implements ByteStream {
     else socket.resume();
   }
   send(bytes: Uint8Array | string): void {
-    if (this.#socket.writable) this.#socket.write(bytes);
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    if (socket.writableLength + bytes.length > drainBytes) socket.write(bytes, this.#onWritten);
+    else socket.write(bytes);
   }
   pause(): void {
     this.#socket.pause();

@@ -55,6 +55,23 @@ describe('byte streams', () => {
     expect(existsSync(join(dir, 's'))).toBe(false);
     expect(await echoes('ptcp:0:127.0.0.1', (port) => `tcp:127.0.0.1:${port}`)).toBe('hello');
   });
+  it('tell that they have drained, also of what the kernel takes at once', async () => {
+    const listener = await listenStream(parseTarget('punix:s', 1, dir), (stream) => {
+      stream.start({ onData: () => undefined, onClose: () => undefined });
+    });
+    const stream = await connectStream(parseTarget('unix:s', 1, dir));
+    let onDrain = (): void => undefined;
+    stream.start({ onData: () => undefined, onClose: () => undefined, onDrain: () => onDrain() });
+    // The first fits into the socket's buffer, the last does not.
+    for (const sizeBytes of [17_000, 40_000, 100_000, 4_000_000]) {
+      const drained = new Promise<void>((resolve) => (onDrain = resolve));
+      stream.send('x'.repeat(sizeBytes));
+      await drained;
+      expect(stream.backlogBytes).toBeLessThanOrEqual(16 * 1024);
+    }
+    stream.close();
+    await listener.close();
+  });
   it('work in directories with long names, over what a dead server left', async () => {
     const long = join(dir, 'a'.repeat(100));
     mkdirSync(long);

@@ -6,6 +6,7 @@ import { ManualTimers } from '../../stream/timers.ts';
 import { schemaFromJson } from '../schema.ts';
 import { runOvsdbServer } from '../server/embed.ts';
 import type { RunningOvsdbServer } from '../server/embed.ts';
+import { openHosted } from '../server/open-hosted.ts';
 import { createDatabase } from '../server/storage.ts';
 import { Idl } from './idl.ts';
 import type { IdlChange } from './replica.ts';
@@ -134,6 +135,33 @@ describe('Idl', () => {
     dry.update('Top', top, { name: 'never' });
     await dry.commit();
     expect(idl.row('Top', top)?.str('name')).not.toBe('never');
+  });
+
+  it('tries again when a relay cancels the transaction, with one remote and no other change', async () => {
+    const socket = join(dir, 'relay');
+    const source = `relay:Db:unix:${dir}/sock`;
+    const relay = await runOvsdbServer({ files: [source], remotes: [`punix:${socket}`], unixctlPath: null });
+    const idl = new Idl({ remote: `unix:${socket}`, database: 'Db', tables: 'all' });
+    idls.push(idl);
+    await idl.start().ready();
+    await server.close();
+    while (relay.server.hosted('Db')?.isConnected === true)
+      await new Promise((resolve) => setImmediate(resolve));
+    let tries = 0;
+    const done = idl.transact((t) => {
+      tries++;
+      t.insert('Top', { name: 'once' });
+    });
+    // The request waits at the relay when this has its reply.
+    await idl.call('echo', []);
+    relay.server.removeDatabase('Db');
+    server = await startServer();
+    openHosted(relay.server, source);
+    await done;
+    expect(tries).toBeGreaterThan(1);
+    expect(idl.rows('Top').filter((row) => row.str('name') === 'once')).toHaveLength(1);
+    idl.close();
+    await relay.close();
   });
 
   it('mutates maps and sets on the server', async () => {

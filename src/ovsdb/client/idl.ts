@@ -237,8 +237,8 @@ export class Idl {
 
   /**
    * Builds a transaction and commits it, again and again while the answer is `try again`: a verified
-   * column had changed, or the connection was lost before the reply. In the latter case the server may
-   * have done it already, so `build` should look at what is there.
+   * column had changed, or the connection was lost or the request cancelled before it was known to be done. In the latter
+   * cases the server may have done it already, so `build` should look at what is there.
    *
    * @param build Fills the transaction; called for each attempt, when the replica is up to date.
    * @returns The transaction as committed.
@@ -255,7 +255,7 @@ export class Idl {
       if (status === 'not locked') throw new OvsdbError('not owner', 'database not locked');
       if (status !== 'try again') return transaction;
       // The verified column changed: its update may be still to come.
-      if (this.#isSynced && this.#seqno === seqno) await this.#changeOrState();
+      if (transaction.isOutdated && this.#isSynced && this.#seqno === seqno) await this.#changeOrState();
     }
   }
 

@@ -40,6 +40,7 @@ interface Pending {
 
 const log = vlog('ovsdb_idl');
 const transactErrors = rateLimit(5, 5);
+const unavailable: readonly string[] = ['unknown database', 'database not available'];
 const $random = new SystemRandom();
 
 export class IdlTransaction {
@@ -50,6 +51,7 @@ export class IdlTransaction {
   #increment: { table: string; uuid: string; column: string } | undefined;
   #incrementResult: number | undefined;
   #error: OvsdbError | undefined;
+  #isOutdated = false;
   /** Only tells what would happen. */
   isDryRun = false;
 
@@ -211,6 +213,10 @@ export class IdlTransaction {
     this.#comments.push(text);
   }
 
+  /** Whether a verified column had changed, so that another try makes sense only after an update. */
+  get isOutdated(): boolean {
+    return this.#isOutdated;
+  }
   get error(): OvsdbError | undefined {
     return this.#error;
   }
@@ -302,8 +308,8 @@ export class IdlTransaction {
   /**
    * Sends the transaction and waits for its end.
    *
-   * @returns `try again`: a verified column had changed, or the connection was lost (the server may or
-   * may not have done it); `error`: see `error`.
+   * @returns `try again`: a verified column had changed, or the connection was lost or the server cancelled it because its database
+   * was converted or removed or the source of a relay was lost (it may or may not have been done); `error`: see `error`.
    */
   async commit(): Promise<CommitStatus> {
     const operations = this.operations();
@@ -323,7 +329,9 @@ export class IdlTransaction {
       reply = await this.#idl.call('transact', params);
     } catch (error) {
       if (!(error instanceof OvsdbError)) throw error;
-      if (error.code === 'connection lost') return 'try again';
+      if (error.code === 'connection lost' || error.code === 'canceled') return 'try again';
+      // Removed before the request came: the server told of it first.
+      if (unavailable.includes(error.code) && !this.#idl.isSynced) return 'try again';
       this.#error = error;
       return 'error';
     }
@@ -341,7 +349,10 @@ export class IdlTransaction {
     for (const result of reply) {
       if (!isErrorResult(result)) continue;
       const { error } = result;
-      if (error === 'timed out') return 'try again';
+      if (error === 'timed out') {
+        this.#isOutdated = true;
+        return 'try again';
+      }
       if (error === 'not owner') return 'not locked';
       if (error === 'aborted') continue;
       this.#error = errorFromJson(result);

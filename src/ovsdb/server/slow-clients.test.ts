@@ -92,6 +92,18 @@ describe('slow clients', () => {
     rmSync(dir, { recursive: true });
   });
 
+  it('that read get what was merged while a long update had yet to be written', async () => {
+    const client = await SlowClient.connect(join(dir, 'sock'));
+    client.send('monitor', ['Db', 'm', { T: [{ columns: ['n', 's'] }] }]);
+    await client.readUntil(isReplyTo('monitor'));
+    // Both requests in one piece, so that the second commit finds the update of the first unwritten.
+    const update = (n: number, s: string): Json => ({ op: 'update', table: 'T', where: [], row: { n, s } });
+    const first = transact(update(-1, 'x'.repeat(40_000)));
+    await Promise.all([first, transact(update(-2, ''))]);
+    await client.readUntil((message) => isUpdate(message) && JSON.stringify(message).includes('"n":-2'));
+    client.close();
+  });
+
   it.each(['monitor', 'monitor_cond', 'monitor_cond_since'])(
     'get merged updates and cost little: %s',
     async (method) => {
