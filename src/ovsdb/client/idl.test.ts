@@ -137,6 +137,17 @@ describe('Idl', () => {
     expect(idl.row('Top', top)?.str('name')).not.toBe('never');
   });
 
+  it('waits for a database that the server lost before the request came', async () => {
+    const idl = open();
+    await idl.ready();
+    server.server.removeDatabase('Db');
+    const done = idl.transact((t) => t.insert('Top', { name: 'late' }));
+    await idl.call('echo', []);
+    openHosted(server.server, join(dir, 'db'));
+    await done;
+    expect(idl.rows('Top').map((row) => row.str('name'))).toEqual(['late']);
+  });
+
   it('tries again when a relay cancels the transaction, with one remote and no other change', async () => {
     const socket = join(dir, 'relay');
     const source = `relay:Db:unix:${dir}/sock`;

@@ -33,6 +33,9 @@ const log = vlog('ovsdb_idl');
 const csLog = vlog('ovsdb_cs');
 const parseErrors = rateLimit(5, 5);
 
+/** A server answers so when it had the database that it has been asked for, and does no more. */
+const unavailable: readonly string[] = ['unknown database', 'database not available'];
+
 export interface IdlOptions extends LinkOptions {
   readonly database: string;
   /** Columns wanted of each table, or all. Tables and columns that the server lacks are ignored. */
@@ -238,7 +241,8 @@ export class Idl {
   /**
    * Builds a transaction and commits it, again and again while the answer is `try again`: a verified
    * column had changed, or the connection was lost or the request cancelled before it was known to be done. In the latter
-   * cases the server may have done it already, so `build` should look at what is there.
+   * cases the server may have done it already, so `build` should look at what is there. A database that the server lost is
+   * waited for.
    *
    * @param build Fills the transaction; called for each attempt, when the replica is up to date.
    * @returns The transaction as committed.
@@ -251,11 +255,14 @@ export class Idl {
       build(transaction);
       const { seqno } = this;
       const status = await transaction.commit();
-      if (status === 'error') throw transaction.error ?? new OvsdbError('unknown error');
+      // Removed since it was here; that is told before or after.
+      const isGone = status === 'error' && unavailable.includes(transaction.error?.code ?? '');
+      if (status === 'error' && !isGone) throw transaction.error ?? new OvsdbError('unknown error');
       if (status === 'not locked') throw new OvsdbError('not owner', 'database not locked');
-      if (status !== 'try again') return transaction;
+      if (status !== 'try again' && !isGone) return transaction;
       // The verified column changed: its update may be still to come.
-      if (transaction.isOutdated && this.#isSynced && this.#seqno === seqno) await this.#changeOrState();
+      if ((transaction.isOutdated || isGone) && this.#isSynced && this.#seqno === seqno)
+        await this.#changeOrState();
     }
   }
 

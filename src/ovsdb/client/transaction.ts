@@ -40,7 +40,6 @@ interface Pending {
 
 const log = vlog('ovsdb_idl');
 const transactErrors = rateLimit(5, 5);
-const unavailable: readonly string[] = ['unknown database', 'database not available'];
 const $random = new SystemRandom();
 
 export class IdlTransaction {
@@ -330,8 +329,6 @@ export class IdlTransaction {
     } catch (error) {
       if (!(error instanceof OvsdbError)) throw error;
       if (error.code === 'connection lost' || error.code === 'canceled') return 'try again';
-      // Removed before the request came: the server told of it first.
-      if (unavailable.includes(error.code) && !this.#idl.isSynced) return 'try again';
       this.#error = error;
       return 'error';
     }
