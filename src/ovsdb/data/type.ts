@@ -94,11 +94,12 @@ function baseTypeFromJson(json: Json): BaseType {
 }
 
 /** What each type goes down to and up to anyway. */
-const noBounds: Readonly<Record<'integer' | 'real' | 'string', readonly [number | bigint, number | bigint]>> = {
-  integer: [-(2n ** 63n), 2n ** 63n - 1n],
-  real: [-Number.MAX_VALUE, Number.MAX_VALUE],
-  string: [0, countLimit],
-};
+const noBounds: Readonly<Record<'integer' | 'real' | 'string', readonly [number | bigint, number | bigint]>> =
+  {
+    integer: [-(2n ** 63n), 2n ** 63n - 1n],
+    real: [-Number.MAX_VALUE, Number.MAX_VALUE],
+    string: [0, countLimit],
+  };
 
 /** @param side 0: the least value or length, 1: the greatest */
 function boundFromJson(
