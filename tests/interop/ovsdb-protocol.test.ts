@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { schemaFromJson, schemaToJson } from '../../src/ovsdb/schema.ts';
 import { formatJson, isJsonArray, isJsonObject, parseJson } from '../../src/stream/index.ts';
 import type { Json } from '../../src/stream/index.ts';
+import { fuzzProtocol } from '../support/ovsdb-protocol-fuzz.ts';
 import { testSchema } from '../support/ovsdb-test-schema.ts';
 import { TestClient, canonical, startOurs, startStock } from '../support/ovsdb.ts';
 import type { ServerUnderTest } from '../support/ovsdb.ts';
@@ -282,5 +283,12 @@ describe('share/vswitch.ovsschema', () => {
     expect(schemaToJson(schemaFromJson(read(ownSchema)))).toEqual(
       schemaToJson(schemaFromJson(read(stockSchema))),
     );
+  });
+});
+
+describe.skipIf(skip !== null)('random messages are answered as by the stock server', () => {
+  it.each([1001, 1002, 1003, 1004])('seed %i', async (seed) => {
+    const { sent, stockDied } = await fuzzProtocol(seed, 150);
+    expect(sent > 0 || stockDied).toBe(true);
   });
 });

@@ -70,7 +70,7 @@ export class Monitor {
     const request = objectWith(
       json,
       what,
-      this.version === 1 ? ['columns', 'select'] : ['columns', 'select', 'where'],
+      this.version === 1 ? ['columns', 'select'] : ['where', 'columns', 'select'],
     );
     const select = selectFromJson(request['select'], what);
     const { columns: columnsJson, where } = request;
@@ -218,15 +218,13 @@ function sees(condition: Condition, row: Row): boolean {
   return condition.some((clause) => clauseHolds(clause, (column) => row.get(column)));
 }
 
+/** @param allowed Members, in the order in which they are looked at. */
 function objectWith(json: Json, what: string, allowed: readonly string[]): JsonObject {
   if (!isJsonObject(json)) throw new OvsdbError('syntax error', `Parsing ${what} failed: Object expected.`);
-  for (const name of ['columns', 'where']) {
-    if (allowed.includes(name) && json[name] !== undefined && !isJsonArray(json[name])) {
+  for (const name of allowed) {
+    const isGood = name === 'select' ? isJsonObject : isJsonArray;
+    if (json[name] !== undefined && !isGood(json[name]))
       throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member '${name}'.`);
-    }
-  }
-  if (allowed.includes('select') && json['select'] !== undefined && !isJsonObject(json['select'])) {
-    throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member 'select'.`);
   }
   rejectOthers(json, what, (name) => allowed.includes(name));
   return json;
