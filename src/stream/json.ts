@@ -41,6 +41,7 @@ export function normalInteger(value: bigint): number | bigint {
 }
 
 const longDigits = /\d{16}/;
+const hugeNumber = /\d[eE]\+?\d{3}|\d{309}/;
 const surrogate = /\\u[dD][89a-fA-F]/;
 
 /**
@@ -52,6 +53,7 @@ export function parseJson(text: string): Json {
   checkHeight(text);
   if (text.includes('\\u0000')) throw new JsonError('null bytes not supported in quoted strings');
   if (surrogate.test(text)) checkSurrogates(text);
+  if (hugeNumber.test(text)) checkNumbers(text);
   if (longDigits.test(text)) return new WideParser(text).parse();
   try {
     return JSON.parse(text) as Json;
@@ -73,6 +75,13 @@ function checkSurrogates(text: string): void {
     end = match.index + match[0].length;
   }
   if (isHigh) throw new JsonError('malformed escaped surrogate pair');
+}
+
+/** JSON.parse makes Infinity of a number that is too large. */
+function checkNumbers(text: string): void {
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g))
+    if (!token.startsWith('"') && Math.abs(Number(token)) === Infinity)
+      throw new JsonError('number outside valid range');
 }
 
 function checkHeight(text: string): void {

@@ -73,7 +73,8 @@ function messageToJson(message: JsonRpcMessage): Json {
     case 'reply':
       return { id: message.id, result: message.result, error: null };
     case 'error':
-      return { id: message.id, result: null, error: message.error };
+      // RFC 7047 has a null result here, OVS has none.
+      return { id: message.id, error: message.error };
   }
 }
 
@@ -178,6 +179,8 @@ export class JsonRpcConnection {
   #fail(what: string): void {
     this.#isOpen = false;
     this.#error = new SystemError('EPROTO', 71, 'read', `${this.name}: ${what}`);
+    // What came before in the same bytes has been answered.
+    this.#write();
     this.#stream.destroy();
   }
 
@@ -234,6 +237,7 @@ export class JsonRpcConnection {
   abort(error: SystemError | null): void {
     this.#isOpen = false;
     this.#error ??= error;
+    this.#write();
     this.#stream.destroy();
   }
 }

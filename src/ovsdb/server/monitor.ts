@@ -220,7 +220,7 @@ function sees(condition: Condition, row: Row): boolean {
 
 function objectWith(json: Json, what: string, allowed: readonly string[]): JsonObject {
   if (!isJsonObject(json)) throw new OvsdbError('syntax error', `Parsing ${what} failed: Object expected.`);
-  for (const name of ['columns', 'where']) {
+  for (const name of ['where', 'columns']) {
     if (allowed.includes(name) && json[name] !== undefined && !isJsonArray(json[name])) {
       throw syntaxError(json, `Parsing ${what} failed: Type mismatch for member '${name}'.`);
     }

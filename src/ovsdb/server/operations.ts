@@ -161,7 +161,7 @@ export class Execution {
         const durable = members.required('durable', 'boolean');
         members.finish();
         if (durable === true) this.state.isDurable = true;
-        return {};
+        return this.#writable('commit', {});
       }
       case 'abort':
         members.finish();

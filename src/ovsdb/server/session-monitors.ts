@@ -48,23 +48,21 @@ export class SessionMonitors {
 
   /** @returns the result of the request. @throws OvsdbError */
   add(database: Database, params: readonly Json[], version: MonitorVersion): Json {
-    if (params.length !== (version === 3 ? 4 : 3)) {
+    // More than it needs a `monitor` passes over.
+    const wanted = version === 3 ? 4 : 3;
+    if (params.length < wanted || (version > 1 && params.length > wanted)) {
       throw new OvsdbError('syntax error', 'invalid parameters', params);
     }
     const [, id = null, requests = null, lastId = null] = params;
     if (!isJsonObject(requests))
       throw new OvsdbError('syntax error', 'monitor-requests must be object', requests);
     if (this.#find(id) !== undefined) throw new OvsdbError('syntax error', 'duplicate monitor ID', id);
-    if (version === 3 && typeof lastId !== 'string')
-      throw new OvsdbError('syntax error', 'last-txn-id must be string', lastId);
-    if (typeof lastId === 'string' && !isUuid(lastId)) {
-      throw new OvsdbError('syntax error', 'last-txn-id must be UUID format.', lastId);
-    }
     const monitor = new Monitor(database, id, requests, version);
+    const since = version === 3 ? txnId(lastId) : null;
     const request = `${version} ${formatJson(requests, true)}`;
     const monitorClass = this.#classes.acquire(request);
     this.#followed.push({ monitor, request, conditions: {}, monitorClass, merged: new MergedChanges() });
-    return typeof lastId === 'string' ? monitor.initialSince(lastId) : monitor.initial();
+    return since === null ? monitor.initial() : monitor.initialSince(since);
   }
 
   /** Serves `monitor_cond_change`. @throws OvsdbError */
@@ -155,4 +153,11 @@ export class SessionMonitors {
     for (const { monitorClass } of this.#followed) this.#classes.release(monitorClass);
     this.#followed.length = 0;
   }
+}
+
+/** @throws OvsdbError */
+function txnId(json: Json): string {
+  if (typeof json !== 'string') throw new OvsdbError('syntax error', 'last-txn-id must be string', json);
+  if (!isUuid(json)) throw new OvsdbError('syntax error', 'last-txn-id must be UUID format.', json);
+  return json;
 }

@@ -162,9 +162,10 @@ export class ServerSession implements LockHolder {
           this.#cancel(message.params[0] ?? null);
         return;
       case 'reply':
-        return;
       case 'error':
-        log.warn(`${this.name}: received unexpected error message`, badRequests);
+        // Only a probe is answered.
+        if (message.kind === 'reply' && message.id === 'echo') return;
+        log.warn(`${this.name}: received unexpected ${message.kind} message`, badRequests);
         this.#connection.abort(null);
         this.#onClose();
     }
