@@ -80,6 +80,11 @@ describe('JsonStreamParser', () => {
     ['invalid UTF-8', Uint8Array.of(0x5b, 0x22, 0xff, 0x22, 0x5d), 'input is not valid UTF-8'],
     ['deep nesting', bytesOf('['.repeat(1001)), 'input exceeds maximum nesting depth 1000'],
     ['crossed brackets', bytesOf('[}'), 'syntax error'],
+    ['half a surrogate pair', bytesOf('["\\ud83d"]'), 'malformed escaped surrogate pair'],
+    ['the other half', bytesOf('["\\ude00"]'), 'malformed escaped surrogate pair'],
+    ['halves apart', bytesOf('["\\ud83d","\\ude00"]'), 'malformed escaped surrogate pair'],
+    ['a number too large', bytesOf('[1e999]'), 'number outside valid range'],
+    ['a number too long', bytesOf(`[${'9'.repeat(400)}]`), 'number outside valid range'],
   ])('says what is wrong with %s', (_, bytes, text) => {
     expect(failure(bytes)).toContain(text);
   });
@@ -95,6 +100,14 @@ describe('JSON', () => {
       parseJson('[9223372036854775807,-9223372036854775808,9007199254740993,1e3,12345678901234567890]'),
     ).toEqual([2n ** 63n - 1n, -(2n ** 63n), 9007199254740993n, 1000, 12345678901234567890]);
     expect(formatJson([2n ** 63n - 1n, 1.5])).toBe('[9223372036854775807,1.5]');
+  });
+  it('takes pairs of surrogates and text that looks like halves of them or like large numbers', () => {
+    expect(parseJson('["\\ud83d\\ude00","\\\\ud83d","1e999","a\\"1e999"]')).toEqual([
+      '\u{1f600}',
+      '\\ud83d',
+      '1e999',
+      'a"1e999',
+    ]);
   });
   it('reads long digits inside of strings and escapes', () => {
     expect(parseJson('{"a\\n\\u00e9":"1234567890123456789","b":[1234567890123456789,true,null]}')).toEqual({

@@ -38,8 +38,8 @@ class RawClient {
   /** What came until the answer to an echo, or the end: that is `closed`. */
   async settle(): Promise<Json[]> {
     this.write('{"method":"echo","params":["sync"],"id":"sync"}');
-    const isSync = (json: Json | undefined): boolean => isJsonObject(json) && json['id'] === 'sync';
-    while (!this.#isClosed && !isSync(this.#received.at(-1)))
+    const isSync = (json: Json): boolean => isJsonObject(json) && json['id'] === 'sync';
+    while (!this.#isClosed && !this.#received.some(isSync))
       await new Promise<void>((resolve) => (this.#onChange = resolve));
     const received = this.#received.splice(0).filter((json) => !isSync(json));
     return this.#isClosed ? [...received, 'closed'] : received;
