@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const runs = Number(process.argv[2] ?? 30);
 const dir = mkdtempSync(join(tmpdir(), 'start-up-'));
 const env = { ...process.env, OVS_RUNDIR: dir, OVS_LOGDIR: dir, OVS_DBDIR: dir, OVS_SYSCONFDIR: dir };
-const { NODE_EXTRA_CA_CERTS: _, ...plainEnv } = env;
+const { NODE_EXTRA_CA_CERTS: _, ...plainEnv }: NodeJS.ProcessEnv = env;
 const bin = (name: string): string => join(root, 'bin', name);
 
 function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv = env): void {

@@ -76,7 +76,6 @@ class Chaos {
   readonly #idls: IdlClient[];
   readonly #events: Record<string, number> = {};
   readonly #log: (text: string) => void;
-  readonly #dir: string;
 
   constructor(
     seed: number,
@@ -85,7 +84,6 @@ class Chaos {
     log: (text: string) => void,
     only?: readonly Kind[],
   ) {
-    this.#dir = dir;
     this.#log = log;
     this.#pace = new RunPace(seconds);
     const dice = new Dice(seed);
@@ -232,7 +230,7 @@ class Chaos {
     for (const server of this.#fleet.files) await server.kill();
     for (const server of this.#fleet.files) {
       // Another start of the same file, by the other kind of reader if it is the stock server's.
-      const storage = openDatabase(join(server.dir, 'db'), true);
+      const storage = openDatabase(join(server.dir, 'db'), { isReadOnly: true });
       storage.close();
       await server.start();
     }

@@ -1,5 +1,5 @@
 /** The generic commands: list, find, get, set, add, remove, clear, create, destroy, wait-until, comment. */
-import { compareAtoms, isUuid } from '../../ovsdb/data/atom.ts';
+import { isUuid } from '../../ovsdb/data/atom.ts';
 import type { Atom } from '../../ovsdb/data/atom.ts';
 import {
   compareDatums,
@@ -114,30 +114,15 @@ function conditionHolds(context: Context, table: TableSchema, uuid: string, text
       throw new UsageError(`cannot specify key to check for non-map column ${column.name}`);
     const wanted = checkedAtomFromText(type.key, key, context.resolve);
     const at = findKey(datum, wanted);
-    const valueType: ColumnType = {
-      key: type.value,
-      value: null,
-      min: operator.startsWith('{') ? 0 : 1,
-      max: operator.startsWith('{') ? Infinity : 1,
-    };
-    const right = datumFromText(
-      operator.startsWith('{') ? valueType : { ...valueType, min: 0, max: 1 },
-      value,
-      context.resolve,
-    );
+    const valueType: ColumnType = { key: type.value, value: null, min: 0, max: Infinity };
+    const right = datumFromText(valueType, value, context.resolve);
     const atom = at < 0 ? undefined : datum.values?.[at];
-    if (operator.startsWith('{'))
-      return relationHolds(operator, { keys: atom === undefined ? [] : [atom], values: null }, right, null);
-    if (atom === undefined) return false;
-    return relationHolds(
-      operator,
-      { keys: [atom], values: null },
-      right,
-      compareAtoms(atom, right.keys[0] ?? ''),
-    );
+    const left: Datum = { keys: atom === undefined ? [] : [atom], values: null };
+    if (operator.startsWith('{')) return relationHolds(operator, left, right, null);
+    return atom !== undefined && relationHolds(operator, left, right, compareDatums(left, right));
   }
   const isSetOperator = operator.startsWith('{');
-  const right = datumFromText(isSetOperator ? { ...type, min: 0 } : type, value, context.resolve);
+  const right = datumFromText(type, value, context.resolve);
   return relationHolds(operator, datum, right, isSetOperator ? null : compareDatums(datum, right));
 }
 
@@ -308,8 +293,16 @@ const add: Command = {
     // Of values with the same key the first counts, but any of them replaces what the column has.
     let added = emptyDatum(column.type);
     for (const value of values) {
-      const loose = { ...column.type, min: 1, max: Infinity } as const;
-      added = datumUnion(added, datumFromText(loose, value, context.resolve));
+      added = datumUnion(added, someFromText(column.type, value, context));
+    }
+    const before = context.transaction.datum(table.name, uuid, column.name);
+    const count = datumUnion(before, added).keys.length;
+    const { max } = column.type;
+    if (count > max) {
+      const what = column.type.value === null ? 'values' : 'pairs';
+      throw new UsageError(
+        `"add" operation would put ${count} ${what} in column ${column.name} of table ${table.name} but the maximum number is ${max}`,
+      );
     }
     context.transaction.add(table.name, uuid, column.name, added);
     return undefined;
@@ -336,14 +329,22 @@ const remove: Command = {
   },
 };
 
+/** Any number of elements but none. @throws UsageError */
+function someFromText(type: ColumnType, text: string, context: Context): Datum {
+  if (text === '') {
+    const [none, what] = type.value === null ? ['[]', 'set'] : ['{}', 'map'];
+    throw new UsageError(`use "${none}" to specify the empty ${what}`);
+  }
+  return datumFromText({ ...type, min: 1, max: Infinity }, text, context.resolve);
+}
+
 /** Pairs, or for a map also mere keys. */
 function removalFromText(type: ColumnType, text: string, context: Context): Datum {
-  const loose: ColumnType = { ...type, min: 1, max: Infinity };
-  if (type.value === null) return datumFromText(loose, text, context.resolve);
+  if (type.value === null) return someFromText(type, text, context);
   try {
-    return datumFromText(loose, text, context.resolve);
+    return someFromText(type, text, context);
   } catch {
-    return datumFromText({ ...loose, value: null }, text, context.resolve);
+    return someFromText({ ...type, value: null }, text, context);
   }
 }
 
